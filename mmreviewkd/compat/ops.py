@@ -1,0 +1,375 @@
+"""Serve mmcv's compiled operators from torchvision's kernels.
+
+``mmcv.ops`` loads one extension module, ``mmcv._ext``, and hands it tensors to
+fill. Where that module does not import (mmcv-lite, mmcv built without torch or
+for another torch), :func:`ensure_mmcv_ops` puts a stand-in into
+``sys.modules``. Each function below has the signature with which
+``mmcv/ops/*.py`` calls its compiled namesake (mmcv 2.0 to 2.1), so everything
+above it (``batched_nms``, ``RoIAlign``, ``DCNv2``, ...) is mmcv's own code.
+"""
+import importlib
+import importlib.machinery
+import sys
+import types
+from typing import NoReturn
+
+import torch
+import torchvision  # noqa: F401  (registers torch.ops.torchvision)
+from mmengine.logging import print_log
+from torch import Tensor
+
+_NAME = 'mmcv._ext'
+_HOW_TO = ('install a compiled mmcv (>=2.0, <2.2) for your torch: '
+           '"pip install -U openmim && mim install \'mmcv>=2.0.0,<2.2.0\'", '
+           'or build it from source')
+
+
+# ----------------------------------------------------------------- NMS
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float,
+        offset: int) -> Tensor:
+    """Indices kept by greedy NMS, best score first.
+
+    Args:
+        boxes (Tensor): (N, 4) as x1, y1, x2, y2.
+        scores (Tensor): (N, ).
+        iou_threshold (float): A box that overlaps a kept one by more goes.
+        offset (int): 1 where x2 and y2 are inclusive pixel indices.
+    """
+    if offset:
+        # width = x2 - x1 + offset, for the areas and for the overlaps alike
+        boxes = boxes + boxes.new_tensor([0, 0, offset, offset])
+    return torch.ops.torchvision.nms(boxes, scores, iou_threshold)
+
+
+def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float,
+            sigma: float, min_score: float, method: int,
+            offset: int) -> Tensor:
+    """Soft-NMS (arXiv 1704.04503); fills ``dets``, returns kept indices.
+
+    torchvision has no such kernel. mmcv runs it on the CPU whatever the
+    device, and so does this.
+
+    Args:
+        boxes (Tensor): (N, 4) as x1, y1, x2, y2.
+        scores (Tensor): (N, ).
+        dets (Tensor): (N, 5), filled with boxes and decayed scores.
+        iou_threshold (float): Overlap from which a score decays (methods 0, 1).
+        sigma (float): Width of the Gaussian decay (method 2).
+        min_score (float): Boxes whose score falls below are dropped.
+        method (int): 0 naive, 1 linear, 2 Gaussian.
+        offset (int): 1 where x2 and y2 are inclusive pixel indices.
+    """
+    x1, y1, x2, y2 = boxes.unbind(1)
+    areas = (x2 - x1 + offset) * (y2 - y1 + offset)
+    scores = scores.clone()
+    remaining = torch.arange(boxes.size(0))
+    kept = []
+    while remaining.numel():
+        best = int(scores[remaining].argmax())
+        i = remaining[best]
+        dets[len(kept), :4], dets[len(kept), 4] = boxes[i], scores[i]
+        kept.append(i)
+        remaining = torch.cat([remaining[:best], remaining[best + 1:]])
+        width = (torch.min(x2[i], x2[remaining]) -
+                 torch.max(x1[i], x1[remaining]) + offset).clamp(min=0)
+        height = (torch.min(y2[i], y2[remaining]) -
+                  torch.max(y1[i], y1[remaining]) + offset).clamp(min=0)
+        inter = width * height
+        iou = inter / (areas[i] + areas[remaining] - inter)
+        if method == 2:
+            decay = torch.exp(-iou**2 / sigma)
+        else:
+            decayed = torch.zeros_like(iou) if method == 0 else 1 - iou
+            decay = torch.where(iou >= iou_threshold, decayed,
+                                torch.ones_like(iou))
+        scores[remaining] *= decay
+        remaining = remaining[~(scores[remaining] < min_score)]
+    return torch.stack(kept) if kept else remaining
+
+
+# ------------------------------------------------------------ RoI pooling
+def roi_align_forward(input: Tensor, rois: Tensor, output: Tensor,
+                      argmax_y: Tensor, argmax_x: Tensor, aligned_height: int,
+                      aligned_width: int, spatial_scale: float,
+                      sampling_ratio: int, pool_mode: int,
+                      aligned: bool) -> None:
+    """RoIAlign (arXiv 1703.06870) of (N, C, H, W) at (K, 5) RoIs."""
+    if pool_mode == 0:
+        _unavailable('roi_align_forward with pool_mode="max"')
+    output.copy_(
+        torch.ops.torchvision.roi_align(input, rois.to(input), spatial_scale,
+                                        aligned_height, aligned_width,
+                                        sampling_ratio, aligned))
+
+
+def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor,
+                       argmax_x: Tensor, grad_input: Tensor,
+                       aligned_height: int, aligned_width: int,
+                       spatial_scale: float, sampling_ratio: int,
+                       pool_mode: int, aligned: bool) -> None:
+    """Gradient of :func:`roi_align_forward` for its input."""
+    grad_input.copy_(
+        torch.ops.torchvision._roi_align_backward(
+            grad_output, rois.to(grad_output), spatial_scale, aligned_height,
+            aligned_width, *grad_input.shape, sampling_ratio, aligned))
+
+
+def roi_pool_forward(input: Tensor, rois: Tensor, output: Tensor,
+                     argmax: Tensor, pooled_height: int, pooled_width: int,
+                     spatial_scale: float) -> None:
+    """RoIPool (arXiv 1504.08083) with mmcv's fractional bins.
+
+    torchvision rounds the RoI to whole cells first, mmcv does not, so that
+    torchvision's kernel would give other numbers: the bins are mmcv's, the
+    maxima torch's.
+    """
+    height, width = input.shape[-2:]
+    start = rois[:, 1:3] * spatial_scale
+    size = (rois[:, 3:5] + 1) * spatial_scale - start
+    batch = rois[:, 0].long().tolist()
+
+    def edges(axis, bins, limit):
+        """Whole-cell (first, last) bounds of each RoI's bins on one axis."""
+        step = size[:, axis, None] / bins
+        i = torch.arange(bins, device=rois.device, dtype=rois.dtype)
+        first = (i * step + start[:, axis, None]).floor().clamp(0, limit)
+        last = ((i + 1) * step + start[:, axis, None]).ceil().clamp(0, limit)
+        return first.int().tolist(), last.int().tolist()
+
+    left, right = edges(0, pooled_width, width)
+    top, bottom = edges(1, pooled_height, height)
+    valid = (size > 0).all(1).tolist()
+    for k, image in enumerate(batch):
+        # a malformed RoI keeps the caller's zeros, as in mmcv
+        for ph in range(pooled_height if valid[k] else 0):
+            for pw in range(pooled_width):
+                y1, y2 = top[k][ph], bottom[k][ph]
+                x1, x2 = left[k][pw], right[k][pw]
+                if y2 <= y1 or x2 <= x1:
+                    argmax[k, :, ph, pw] = -1
+                    continue
+                cells = input[image, :, y1:y2, x1:x2].flatten(1)
+                output[k, :, ph, pw], index = cells.max(1)
+                row = torch.div(index, x2 - x1, rounding_mode='floor')
+                argmax[k, :, ph, pw] = (
+                    (y1 + row) * width + x1 + index % (x2 - x1)).int()
+        if not valid[k]:
+            argmax[k] = -1
+
+
+def roi_pool_backward(grad_output: Tensor, rois: Tensor, argmax: Tensor,
+                      grad_input: Tensor, pooled_height: int,
+                      pooled_width: int, spatial_scale: float) -> None:
+    """Gradient of :func:`roi_pool_forward` for its input."""
+    flat = grad_input.flatten(2)
+    for k, image in enumerate(rois[:, 0].long().tolist()):
+        index = argmax[k].flatten(1).long()
+        grad = grad_output[k].flatten(1) * (index >= 0)
+        flat[image].scatter_add_(1, index.clamp(min=0), grad)
+
+
+# ------------------------------------------------------------- focal loss
+def sigmoid_focal_loss_forward(input: Tensor, target: Tensor, weight: Tensor,
+                               output: Tensor, gamma: float,
+                               alpha: float) -> None:
+    """Focal loss (arXiv 1708.02002), no reduction.
+
+    torchvision's is a function of one-hot targets, without class weights and
+    with another formula at saturation; these are mmcv's kernel's.
+
+    Args:
+        input (Tensor): Logits, (N, C).
+        target (Tensor): Class indices, (N, ); C stands for background.
+        weight (Tensor): One weight per class, (C, ), or empty.
+        output (Tensor): (N, C), filled.
+    """
+    p, positive, tiny = _focal_terms(input, target)
+    loss = torch.where(
+        positive, -alpha * (1 - p)**gamma * p.clamp(min=tiny).log(),
+        (alpha - 1) * p**gamma * (1 - p).clamp(min=tiny).log())
+    output.copy_(_class_weighted(loss, target, weight))
+
+
+def sigmoid_focal_loss_backward(input: Tensor, target: Tensor, weight: Tensor,
+                                grad_input: Tensor, gamma: float,
+                                alpha: float) -> None:
+    """Gradient of :func:`sigmoid_focal_loss_forward` for the logits."""
+    p, positive, tiny = _focal_terms(input, target)
+    grad = torch.where(
+        positive, -alpha * (1 - p)**gamma *
+        (1 - p - gamma * p * p.clamp(min=tiny).log()), (alpha - 1) * p**gamma *
+        (gamma * (1 - p) * (1 - p).clamp(min=tiny).log() - p))
+    grad_input.copy_(_class_weighted(grad, target, weight))
+
+
+def _focal_terms(input, target):
+    """Probabilities, where the target class is, and mmcv's log clamp."""
+    p = input.sigmoid() if input.dtype == torch.float64 else \
+        input.float().sigmoid()
+    classes = torch.arange(input.size(1), device=input.device)
+    return p, target[:, None] == classes, torch.finfo(torch.float32).tiny
+
+
+def _class_weighted(values, target, weight):
+    if weight.numel() == 0:
+        return values
+    # Background (target == C) has no weight of its own, and mmcv's kernel
+    # reads past the array there.
+    return values * torch.cat([weight, weight.new_ones(1)])[target][:, None]
+
+
+# ------------------------------------------------- deformable convolution
+def deform_conv_forward(input: Tensor, weight: Tensor, offset: Tensor,
+                        output: Tensor, columns: Tensor, ones: Tensor, kW: int,
+                        kH: int, dW: int, dH: int, padW: int, padH: int,
+                        dilationW: int, dilationH: int, group: int,
+                        deformable_group: int, im2col_step: int) -> None:
+    """Deformable convolution v1 (arXiv 1703.06211), without bias."""
+    no_mask, no_bias = input.new_zeros(len(input), 1), input.new_zeros(
+        len(weight))
+    output.copy_(
+        torch.ops.torchvision.deform_conv2d(input, weight, offset, no_mask,
+                                            no_bias, dH, dW, padH, padW,
+                                            dilationH, dilationW, group,
+                                            deformable_group, False))
+
+
+def deform_conv_backward_input(input: Tensor, offset: Tensor,
+                               grad_output: Tensor, grad_input: Tensor,
+                               grad_offset: Tensor, weight: Tensor,
+                               columns: Tensor, **geometry: int) -> None:
+    """Gradients of :func:`deform_conv_forward` for input and offset."""
+    grads = _deform_conv_backward(input, offset, grad_output, weight,
+                                  **geometry)
+    grad_input.copy_(grads[0])
+    grad_offset.copy_(grads[2])
+    # mmcv asks for the weight's gradient in a second call and hands the same
+    # scratch buffer to both: torchvision has just computed all three.
+    columns.resize_(weight.shape).copy_(grads[1])
+
+
+def deform_conv_backward_parameters(input: Tensor, offset: Tensor,
+                                    grad_output: Tensor, grad_weight: Tensor,
+                                    columns: Tensor, ones: Tensor,
+                                    scale: float, **geometry: int) -> None:
+    """Gradient of :func:`deform_conv_forward` for the weight."""
+    if columns.shape != grad_weight.shape:
+        # only the weight needs a gradient, so the call above was left out
+        columns = _deform_conv_backward(input, offset, grad_output,
+                                        grad_weight, **geometry)[1]
+    grad_weight.add_(columns, alpha=scale)
+
+
+def _deform_conv_backward(input, offset, grad_output, weight, kW, kH, dW, dH,
+                          padW, padH, dilationW, dilationH, group,
+                          deformable_group, im2col_step):
+    no_mask, no_bias = input.new_zeros(len(input), 1), input.new_zeros(
+        len(weight))
+    return torch.ops.torchvision._deform_conv2d_backward(
+        grad_output, input, weight, offset, no_mask, no_bias, dH, dW, padH,
+        padW, dilationH, dilationW, group, deformable_group, False)
+
+
+def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor,
+                                  ones: Tensor, offset: Tensor, mask: Tensor,
+                                  output: Tensor, columns: Tensor,
+                                  kernel_h: int, kernel_w: int, stride_h: int,
+                                  stride_w: int, pad_h: int, pad_w: int,
+                                  dilation_h: int, dilation_w: int, group: int,
+                                  deformable_group: int,
+                                  with_bias: bool) -> None:
+    """Deformable convolution v2 (arXiv 1811.11168)."""
+    if not with_bias:
+        bias = input.new_zeros(len(weight))
+    output.copy_(
+        torch.ops.torchvision.deform_conv2d(input, weight, offset, mask, bias,
+                                            stride_h, stride_w, pad_h, pad_w,
+                                            dilation_h, dilation_w, group,
+                                            deformable_group, True))
+
+
+def modulated_deform_conv_backward(
+        input: Tensor, weight: Tensor, bias: Tensor, ones: Tensor,
+        offset: Tensor, mask: Tensor, columns: Tensor, grad_input: Tensor,
+        grad_weight: Tensor, grad_bias: Tensor, grad_offset: Tensor,
+        grad_mask: Tensor, grad_output: Tensor, kernel_h: int, kernel_w: int,
+        stride_h: int, stride_w: int, pad_h: int, pad_w: int, dilation_h: int,
+        dilation_w: int, group: int, deformable_group: int,
+        with_bias: bool) -> None:
+    """Gradients of :func:`modulated_deform_conv_forward`."""
+    if not with_bias:
+        bias = input.new_zeros(len(weight))
+    grads = torch.ops.torchvision._deform_conv2d_backward(
+        grad_output, input, weight, offset, mask, bias, stride_h, stride_w,
+        pad_h, pad_w, dilation_h, dilation_w, group, deformable_group, True)
+    for target, grad in zip((grad_input, grad_weight, grad_offset, grad_mask),
+                            grads):
+        target.copy_(grad)
+    if with_bias:
+        grad_bias.copy_(grads[4])
+
+
+# ----------------------------------------------------------- the stand-in
+def get_compiler_version() -> str:
+    """What environment reports print as mmcv's compiler."""
+    return 'none (operators served by torchvision)'
+
+
+def get_compiling_cuda_version() -> str:
+    """What environment reports print as the CUDA mmcv was compiled with."""
+    return 'none (operators served by torchvision)'
+
+
+_SERVED = (nms, softnms, roi_align_forward, roi_align_backward,
+           roi_pool_forward, roi_pool_backward, sigmoid_focal_loss_forward,
+           sigmoid_focal_loss_backward, deform_conv_forward,
+           deform_conv_backward_input, deform_conv_backward_parameters,
+           modulated_deform_conv_forward, modulated_deform_conv_backward,
+           get_compiler_version, get_compiling_cuda_version)
+
+
+def _unavailable(name: str) -> NoReturn:
+    raise NotImplementedError(
+        f'mmcv operator "{name}" is not available: this mmcv has no compiled '
+        'operators, and torchvision has no equivalent kernel that mmreviewkd '
+        f'could serve in its place. To use it, {_HOW_TO}.')
+
+
+class _Operators(types.ModuleType):
+    """Any operator can be looked up; one not served raises when called."""
+
+    def __getattr__(self, name: str):
+        if name.startswith('__'):  # probed by the import system and inspect
+            raise AttributeError(name)
+        return lambda *args, **kwargs: _unavailable(name)
+
+
+def ensure_mmcv_ops() -> str:
+    """Make ``import mmcv.ops`` work; a compiled mmcv is left untouched.
+
+    Returns:
+        str: ``'mmcv'`` where mmcv's own operators import, else
+        ``'torchvision'``.
+    """
+    loaded = sys.modules.get(_NAME)
+    if isinstance(loaded, _Operators):
+        return 'torchvision'
+    try:
+        importlib.import_module(_NAME)
+    except ImportError as error:
+        # also an extension built for another torch: undefined symbols
+        reason = str(error)
+    else:
+        print_log("mmcv operators: mmcv's own compiled ones", 'current')
+        return 'mmcv'
+    module = _Operators(_NAME, __doc__)
+    # pkgutil.find_loader (mmcv's check_ops_exist) insists on a spec
+    module.__spec__ = importlib.machinery.ModuleSpec(_NAME, None)
+    module.__dict__.update({op.__name__: op for op in _SERVED})
+    sys.modules[_NAME] = module
+    import mmcv
+    mmcv._ext = module
+    print_log(
+        f'mmcv operators: torchvision kernels ({reason}). Not every operator '
+        'of mmcv is among them; one that is not raises when called', 'current')
+    return 'torchvision'

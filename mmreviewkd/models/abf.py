@@ -1,0 +1,180 @@
+"""ABF, attention based fusion of one level."""
+from collections import OrderedDict
+from contextlib import contextmanager, nullcontext
+from typing import Callable, Iterator, Optional, Tuple
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmengine.model import kaiming_init
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.utils.checkpoint import checkpoint
+
+
+class ABF(nn.Module):
+    """Attention based fusion of one level (arXiv 2104.09044, section 3.2).
+
+    Args:
+        in_channels (int): Channels of the student's feature.
+        mid_channels (int): Channels of the residual that levels hand on.
+        out_channels (int): Channels of the teacher's feature.
+        with_residual (bool): Whether a deeper level's residual comes in, that
+            is, at every level but the deepest.
+    """
+
+    def __init__(self, in_channels: int, mid_channels: int, out_channels: int,
+                 with_residual: bool) -> None:
+        super().__init__()
+        self.reduce = _conv_bn(in_channels, mid_channels, 1)
+        self.attention = nn.Sequential(
+            OrderedDict(conv=nn.Conv2d(2 * mid_channels, 2,
+                                       1))) if with_residual else None
+        self.output = _conv_bn(mid_channels, out_channels, 3)
+
+    def fuse(self, feature: Tensor, residual: Optional[Tensor],
+             target_size: Tuple[int, int]) -> Tensor:
+        """The residual for the next shallower level, and for the output.
+
+        Args:
+            feature (Tensor): Student feature, (N, C_in, H, W).
+            residual (Tensor, optional): Residual of the next deeper level,
+                (N, C_mid, H', W'); None at the deepest level.
+            target_size (tuple[int, int]): Height and width of the teacher's
+                feature.
+
+        Returns:
+            Tensor: (N, C_mid, *target_size).
+        """
+
+        def run(feature, residual):
+            x = self.reduce(feature)
+            if self.attention is not None:
+                conv = self.attention.conv
+                x = _AttentionFusion.apply(x, residual, conv.weight, conv.bias)
+            if x.shape[-2:] != target_size:
+                x = F.interpolate(x, target_size)
+            return x
+
+        return recompute(run, self.reduce.bn, feature, residual)
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """BatchNorm2d that can train on one image with a 1x1 map.
+
+    One value per channel has no batch statistics, and torch raises. Such a
+    step normalises with the running ones, as evaluation does.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.numel() == self.num_features:
+            return F.batch_norm(x, self.running_mean, self.running_var,
+                                self.weight, self.bias, False, 0., self.eps)
+        return super().forward(x)
+
+
+def _conv_bn(in_channels: int, out_channels: int,
+             kernel_size: int) -> nn.Sequential:
+    conv = nn.Conv2d(
+        in_channels,
+        out_channels,
+        kernel_size,
+        padding=kernel_size // 2,
+        bias=False)
+    kaiming_init(
+        conv, a=1, nonlinearity='leaky_relu', distribution='uniform')
+    return nn.Sequential(OrderedDict(conv=conv, bn=BatchNorm(out_channels)))
+
+
+def recompute(function: Callable, bn: nn.Module, *args: Optional[Tensor]):
+    """Run ``function``, and run it again for the backward pass.
+
+    What a 1x1 convolution, a BatchNorm and a few elementwise steps would keep
+    for their gradients is several full-size maps a level; to make them anew
+    costs a few percent of the 3x3 convolution's time.
+
+    Args:
+        function (Callable): Tensors to tensors.
+        bn (nn.Module): The BatchNorm that ``function`` runs. Its statistics
+            are not updated a second time.
+        *args (Tensor | None): Arguments of ``function``.
+    """
+    return checkpoint(
+        function,
+        *args,
+        use_reentrant=False,
+        preserve_rng_state=False,
+        context_fn=lambda: (nullcontext(), _kept_statistics(bn)))
+
+
+@contextmanager
+def _kept_statistics(bn: nn.Module) -> Iterator[None]:
+    momentum, batches = bn.momentum, bn.num_batches_tracked.clone()
+    bn.momentum = 0.
+    try:
+        yield
+    finally:
+        bn.momentum = momentum
+        bn.num_batches_tracked.copy_(batches)
+
+
+class _AttentionFusion(torch.autograd.Function):
+    """``x * a0 + up(residual) * a1``, ``a = sigmoid(conv([x, up(residual)]))``.
+
+    A 1x1 convolution over a concatenation is the sum of one for each part, and
+    nearest upsampling commutes with it. So nothing is concatenated, the
+    residual's half is computed at its own size, and neither the upsampled
+    residual nor the products are kept for the backward pass.
+
+    Args of ``apply``: ``x`` (N, C, H, W); ``residual`` (N, C, H', W');
+    ``weight`` (2, 2C, 1, 1), the first half of its inputs for ``x``; ``bias``
+    (2, ).
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, residual: Tensor, weight: Tensor,
+                bias: Tensor) -> Tensor:
+        size = x.shape[-2:]
+        weight_x, weight_residual = weight.to(x.dtype).chunk(2, dim=1)
+        attention = F.conv2d(x, weight_x, bias.to(x.dtype))
+        attention += F.interpolate(F.conv2d(residual, weight_residual), size)
+        attention.sigmoid_()
+        ctx.save_for_backward(x, residual, weight, attention)
+        fused = F.interpolate(residual, size)
+        fused *= attention[:, 1:]
+        return fused.addcmul_(x, attention[:, :1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> Tuple[Tensor, ...]:
+        x, residual, weight, attention = ctx.saved_tensors
+        size, coarse_size = x.shape[-2:], residual.shape[-2:]
+
+        def down(values):  # the gradient of nearest upsampling: block sums
+            return torch.ops.aten.upsample_nearest2d_backward(
+                values, size, (*values.shape[:2], *coarse_size))
+
+        # One full-size buffer serves the products in turn, and ends as grad_x:
+        # fresh memory of this size costs more than the arithmetic on it.
+        product = F.interpolate(residual, size).mul_(grad)
+        grad_logits = product.new_empty(attention.shape)
+        grad_logits[:, 1] = product.sum(1)
+        grad_logits[:, 0] = torch.mul(grad, x, out=product).sum(1)
+        grad_logits *= attention * (1 - attention)
+        grad_residual = down(torch.mul(grad, attention[:, 1:], out=product))
+        grad_x = torch.mul(grad, attention[:, :1], out=product)
+
+        # what the two halves of the 1x1 convolution hand back
+        grad_halves = []
+        for inputs, grad_inputs, logits, half in zip(
+            (x, residual), (grad_x, grad_residual),
+            (grad_logits, down(grad_logits)),
+                weight.to(x.dtype).flatten(1).chunk(2, dim=1)):
+            logits = logits.flatten(2)
+            grad_inputs.flatten(2).baddbmm_(
+                half.t().expand(len(x), -1, -1), logits)
+            grad_halves.append(
+                torch.bmm(logits, inputs.flatten(2).transpose(1, 2)).sum(0))
+        grad_weight = torch.cat(grad_halves, dim=1).view_as(weight)
+        return (grad_x, grad_residual, grad_weight.to(weight.dtype),
+                grad_logits.sum((0, 2, 3)).to(weight.dtype))

@@ -1,0 +1,49 @@
+"""Review-KD written down as the paper states it: slow, plain, independent.
+
+The tests compare the package with it, and ``tools/benchmark_review.py``
+measures the package against it. Works on the parameters of a
+:class:`mmreviewkd.models.Review`, read through its ``state_dict``.
+"""
+import torch
+import torch.nn.functional as F
+
+
+def conv_bn(params, name, x, training, padding):
+    x = F.conv2d(x, params[f'{name}.conv.weight'], padding=padding)
+    return F.batch_norm(
+        x, params[f'{name}.bn.running_mean'], params[f'{name}.bn.running_var'],
+        params[f'{name}.bn.weight'], params[f'{name}.bn.bias'], training)
+
+
+def review(params, features, sizes, training=True):
+    """Reviewed features, shallow to deep; ``params`` by 'levels.0. ...'."""
+    reviewed, residual = [], None
+    for i in reversed(range(len(features))):
+        x = conv_bn(params, f'levels.{i}.reduce', features[i], training, 0)
+        if residual is not None:
+            up = F.interpolate(residual, x.shape[-2:], mode='nearest')
+            attention = torch.sigmoid(
+                F.conv2d(
+                    torch.cat([x, up], dim=1),
+                    params[f'levels.{i}.attention.conv.weight'],
+                    params[f'levels.{i}.attention.conv.bias']))
+            x = x * attention[:, 0:1] + up * attention[:, 1:2]
+        if x.shape[-2:] != tuple(sizes[i]):
+            x = F.interpolate(x, tuple(sizes[i]), mode='nearest')
+        residual = x
+        reviewed.insert(
+            0, conv_bn(params, f'levels.{i}.output', x, training, 1))
+    return reviewed
+
+
+def hcl(student, teacher):
+    loss, total, weight = F.mse_loss(student, teacher), 1.0, 1.0
+    for size in (4, 2, 1):
+        if size >= student.size(2):
+            continue
+        weight = weight / 2
+        loss = loss + weight * F.mse_loss(
+            F.adaptive_avg_pool2d(student, (size, size)),
+            F.adaptive_avg_pool2d(teacher, (size, size)))
+        total = total + weight
+    return loss / total
