@@ -1,12 +1,11 @@
 """ABF, attention based fusion of one level."""
 from collections import OrderedDict
-from contextlib import contextmanager, nullcontext
-from typing import Callable, Iterator, Optional, Tuple
+from contextlib import nullcontext
+from typing import Callable, Optional, Tuple
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmengine.model import kaiming_init
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
@@ -81,8 +80,7 @@ def _conv_bn(in_channels: int, out_channels: int,
         kernel_size,
         padding=kernel_size // 2,
         bias=False)
-    kaiming_init(
-        conv, a=1, nonlinearity='leaky_relu', distribution='uniform')
+    nn.init.kaiming_uniform_(conv.weight, a=1)
     return nn.Sequential(OrderedDict(conv=conv, bn=BatchNorm(out_channels)))
 
 
@@ -104,18 +102,26 @@ def recompute(function: Callable, bn: nn.Module, *args: Optional[Tensor]):
         *args,
         use_reentrant=False,
         preserve_rng_state=False,
-        context_fn=lambda: (nullcontext(), _kept_statistics(bn)))
+        context_fn=lambda: (nullcontext(), _KeptStatistics(bn)))
 
 
-@contextmanager
-def _kept_statistics(bn: nn.Module) -> Iterator[None]:
-    momentum, batches = bn.momentum, bn.num_batches_tracked.clone()
-    bn.momentum = 0.
-    try:
-        yield
-    finally:
-        bn.momentum = momentum
-        bn.num_batches_tracked.copy_(batches)
+class _KeptStatistics:
+    """Keep a BatchNorm's statistics; may be entered again and again.
+
+    It is once for each backward pass, of which a retained graph has several.
+    """
+
+    def __init__(self, bn: nn.Module) -> None:
+        self.bn = bn
+
+    def __enter__(self) -> None:
+        self.momentum = self.bn.momentum
+        self.batches = self.bn.num_batches_tracked.clone()
+        self.bn.momentum = 0.
+
+    def __exit__(self, *exc_info) -> None:
+        self.bn.momentum = self.momentum
+        self.bn.num_batches_tracked.copy_(self.batches)
 
 
 class _AttentionFusion(torch.autograd.Function):

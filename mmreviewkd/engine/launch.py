@@ -1,0 +1,139 @@
+"""What the command line tools share: config, checks, errors in one line."""
+import argparse
+import os
+import os.path as osp
+import sys
+from contextlib import contextmanager
+from typing import Iterator
+
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+from mmdet.utils import setup_cache_size_limit_of_dynamo
+
+from ..errors import UserInputError
+from ..models.teacher import load_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags that mmdet's ``train.py`` and ``test.py`` have in common."""
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config, as key=value pairs; lists as '
+        'key="[a,b]" or key=a,b, nested ones as key="[(a,b),(c,d)]"')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher')
+    # torch.distributed.launch passes it in one spelling or the other
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0)
+
+
+def add_train_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of mmdet's ``train.py``."""
+    add_arguments(parser)
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='train with automatic mixed precision')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate with the batch size')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='continue from this checkpoint or, without one, from the latest '
+        'in the work dir')
+
+
+def read_config(config: str, args: argparse.Namespace) -> Config:
+    """The config with the common flags applied."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    # fewer recompilations where the config asks for torch.compile
+    setup_cache_size_limit_of_dynamo()
+    cfg = load_config(config)
+    cfg.launcher = args.launcher
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    # command line, then config, then the config's name
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = osp.join('./work_dirs',
+                                osp.splitext(osp.basename(config))[0])
+    return cfg
+
+
+def train(cfg: Config, args: argparse.Namespace) -> None:
+    """Apply the training flags, check the data, and train."""
+    if args.amp:
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.loss_scale = 'dynamic'
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise UserInputError(
+                '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) '
+                f'in {cfg.filename}: the batch size that its learning rate is '
+                'meant for')
+        cfg.auto_scale_lr.enable = True
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    check_data(cfg, 'train', 'val')
+    build_runner(cfg).train()
+
+
+def build_runner(cfg: Config) -> Runner:
+    """mmengine's Runner, or the one that the config names."""
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def check_data(cfg: Config, *splits: str) -> None:
+    """Find missing annotation files and image folders before a run starts.
+
+    Raises:
+        UserInputError: One is missing; all of them are named.
+    """
+    missing = []
+    for split in splits:
+        key = f'{split}_dataloader'
+        for dataset in _datasets((cfg.get(key) or {}).get('dataset')):
+            root = dataset.get('data_root') or ''
+            paths = [dataset.get('ann_file')]
+            prefix = dataset.get('data_prefix') or {}
+            paths += [prefix] if isinstance(prefix, str) else prefix.values()
+            missing += [
+                f'{osp.join(root, path)} ({key})' for path in paths
+                if path and '://' not in root + path
+                and not osp.exists(osp.join(root, path))
+            ]
+    if missing and cfg.get('backend_args') is None:
+        raise UserInputError('no such file or folder: ' + ', '.join(missing) +
+                             '. Set data_root in the config, or link the data '
+                             'there')
+
+
+def _datasets(dataset) -> Iterator[ConfigDict]:
+    """The innermost datasets of wrappers such as RepeatDataset."""
+    if isinstance(dataset, (list, tuple)):
+        for each in dataset:
+            yield from _datasets(each)
+    elif dataset:
+        inner = dataset.get('dataset') or dataset.get('datasets')
+        yield from _datasets(inner) if inner else [dataset]
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End the program with the message where the cause is its input."""
+    try:
+        yield
+    except (UserInputError, FloatingPointError) as error:
+        sys.exit(f'error: {error}')

@@ -1,0 +1,181 @@
+"""Review-KD around a detector (arXiv 2104.09044)."""
+import inspect
+import math
+from typing import Dict, List, Optional, Sequence, Union
+
+import torch
+from mmengine.logging import MessageHub
+from mmengine.model import BaseModel
+from mmdet.registry import MODELS
+from torch import Tensor
+
+from ..errors import UserInputError
+from .features import match_levels, probe_levels, record
+from .review import Review
+from .teacher import Teacher, check_preprocessors
+
+
+@MODELS.register_module()
+class ReviewKD(BaseModel):
+    """A student that also learns its neck outputs from a trained teacher.
+
+    1. the teacher's backbone and neck see the batch (no gradient),
+    2. the student's own losses are computed; its neck outputs are recorded,
+    3. :class:`Review` fuses them from deep to shallow and compares each level
+       with the teacher's of the same stride.
+
+    In every other mode (predict, validation, test, tensor) the student alone
+    runs.
+
+    To the outside this model *is* the student, with one child more, the
+    ``review``: parameters, buffers and modules keep their names. So every
+    setting that goes by name (``paramwise_cfg``, hooks, activation
+    checkpointing) means what it means for the student, and each checkpoint
+    loads into the plain student's config, which skips ``review.*``. The teacher
+    is no child: it is in no state dict, optimizer, EMA or DDP bucket.
+
+    Args:
+        student (dict): Config of a detector with a neck.
+        teacher (dict): ``config`` and ``checkpoint``, see :class:`Teacher`.
+        review (dict): ``weight`` of the review loss (float, >= 0) and,
+            optionally, ``strides``, the levels that take part; by default all
+            do.
+
+    Raises:
+        UserInputError: An argument, the teacher's checkpoint or the pair of
+            models cannot be used.
+    """
+
+    def __init__(self,
+                 student: dict,
+                 teacher: Optional[dict] = None,
+                 review: Optional[dict] = None) -> None:
+        teacher = _arguments(Teacher.__init__, 'teacher', teacher)
+        weight, strides = _review_settings(**_arguments(
+            _review_settings, 'review', review))
+        student = MODELS.build(student)
+        if getattr(student, 'neck', None) is None:
+            raise UserInputError(
+                f'student {type(student).__name__} has no neck; the review '
+                'works on the levels that a neck puts out')
+        super().__init__()
+        teacher = Teacher(**teacher)
+        check_preprocessors(student.data_preprocessor, teacher.preprocessor)
+        student_strides, channels = probe_levels(student)
+        self.pairs = match_levels(student_strides, teacher.strides, strides)
+        self.strides = [student_strides[i] for i, _ in self.pairs]
+        self.weight = weight
+        student.review = Review([channels[i] for i, _ in self.pairs],
+                                [teacher.channels[j] for _, j in self.pairs])
+        # Neither is a child: the student shares its tables with this model
+        # instead, and the teacher is nobody's.
+        vars(self).update(
+            student=student,
+            teacher=teacher,
+            _parameters=student._parameters,
+            _buffers=student._buffers,
+            _modules=student._modules)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: Optional[list] = None,
+        mode: str = 'tensor'
+    ) -> Union[Dict[str, Tensor], list, tuple, Tensor]:
+        """The student's, with the review loss added in mode ``'loss'``.
+
+        Args:
+            inputs (Tensor): (N, 3, H, W).
+            data_samples (list[DetDataSample], optional): One per image.
+            mode (str): ``'loss'``, ``'predict'`` or ``'tensor'``.
+        """
+        if mode != 'loss':
+            return self.student(inputs, data_samples, mode)
+        # first, while the student's activations do not yet fill the memory
+        targets = self.teacher(inputs, data_samples, self.data_preprocessor)
+        with record(self.neck) as features:
+            losses = self.student(inputs, data_samples, mode)
+        losses.update(self._review_losses(features, targets))
+        return losses
+
+    def _review_losses(self, features: Sequence[Tensor],
+                       targets: Sequence[Tensor]) -> Dict[str, Tensor]:
+        features = [features[i] for i, _ in self.pairs]
+        targets = [targets[j] for _, j in self.pairs]
+        levels = self.review.loss(features, targets)
+        if not torch.isfinite(levels).all():
+            self._check_finite(features, targets, levels)
+        losses = {'loss_review': self.weight * levels.sum()}
+        # shown, not added: the key has no "loss" in it
+        for stride, level in zip(self.strides, levels.detach()):
+            losses[f'review_stride{stride}'] = level
+        return losses
+
+    def _check_finite(self, features: List[Tensor], targets: List[Tensor],
+                      levels: Tensor) -> None:
+        """Stop, unless it is an overflow that a GradScaler will skip."""
+        iteration = MessageHub.get_current_instance().get_info('iter', 0) + 1
+        for stride, feature, target, level in zip(self.strides, features,
+                                                  targets, levels):
+            if torch.isfinite(level):
+                continue
+            culprits = [
+                name for name, values in (("student's", feature),
+                                          ("teacher's", target))
+                if not torch.isfinite(values).all()
+            ]
+            if feature.dtype == torch.float16 and "teacher's" not in culprits:
+                continue
+            raise FloatingPointError(
+                f'review loss is {level.item()} at stride {stride} in '
+                f'iteration {iteration}; ' +
+                (f'the {" and the ".join(culprits)} feature is not finite'
+                 if culprits else 'both features are finite') +
+                '. Training stops before the step; checkpoints written so far '
+                'are whole')
+
+    def init_weights(self) -> None:
+        """Initialise the student; the teacher is trained already."""
+        self.student.init_weights()
+
+    def train(self, mode: bool = True) -> 'ReviewKD':
+        """Set the student's and the review's mode; the teacher stays eval."""
+        self.training = mode
+        self.student.train(mode)
+        return self
+
+    def _apply(self, fn, *args, **kwargs) -> 'ReviewKD':
+        # what .to(), .cuda(), .half() and the like come down to
+        self.teacher._apply(fn, *args, **kwargs)
+        return super()._apply(fn, *args, **kwargs)
+
+
+def _review_settings(weight: float = None, strides: Sequence[int] = None):
+    if not isinstance(weight, (int, float)) or not 0 <= weight < math.inf:
+        raise UserInputError(
+            f'review=dict(weight={weight}): the weight of the review loss must '
+            'be a number >= 0 (published: 1.0 for Faster R-CNN R101-R50)')
+    return float(weight), strides
+
+
+def _arguments(function, name: str, given: Optional[dict]) -> dict:
+    """``given``, if it is what ``function`` takes."""
+    parameters = {
+        key: parameter
+        for key, parameter in inspect.signature(function).parameters.items()
+        if key != 'self'
+    }
+    example = ', '.join(f'{key}=...' for key in parameters)
+    if not isinstance(given, dict):
+        raise UserInputError(f'ReviewKD needs {name}=dict({example})')
+    unknown = sorted(set(given) - set(parameters))
+    missing = sorted(key for key, parameter in parameters.items()
+                     if parameter.default is parameter.empty
+                     and key not in given)
+    if unknown or missing:
+        raise UserInputError(
+            f'{name}=dict({example}): ' + '; '.join(
+                f'{problem} {", ".join(keys)}'
+                for problem, keys in (('unknown', unknown),
+                                      ('missing', missing)) if keys))
+    return given

@@ -1,0 +1,216 @@
+"""The teacher: a frozen detector's backbone and neck, outside the student."""
+from typing import List, Optional, Sequence, Union
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmengine.config import Config, ConfigDict
+from mmengine.hub import get_config
+from mmengine.logging import print_log
+from mmengine.model import ImgDataPreprocessor
+from mmengine.runner import CheckpointLoader
+from mmdet.registry import MODELS
+from torch import Tensor
+
+from ..errors import UserInputError
+from .features import probe_levels, record
+
+_PARTS = ('backbone', 'neck')
+
+
+class Teacher(nn.Module):
+    """A trained detector's features of the student's batch.
+
+    Always in eval mode and without gradients. Copies of the distiller (an
+    EMA's, for one) share it: nothing ever changes in it.
+
+    Args:
+        config (str | dict): Path of the teacher's config, ``'mmdet::...'``
+            for one that mmdet ships, or the model's dict itself.
+        checkpoint (str): File or URL of its weights.
+
+    Raises:
+        UserInputError: The config or checkpoint cannot be used, or the
+            checkpoint does not fill backbone and neck exactly.
+    """
+
+    def __init__(self, config: Union[str, dict], checkpoint: str) -> None:
+        super().__init__()
+        model = MODELS.build(_model_config(config))
+        if getattr(model, 'neck', None) is None:
+            raise UserInputError(
+                f'teacher {type(model).__name__} of {_name(config)} has no '
+                'neck, whose outputs the student learns from')
+        # The heads never run, so neither their memory nor their weights'
+        # shapes (another number of classes, say) matter.
+        for name, _ in list(model.named_children()):
+            if name not in _PARTS + ('data_preprocessor', ):
+                delattr(model, name)
+        _load_strictly(model, checkpoint, _name(config))
+        self.preprocessor = model.data_preprocessor
+        self.model = model.eval().requires_grad_(False)
+        self.strides, self.channels = probe_levels(model)
+
+    def train(self, mode: bool = True) -> 'Teacher':
+        """Stays in eval mode."""
+        return super().train(False)
+
+    def __deepcopy__(self, memo: dict) -> 'Teacher':
+        return self
+
+    @torch.no_grad()
+    def forward(self, inputs: Tensor, data_samples: Sequence,
+                preprocessor: nn.Module) -> List[Tensor]:
+        """Neck outputs, (N, C_i, H_i, W_i), for the extent of ``inputs``.
+
+        Args:
+            inputs (Tensor): The batch as the student sees it, (N, 3, H, W).
+            data_samples (Sequence[DetDataSample]): With ``img_shape``, the
+                part of each image that is not padding.
+            preprocessor (nn.Module): The student's, which made ``inputs``.
+        """
+        height, width = inputs.shape[-2:]
+        inputs = renormalize(inputs, [s.img_shape for s in data_samples],
+                             preprocessor, self.preprocessor)
+        with record(self.model.neck) as features:
+            self.model.extract_feat(inputs)
+        # where only the teacher's side is padded further, the cells of the
+        # additional padding have no counterpart
+        return [
+            feature[...,
+                    :_ceil_div(feature.size(2) * height, inputs.size(2)),
+                    :_ceil_div(feature.size(3) * width, inputs.size(3))]
+            for feature in features
+        ]
+
+
+def renormalize(inputs: Tensor, img_shapes: Sequence, source: nn.Module,
+                target: nn.Module) -> Tensor:
+    """What data preprocessor ``target`` would have made of the same images.
+
+    Args:
+        inputs (Tensor): Made by ``source``, (N, 3, H, W).
+        img_shapes (Sequence[tuple[int, int]]): Height and width of each image
+            inside the padding.
+        source (ImgDataPreprocessor): The student's.
+        target (ImgDataPreprocessor): The teacher's.
+
+    Returns:
+        Tensor: (N, 3, H', W'); larger than ``inputs`` where ``target`` pads to
+        a larger divisor. ``inputs`` itself where the two agree. Equal to the
+        last bit for images of whole numbers.
+    """
+    height, width = inputs.shape[-2:]
+    more = (-height % target.pad_size_divisor, -width % target.pad_size_divisor)
+    if _settings(source) == _settings(target):
+        return F.pad(inputs, (0, more[1], 0, more[0]),
+                     value=target.pad_value) if any(more) else inputs
+    with torch.autocast(inputs.device.type, enabled=False):
+        images = inputs
+        if source._enable_normalize:
+            images = images * source.std.to(images) + source.mean.to(images)
+            # Pixels are whole numbers but for what resizing a batch or colour
+            # jitter leave, so this takes the rounding error off.
+            whole = images.round()
+            images = torch.where((images - whole).abs() < 1e-4, whole, images)
+        if source._channel_conversion != target._channel_conversion:
+            images = images.flip(1)
+        if target._enable_normalize:
+            images = (images - target.mean.to(images)) / target.std.to(images)
+    images = F.pad(images, (0, more[1], 0, more[0]))
+    for image, (h, w) in zip(images, img_shapes):
+        image[:, h:] = target.pad_value
+        image[:, :, w:] = target.pad_value
+    return images
+
+
+def check_preprocessors(student: nn.Module, teacher: nn.Module) -> None:
+    """Refuse a pair that :func:`renormalize` cannot serve; log what it does."""
+    for owner, preprocessor in (('student', student), ('teacher', teacher)):
+        if not isinstance(preprocessor, ImgDataPreprocessor):
+            raise UserInputError(
+                f'the {owner}\'s data_preprocessor is a '
+                f'{type(preprocessor).__name__}; to show both models the same '
+                'image, it must be a DetDataPreprocessor or another '
+                'ImgDataPreprocessor')
+    ours, theirs = _settings(student), _settings(teacher)
+    if ours != theirs:
+        print_log(
+            'The teacher sees each image in its own normalisation: ' +
+            ', '.join(f'{key} {theirs[key]} (student: {ours[key]})'
+                      for key in ours if ours[key] != theirs[key]), 'current')
+
+
+def _settings(preprocessor: ImgDataPreprocessor) -> dict:
+    normalize = preprocessor._enable_normalize
+    return dict(
+        mean=preprocessor.mean.flatten().tolist() if normalize else None,
+        std=preprocessor.std.flatten().tolist() if normalize else None,
+        channels_reversed=preprocessor._channel_conversion,
+        pad_value=preprocessor.pad_value)
+
+
+def load_config(config: str) -> Config:
+    """A config by path, or by ``'mmdet::folder/name.py'``.
+
+    Raises:
+        UserInputError: There is no such config.
+    """
+    try:
+        return get_config(config) if '::' in config else Config.fromfile(config)
+    except FileNotFoundError as error:
+        raise UserInputError(f'config {config} does not exist: {error}') from None
+
+
+def _model_config(config: Union[str, dict]) -> ConfigDict:
+    if isinstance(config, str):
+        config = load_config(config).model
+    # a distilled student can teach the next one
+    return config.student if config['type'] == 'ReviewKD' else config
+
+
+def _name(config: Union[str, dict]) -> str:
+    return config if isinstance(config, str) else f'a {config["type"]} config'
+
+
+def _load_strictly(model: nn.Module, filename: str, config: str) -> None:
+    """Fill backbone and neck from a checkpoint, all or nothing."""
+    try:
+        checkpoint = CheckpointLoader.load_checkpoint(filename, 'cpu')
+    except FileNotFoundError as error:
+        raise UserInputError(f'teacher {error}') from None
+    if not isinstance(checkpoint, dict):
+        raise UserInputError(f'teacher checkpoint {filename} holds a '
+                             f'{type(checkpoint).__name__}, not weights')
+    weights = checkpoint.get('state_dict', checkpoint)
+    weights = {key[7:] if key.startswith('module.') else key: value
+               for key, value in weights.items()}
+    weights = {key: value for key, value in weights.items()
+               if key.split('.')[0] in _PARTS}
+    expected = model.state_dict()
+    misshaped = [
+        f'{key} {tuple(weights[key].shape)}, model {tuple(value.shape)}'
+        for key, value in expected.items()
+        if key in weights and weights[key].shape != value.shape
+    ]
+    for entry in misshaped:
+        del weights[entry.split()[0]]
+    loaded = model.load_state_dict(weights, strict=False)
+    missing = [
+        key for key in loaded.missing_keys
+        if not key.endswith('num_batches_tracked')
+        and key not in {entry.split()[0] for entry in misshaped}
+    ]
+    problems = {'missing': missing, 'unexpected': loaded.unexpected_keys,
+                'of another shape': misshaped}
+    if any(problems.values()):
+        raise UserInputError(
+            f'teacher checkpoint {filename} does not fit {config}: of '
+            f'{len(expected)} backbone and neck tensors ' + '; '.join(
+                f'{len(keys)} {problem} (first: {", ".join(keys[:3])})'
+                for problem, keys in problems.items() if keys) +
+            '. A teacher filled only in part would teach noise')
+
+
+def _ceil_div(a: int, b: int) -> int:
+    return -(-a // b)

@@ -1,0 +1,20 @@
+#!/usr/bin/env python
+"""Train a detector, distilled or plain; mmdet's flags."""
+import argparse
+
+import mmreviewkd  # noqa: F401
+from mmreviewkd.engine.launch import (add_train_arguments, one_line_errors,
+                                      read_config, train)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='path, or mmdet::folder/name.py')
+    add_train_arguments(parser)
+    args = parser.parse_args()
+    with one_line_errors():
+        train(read_config(args.config, args), args)
+
+
+if __name__ == '__main__':
+    main()
