@@ -31,17 +31,17 @@ def numbered(numbers, name):
     ]
 
 
-@pytest.mark.parametrize('name', [
-    path.stem for path in sorted(FOLDER.glob('*.npz')) if path.stem != 'hcl'
-])
+@pytest.mark.parametrize(
+    'name',
+    [path.stem for path in sorted(FOLDER.glob('*.npz')) if path.stem != 'hcl'])
 def test_review(name):
     numbers = load(FOLDER / f'{name}.npz')
     students = numbered(numbers, 'student')
     teachers = numbered(numbers, 'teacher')
     weights = {
         key.replace('level', 'levels.', 1): value
-        for key, value in numbers.items() if key.startswith('level')
-        and not key.startswith('level_loss')
+        for key, value in numbers.items()
+        if key.startswith('level') and not key.startswith('level_loss')
     }
     review = Review([x.size(1) for x in students],
                     [x.size(1) for x in teachers],
@@ -50,15 +50,16 @@ def test_review(name):
     review.train('eval' not in name)
 
     reviewed = review(students, [x.shape[-2:] for x in teachers])
-    torch.testing.assert_close(
-        reviewed, numbered(numbers, 'reviewed'), **TOLERANCE)
+    torch.testing.assert_close(reviewed, numbered(numbers, 'reviewed'),
+                               **TOLERANCE)
 
     # the forward pass above moved the statistics; the files' are older
     review.load_state_dict(weights)
     students = [x.requires_grad_() for x in students]
     losses = review.loss(students, teachers)
-    torch.testing.assert_close(
-        losses, torch.stack(numbered(numbers, 'level_loss')), **TOLERANCE)
+    torch.testing.assert_close(losses,
+                               torch.stack(numbered(numbers, 'level_loss')),
+                               **TOLERANCE)
     torch.testing.assert_close(losses.sum(), numbers['loss'], **TOLERANCE)
 
     losses.sum().backward()

@@ -5,12 +5,11 @@ which computes the same losses step by step and leaves gradients to autograd.
 
 Time: medians of interleaved runs (A B A B ...) in this process.
 
-Peak memory: what one step adds to the memory in use before it, gradients and
-scratch space of the kernels included. On CUDA, torch's own count of allocated
-bytes. On the CPU the operating system's: the high-water mark of the resident
-memory (``VmHWM`` in ``/proc/self/status``, so on Linux only) of a fresh process
-for each variant, less the resident memory just before the step; a step on tiny
-features comes first, so that libraries are loaded and threads started.
+Peak memory: the most that torch has allocated at a time during one step,
+beyond what it held before; outputs, gradients and all that is kept or passing
+in between count, scratch space inside the kernels does not. On CUDA this is
+``torch.cuda.max_memory_allocated``; on the CPU the same figure is the highest
+running sum of the allocations and releases that ``torch.profiler`` records.
 
 Examples:
     python tools/benchmark_review.py
@@ -18,14 +17,18 @@ Examples:
     python tools/benchmark_review.py --shapes 50x84 25x42 13x21 --channels 64
 """
 import argparse
-import multiprocessing
+import json
+import os.path as osp
 import statistics
 import sys
+import tempfile
 import time
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mmreviewkd.models import Review  # noqa: E402
@@ -60,17 +63,17 @@ def parse_args():
     parser.add_argument(
         '--repeats', type=int, default=7, help='timed runs of each variant')
     args = parser.parse_args()
-    on_cuda = args.device.startswith('cuda')
-    args.shapes = args.shapes or (CUDA_SHAPES if on_cuda else CPU_SHAPES)
-    args.batch = args.batch or (2 if on_cuda else 1)
+    args.on_cuda = args.device.startswith('cuda')
+    args.shapes = args.shapes or (CUDA_SHAPES if args.on_cuda else CPU_SHAPES)
+    args.batch = args.batch or (2 if args.on_cuda else 1)
     return args
 
 
-def build_steps(args, shapes):
+def build_steps(args):
     """Each variant's forward and backward pass, on the same tensors."""
     torch.manual_seed(0)
     device = torch.device(args.device)
-    sizes = [tuple(map(int, shape.split('x'))) for shape in shapes]
+    sizes = [tuple(map(int, shape.split('x'))) for shape in args.shapes]
     review = Review([args.channels] * len(sizes),
                     [args.channels] * len(sizes)).to(device)
     features, targets = ([
@@ -101,77 +104,68 @@ def build_steps(args, shapes):
     return {name: partial(step, loss) for name, loss in losses.items()}, clear
 
 
-def measure_time(args):
-    """Median seconds and loss of each variant."""
-    steps, clear = build_steps(args, args.shapes)
-    on_cuda = args.device.startswith('cuda')
+def measure_time(args, steps, clear):
+    """Each variant's median seconds, and its loss."""
+    wait = torch.cuda.synchronize if args.on_cuda else lambda: None
     seconds, losses = {name: [] for name in VARIANTS}, {}
     for repeat in range(args.repeats + 2):  # two to warm up
         for name in VARIANTS:
             clear()
-            if on_cuda:
-                torch.cuda.synchronize()
+            wait()
             start = time.perf_counter()
             losses[name] = steps[name]()
-            if on_cuda:
-                torch.cuda.synchronize()
+            wait()
             if repeat >= 2:
                 seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(seconds[name])
-            for name in VARIANTS}, losses
+    medians = {name: statistics.median(seconds[name]) for name in VARIANTS}
+    return medians, losses
 
 
-def measure_memory(args, name):
-    """Peak bytes that one step adds; to be run in a fresh process."""
-    warm_up, _ = build_steps(args, ['8x8', '4x4'])
-    warm_up[name]()
-    steps, clear = build_steps(args, args.shapes)
-    if args.device.startswith('cuda'):
-        steps[name]()  # cuDNN chooses its kernels on the first step
-        clear()
+def measure_memory(args, step, clear):
+    """Peak bytes that one step allocates beyond what is held already."""
+    clear()
+    if args.on_cuda:
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        steps[name]()
+        step()
         return torch.cuda.max_memory_allocated() - before
-    before = resident_memory()['VmRSS']
-    steps[name]()
-    return resident_memory()['VmHWM'] - before
-
-
-def resident_memory():
-    """Bytes now (VmRSS) and at most so far (VmHWM)."""
-    with open('/proc/self/status') as file:
-        lines = [line.split() for line in file if line.startswith('Vm')]
-    return {name.rstrip(':'): int(kilobytes) * 1024
-            for name, kilobytes, _ in lines}
+    with profile(
+            activities=[ProfilerActivity.CPU],
+            profile_memory=True) as profiler:
+        step()
+    with tempfile.TemporaryDirectory() as folder:
+        path = osp.join(folder, 'trace.json')
+        profiler.export_chrome_trace(path)
+        with open(path) as file:
+            events = json.load(file)['traceEvents']
+    changes = sorted((event['ts'], event['args']['Bytes']) for event in events
+                     if event.get('name') == '[memory]')
+    return max(accumulate(change for _, change in changes))
 
 
 def main():
     args = parse_args()
-    memory = {}
-    if args.device.startswith('cuda') or sys.platform == 'linux':
-        with multiprocessing.get_context('spawn').Pool(
-                1, maxtasksperchild=1) as pool:
-            for name in VARIANTS:
-                memory[name] = pool.apply(measure_memory, (args, name))
-    seconds, losses = measure_time(args)
+    steps, clear = build_steps(args)
+    seconds, losses = measure_time(args, steps, clear)
+    memory = {
+        name: measure_memory(args, steps[name], clear)
+        for name in VARIANTS
+    }
 
-    device = torch.cuda.get_device_name(
-    ) if args.device.startswith('cuda') else (
-        f'CPU, {torch.get_num_threads()} threads')
+    device = (
+        torch.cuda.get_device_name(args.device)
+        if args.on_cuda else f'CPU, {torch.get_num_threads()} threads')
     print(f'{device}; torch {torch.__version__}; {args.batch} x '
           f'{args.channels} x ({", ".join(args.shapes)})'
           f'{", mixed precision" if args.amp else ""}; median of '
           f'{args.repeats} forward and backward passes')
-    print(f'{"":12}{"time":>12}{"peak memory":>16}')
+    print(f'{"":12}{"time":>14}{"peak memory":>16}')
     for name in VARIANTS:
-        megabytes = f'{memory[name] / 2**20:.1f} MiB' if memory else 'unknown'
-        print(f'{name:12}{seconds[name] * 1000:>9.1f} ms{megabytes:>16}')
+        print(f'{name:12}{seconds[name] * 1000:>11.1f} ms'
+              f'{memory[name] / 2**20:>12.1f} MiB')
     reference, ours = VARIANTS
-    ratio = (f'{memory[ours] / memory[reference]:.2f}x'
-             if memory else 'unknown')
-    print(f'{"ratio":12}{seconds[ours] / seconds[reference]:>11.2f}x'
-          f'{ratio:>16}')
+    print(f'{"ratio":12}{seconds[ours] / seconds[reference]:>13.2f}x'
+          f'{memory[ours] / memory[reference]:>15.2f}x')
 
     difference = abs(losses[ours] / losses[reference] - 1).item()
     print(f'losses: {losses[reference].item():.6f} and '

@@ -1,8 +1,8 @@
 """Read checkpoints without running code in them, on every torch.
 
 mmengine calls ``torch.load`` with torch's default: before 2.6 that runs any
-code a file holds, from 2.6 on it refuses mmengine's own checkpoints, which hold
-:class:`mmengine.logging.HistoryBuffer`, so that resume fails. The loaders here
+code a file holds, from 2.6 on it refuses mmengine's own checkpoints, which
+hold :class:`mmengine.logging.HistoryBuffer`, so that resume fails. The loaders here
 accept what ``weights_only=True`` accepts plus :data:`ALLOWED`, and refuse
 anything else by name. They replace mmengine's for local files and URLs, and so
 serve ``load_from``, ``--resume``, ``init_detector`` and the teacher alike.
@@ -13,8 +13,8 @@ import os.path as osp
 import pickle
 import re
 import types
-from typing import Any, Optional
-from urllib.error import URLError
+from http.client import HTTPException
+from typing import Any, Callable, Optional
 from urllib.parse import urlparse
 
 import numpy as np
@@ -25,21 +25,35 @@ from mmengine.runner import CheckpointLoader
 
 from ..errors import UserInputError
 
-# numpy 2 renamed numpy.core; a file names the module of the numpy that wrote it
-_numpy_core = getattr(np, '_core', None) or np.core
+# numpy 2 renamed numpy.core; a file names the module that wrote it
 _numpy_globals = {
-    f'numpy.{core}.multiarray.{name}': getattr(_numpy_core.multiarray, name)
-    for core in ('core', '_core') for name in ('_reconstruct', 'scalar')
+    f'numpy.{core}.multiarray.{value.__reduce__()[0].__name__}':
+    value.__reduce__()[0]
+    for core in ('core', '_core')
+    for value in (np.zeros(0), np.float64(0))
 }
 _dtypes = {type(np.dtype(code)) for code in '?bhilqBHILQefd'}
+
+
+def _history_statistic(owner: type, name: str) -> Callable:
+    """``getattr`` for what a pickled HistoryBuffer looks up in its class."""
+    if owner is HistoryBuffer and name in ('min', 'max', 'current', 'mean'):
+        return getattr(owner, name)
+    raise pickle.UnpicklingError(
+        f'Unsupported global: GLOBAL getattr({owner!r}, {name!r})')
+
 
 ALLOWED = {
     # mmengine's logs, which a resume restores, and the arrays they hold
     'mmengine.logging.history_buffer.HistoryBuffer': HistoryBuffer,
+    'builtins.getattr': _history_statistic,
     **_numpy_globals,
     'numpy.ndarray': np.ndarray,
     'numpy.dtype': np.dtype,
-    **{f'{t.__module__}.{t.__name__}': t for t in _dtypes}
+    **{
+        f'{t.__module__}.{t.__name__}': t
+        for t in _dtypes
+    }
 }
 """Names that a checkpoint may hold beyond torch's own list."""
 
@@ -101,34 +115,31 @@ def load_local(filename: str, map_location: Any = None) -> dict:
             page, ...) or holds a name outside the allow-list.
     """
     filename = osp.expanduser(filename)
+    if osp.isdir(filename):
+        raise UserInputError(f'checkpoint {filename} is a folder, not a file')
     if not osp.isfile(filename):
         raise FileNotFoundError(f'checkpoint {filename} does not exist')
+    how = dict(weights_only=True) if _HAS_SAFE_GLOBALS else dict(
+        pickle_module=_restricted_pickle())
     try:
-        if _HAS_SAFE_GLOBALS:
-            return torch.load(
-                filename, map_location=map_location, weights_only=True)
-        return torch.load(
-            filename,
-            map_location=map_location,
-            pickle_module=_restricted_pickle())
-    except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError,
-            ValueError, OSError) as error:
-        name = re.search(r'Unsupported (?:global|class|operand)\S* (?:GLOBAL )?'
-                         r'([\w.]+)', str(error))
-        if name:
-            raise UserInputError(
-                f'checkpoint {filename} was not loaded: it holds '
-                f'"{name.group(1)}", which is not plain data and would run '
-                'code. Ask its author for a file with weights only, or, if you '
-                'trust it, convert it with torch.save(torch.load(file, '
-                'weights_only=False)["state_dict"], new_file)') from None
-        with open(filename, 'rb') as file:
-            head = file.read(16)
+        return torch.load(filename, map_location=map_location, **how)
+    except Exception as error:  # a damaged file can raise nearly anything
+        reason = str(error) or type(error).__name__
+    name = re.search(r'Unsupported (?:global|class)\S* (?:GLOBAL )?([\w.]+)',
+                     reason)
+    if name:
         raise UserInputError(
-            f'checkpoint {filename} cannot be read: {os.stat(filename).st_size}'
-            f' bytes, the first of them {head!r}, are not a whole torch '
-            f'checkpoint ({str(error).splitlines()[0] if str(error) else type(error).__name__})'
-        ) from None
+            f'checkpoint {filename} was not loaded: it holds '
+            f'"{name.group(1)}", which is not plain data and would run code. '
+            'Ask its author for a file with weights only, or, if you trust '
+            'it, convert it with torch.save(torch.load(file, '
+            'weights_only=False)["state_dict"], new_file)')
+    with open(filename, 'rb') as file:
+        head = file.read(16)
+    raise UserInputError(
+        f'checkpoint {filename} cannot be read as a torch checkpoint: '
+        f'{reason.splitlines()[0]} (the file has {osp.getsize(filename)} '
+        f'bytes and begins with {head!r})')
 
 
 def load_http(filename: str,
@@ -141,21 +152,31 @@ def load_http(filename: str,
             is checked.
         map_location: As in :func:`torch.load`.
         model_dir (str, optional): Cache folder instead of torch.hub's.
+
+    Raises:
+        UserInputError: The download fails, or gives another hash; nothing is
+            left behind. Else as :func:`load_local`.
     """
     folder = model_dir or osp.join(torch.hub.get_dir(), 'checkpoints')
     path = osp.join(folder, osp.basename(urlparse(filename).path))
-    if get_rank() == 0 and not osp.isfile(path):
-        os.makedirs(folder, exist_ok=True)
-        file_hash = re.search(r'-([a-f0-9]{8,})\.', osp.basename(path))
-        try:
-            torch.hub.download_url_to_file(filename, path,
-                                           file_hash and file_hash.group(1))
-        except (URLError, RuntimeError, OSError) as error:
-            raise UserInputError(
-                f'checkpoint {filename} cannot be downloaded: {error}'
-            ) from None
+    if get_rank() == 0:
+        _download(filename, path)
     barrier()
+    _download(filename, path)  # to the disks of further machines
     return load_local(path, map_location)
+
+
+def _download(url: str, path: str) -> None:
+    if osp.isfile(path):
+        return
+    os.makedirs(osp.dirname(path), exist_ok=True)
+    file_hash = re.search(r'-([a-f0-9]{8,})\.', osp.basename(path))
+    try:
+        torch.hub.download_url_to_file(url, path, file_hash
+                                       and file_hash.group(1))
+    except (HTTPException, RuntimeError, OSError) as error:
+        raise UserInputError(
+            f'checkpoint {url} cannot be downloaded: {error}') from None
 
 
 def register_safe_loaders() -> None:

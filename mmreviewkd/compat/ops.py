@@ -7,11 +7,11 @@ for another torch), :func:`ensure_mmcv_ops` puts a stand-in into
 ``mmcv/ops/*.py`` calls its compiled namesake (mmcv 2.0 to 2.1), so everything
 above it (``batched_nms``, ``RoIAlign``, ``DCNv2``, ...) is mmcv's own code.
 """
-import importlib
+import importlib.abc
 import importlib.machinery
 import sys
 import types
-from typing import NoReturn
+from typing import List, NoReturn
 
 import torch
 import torchvision  # noqa: F401  (registers torch.ops.torchvision)
@@ -35,10 +35,16 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float,
         iou_threshold (float): A box that overlaps a kept one by more goes.
         offset (int): 1 where x2 and y2 are inclusive pixel indices.
     """
+    boxes, scores = _at_least_float32(boxes, scores)
     if offset:
         # width = x2 - x1 + offset, for the areas and for the overlaps alike
         boxes = boxes + boxes.new_tensor([0, 0, offset, offset])
-    return torch.ops.torchvision.nms(boxes, scores, iou_threshold)
+    # mmcv compares in float32: an overlap of 3/5 does not exceed 0.6 there
+    iou_threshold = torch.tensor(iou_threshold, dtype=torch.float32).item()
+    # and takes equal scores in the order in which torch happens to sort them
+    order = scores.argsort(descending=True)
+    ranks = torch.arange(len(boxes), 0, -1, device=boxes.device).to(boxes)
+    return order[torch.ops.torchvision.nms(boxes[order], ranks, iou_threshold)]
 
 
 def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float,
@@ -53,12 +59,14 @@ def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float,
         boxes (Tensor): (N, 4) as x1, y1, x2, y2.
         scores (Tensor): (N, ).
         dets (Tensor): (N, 5), filled with boxes and decayed scores.
-        iou_threshold (float): Overlap from which a score decays (methods 0, 1).
+        iou_threshold (float): Overlap from which a score decays, by methods
+            0 and 1.
         sigma (float): Width of the Gaussian decay (method 2).
         min_score (float): Boxes whose score falls below are dropped.
         method (int): 0 naive, 1 linear, 2 Gaussian.
         offset (int): 1 where x2 and y2 are inclusive pixel indices.
     """
+    boxes, scores = _at_least_float32(boxes, scores)
     x1, y1, x2, y2 = boxes.unbind(1)
     areas = (x2 - x1 + offset) * (y2 - y1 + offset)
     scores = scores.clone()
@@ -66,16 +74,20 @@ def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float,
     kept = []
     while remaining.numel():
         best = int(scores[remaining].argmax())
-        i = remaining[best]
+        i = int(remaining[best])
         dets[len(kept), :4], dets[len(kept), 4] = boxes[i], scores[i]
         kept.append(i)
-        remaining = torch.cat([remaining[:best], remaining[best + 1:]])
+        # As in mmcv, the first one left takes the place of the best, and the
+        # last ones those of the dropped: of equal scores the first wins.
+        remaining[best] = remaining[0]
+        remaining = remaining[1:]
         width = (torch.min(x2[i], x2[remaining]) -
                  torch.max(x1[i], x1[remaining]) + offset).clamp(min=0)
         height = (torch.min(y2[i], y2[remaining]) -
                   torch.max(y1[i], y1[remaining]) + offset).clamp(min=0)
         inter = width * height
-        iou = inter / (areas[i] + areas[remaining] - inter)
+        # two boxes without area: 0 / 0, which counts as no overlap
+        iou = (inter / (areas[i] + areas[remaining] - inter)).nan_to_num(0)
         if method == 2:
             decay = torch.exp(-iou**2 / sigma)
         else:
@@ -83,8 +95,19 @@ def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float,
             decay = torch.where(iou >= iou_threshold, decayed,
                                 torch.ones_like(iou))
         scores[remaining] *= decay
-        remaining = remaining[~(scores[remaining] < min_score)]
-    return torch.stack(kept) if kept else remaining
+        stays = ~(scores[remaining] < min_score)
+        head, tail = remaining.tensor_split([int(stays.sum())])
+        head[~stays[:len(head)]] = tail[stays[len(head):]].flip(0)
+        remaining = head
+    return torch.tensor(kept, dtype=torch.long)
+
+
+def _at_least_float32(*tensors: Tensor) -> List[Tensor]:
+    """Kernels for half precision are missing here and there."""
+    return [
+        tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+        for tensor in tensors
+    ]
 
 
 # ------------------------------------------------------------ RoI pooling
@@ -96,6 +119,7 @@ def roi_align_forward(input: Tensor, rois: Tensor, output: Tensor,
     """RoIAlign (arXiv 1703.06870) of (N, C, H, W) at (K, 5) RoIs."""
     if pool_mode == 0:
         _unavailable('roi_align_forward with pool_mode="max"')
+    input, = _at_least_float32(input)
     output.copy_(
         torch.ops.torchvision.roi_align(input, rois.to(input), spatial_scale,
                                         aligned_height, aligned_width,
@@ -108,6 +132,7 @@ def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor,
                        spatial_scale: float, sampling_ratio: int,
                        pool_mode: int, aligned: bool) -> None:
     """Gradient of :func:`roi_align_forward` for its input."""
+    grad_output, = _at_least_float32(grad_output)
     grad_input.copy_(
         torch.ops.torchvision._roi_align_backward(
             grad_output, rois.to(grad_output), spatial_scale, aligned_height,
@@ -124,37 +149,40 @@ def roi_pool_forward(input: Tensor, rois: Tensor, output: Tensor,
     maxima torch's.
     """
     height, width = input.shape[-2:]
+    rois, = _at_least_float32(rois)
     start = rois[:, 1:3] * spatial_scale
     size = (rois[:, 3:5] + 1) * spatial_scale - start
-    batch = rois[:, 0].long().tolist()
 
-    def edges(axis, bins, limit):
-        """Whole-cell (first, last) bounds of each RoI's bins on one axis."""
+    def cells(axis, bins, limit):
+        """Each bin's cells on one axis: (K, bins, largest bin) and a mask."""
         step = size[:, axis, None] / bins
         i = torch.arange(bins, device=rois.device, dtype=rois.dtype)
         first = (i * step + start[:, axis, None]).floor().clamp(0, limit)
         last = ((i + 1) * step + start[:, axis, None]).ceil().clamp(0, limit)
-        return first.int().tolist(), last.int().tolist()
+        # a malformed RoI has no cells, and keeps zeros
+        last = torch.where((size > 0).all(1, keepdim=True), last, first)
+        largest = int((last - first).max()) if last.numel() else 0
+        index = first.long()[..., None] + torch.arange(
+            largest, device=rois.device)
+        return index.clamp(max=limit - 1), index < last[..., None]
 
-    left, right = edges(0, pooled_width, width)
-    top, bottom = edges(1, pooled_height, height)
-    valid = (size > 0).all(1).tolist()
-    for k, image in enumerate(batch):
-        # a malformed RoI keeps the caller's zeros, as in mmcv
-        for ph in range(pooled_height if valid[k] else 0):
-            for pw in range(pooled_width):
-                y1, y2 = top[k][ph], bottom[k][ph]
-                x1, x2 = left[k][pw], right[k][pw]
-                if y2 <= y1 or x2 <= x1:
-                    argmax[k, :, ph, pw] = -1
-                    continue
-                cells = input[image, :, y1:y2, x1:x2].flatten(1)
-                output[k, :, ph, pw], index = cells.max(1)
-                row = torch.div(index, x2 - x1, rounding_mode='floor')
-                argmax[k, :, ph, pw] = (
-                    (y1 + row) * width + x1 + index % (x2 - x1)).int()
-        if not valid[k]:
-            argmax[k] = -1
+    xs, x_valid = cells(0, pooled_width, width)
+    ys, y_valid = cells(1, pooled_height, height)
+    argmax.fill_(-1)
+    for k, image in enumerate(rois[:, 0].long().tolist()):
+        # (bins down, bins across, cells of the largest bin)
+        index = ys[k, :, None, :, None] * width + xs[k, None, :, None, :]
+        valid = y_valid[k, :, None, :, None] & x_valid[k, None, :, None, :]
+        index, valid = index.flatten(2), valid.flatten(2)
+        used = valid.any(-1)
+        if not used.any():
+            continue
+        values = input[image].flatten(1)[:, index]
+        values = values.masked_fill(~valid, -float('inf'))
+        largest, position = values.max(-1)
+        output[k] = largest.masked_fill(~used, 0)
+        argmax[k] = index.expand_as(values).gather(
+            -1, position[..., None])[..., 0].masked_fill(~used, -1)
 
 
 def roi_pool_backward(grad_output: Tensor, rois: Tensor, argmax: Tensor,
@@ -184,9 +212,9 @@ def sigmoid_focal_loss_forward(input: Tensor, target: Tensor, weight: Tensor,
         output (Tensor): (N, C), filled.
     """
     p, positive, tiny = _focal_terms(input, target)
-    loss = torch.where(
-        positive, -alpha * (1 - p)**gamma * p.clamp(min=tiny).log(),
-        (alpha - 1) * p**gamma * (1 - p).clamp(min=tiny).log())
+    loss = torch.where(positive,
+                       -alpha * (1 - p)**gamma * p.clamp(min=tiny).log(),
+                       (alpha - 1) * p**gamma * (1 - p).clamp(min=tiny).log())
     output.copy_(_class_weighted(loss, target, weight))
 
 
@@ -204,8 +232,7 @@ def sigmoid_focal_loss_backward(input: Tensor, target: Tensor, weight: Tensor,
 
 def _focal_terms(input, target):
     """Probabilities, where the target class is, and mmcv's log clamp."""
-    p = input.sigmoid() if input.dtype == torch.float64 else \
-        input.float().sigmoid()
+    p = _at_least_float32(input)[0].sigmoid()
     classes = torch.arange(input.size(1), device=input.device)
     return p, target[:, None] == classes, torch.finfo(torch.float32).tiny
 
@@ -225,8 +252,9 @@ def deform_conv_forward(input: Tensor, weight: Tensor, offset: Tensor,
                         dilationW: int, dilationH: int, group: int,
                         deformable_group: int, im2col_step: int) -> None:
     """Deformable convolution v1 (arXiv 1703.06211), without bias."""
-    no_mask, no_bias = input.new_zeros(len(input), 1), input.new_zeros(
-        len(weight))
+    input, weight, offset = _at_least_float32(input, weight, offset)
+    no_mask, no_bias = input.new_zeros(len(input),
+                                       1), input.new_zeros(len(weight))
     output.copy_(
         torch.ops.torchvision.deform_conv2d(input, weight, offset, no_mask,
                                             no_bias, dH, dW, padH, padW,
@@ -263,8 +291,10 @@ def deform_conv_backward_parameters(input: Tensor, offset: Tensor,
 def _deform_conv_backward(input, offset, grad_output, weight, kW, kH, dW, dH,
                           padW, padH, dilationW, dilationH, group,
                           deformable_group, im2col_step):
-    no_mask, no_bias = input.new_zeros(len(input), 1), input.new_zeros(
-        len(weight))
+    input, offset, grad_output, weight = _at_least_float32(
+        input, offset, grad_output, weight)
+    no_mask, no_bias = input.new_zeros(len(input),
+                                       1), input.new_zeros(len(weight))
     return torch.ops.torchvision._deform_conv2d_backward(
         grad_output, input, weight, offset, no_mask, no_bias, dH, dW, padH,
         padW, dilationH, dilationW, group, deformable_group, False)
@@ -279,6 +309,8 @@ def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor,
                                   deformable_group: int,
                                   with_bias: bool) -> None:
     """Deformable convolution v2 (arXiv 1811.11168)."""
+    input, weight, bias, offset, mask = _at_least_float32(
+        input, weight, bias, offset, mask)
     if not with_bias:
         bias = input.new_zeros(len(weight))
     output.copy_(
@@ -288,15 +320,20 @@ def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor,
                                             deformable_group, True))
 
 
-def modulated_deform_conv_backward(
-        input: Tensor, weight: Tensor, bias: Tensor, ones: Tensor,
-        offset: Tensor, mask: Tensor, columns: Tensor, grad_input: Tensor,
-        grad_weight: Tensor, grad_bias: Tensor, grad_offset: Tensor,
-        grad_mask: Tensor, grad_output: Tensor, kernel_h: int, kernel_w: int,
-        stride_h: int, stride_w: int, pad_h: int, pad_w: int, dilation_h: int,
-        dilation_w: int, group: int, deformable_group: int,
-        with_bias: bool) -> None:
+def modulated_deform_conv_backward(input: Tensor, weight: Tensor, bias: Tensor,
+                                   ones: Tensor, offset: Tensor, mask: Tensor,
+                                   columns: Tensor, grad_input: Tensor,
+                                   grad_weight: Tensor, grad_bias: Tensor,
+                                   grad_offset: Tensor, grad_mask: Tensor,
+                                   grad_output: Tensor, kernel_h: int,
+                                   kernel_w: int, stride_h: int, stride_w: int,
+                                   pad_h: int, pad_w: int, dilation_h: int,
+                                   dilation_w: int, group: int,
+                                   deformable_group: int,
+                                   with_bias: bool) -> None:
     """Gradients of :func:`modulated_deform_conv_forward`."""
+    input, weight, bias, offset, mask, grad_output = _at_least_float32(
+        input, weight, bias, offset, mask, grad_output)
     if not with_bias:
         bias = input.new_zeros(len(weight))
     grads = torch.ops.torchvision._deform_conv2d_backward(
@@ -344,6 +381,15 @@ class _Operators(types.ModuleType):
         return lambda *args, **kwargs: _unavailable(name)
 
 
+class _Loader(importlib.abc.Loader):
+
+    def create_module(self, spec):
+        return sys.modules[_NAME]
+
+    def exec_module(self, module):
+        pass  # made by ensure_mmcv_ops, complete
+
+
 def ensure_mmcv_ops() -> str:
     """Make ``import mmcv.ops`` work; a compiled mmcv is left untouched.
 
@@ -363,8 +409,9 @@ def ensure_mmcv_ops() -> str:
         print_log("mmcv operators: mmcv's own compiled ones", 'current')
         return 'mmcv'
     module = _Operators(_NAME, __doc__)
-    # pkgutil.find_loader (mmcv's check_ops_exist) insists on a spec
-    module.__spec__ = importlib.machinery.ModuleSpec(_NAME, None)
+    # mmcv's check_ops_exist looks for a loader in the module's spec, and by
+    # it the finder of mmreviewkd_mmcv_ops.pth hands the module to an import
+    module.__spec__ = importlib.machinery.ModuleSpec(_NAME, _Loader())
     module.__dict__.update({op.__name__: op for op in _SERVED})
     sys.modules[_NAME] = module
     import mmcv

@@ -90,6 +90,29 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     build_runner(cfg).train()
 
 
+def add_test_time_augmentation(cfg: Config) -> None:
+    """The config's test time augmentation, or flips merged by NMS."""
+    cfg.setdefault(
+        'tta_model',
+        ConfigDict(
+            type='DetTTAModel',
+            tta_cfg=dict(
+                nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)))
+    if 'tta_pipeline' not in cfg:
+        dataset = next(_datasets(cfg.test_dataloader.dataset))
+        pack = dict(
+            type='PackDetInputs',
+            meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
+                       'scale_factor', 'flip', 'flip_direction'))
+        flips = [dict(type='RandomFlip', prob=prob) for prob in (1., 0.)]
+        cfg.tta_pipeline = [
+            *dataset.pipeline[:-1],
+            dict(type='TestTimeAug', transforms=[flips, [pack]])
+        ]
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    next(_datasets(cfg.test_dataloader.dataset)).pipeline = cfg.tta_pipeline
+
+
 def build_runner(cfg: Config) -> Runner:
     """mmengine's Runner, or the one that the config names."""
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -27,8 +27,9 @@ class ABF(nn.Module):
         super().__init__()
         self.reduce = _conv_bn(in_channels, mid_channels, 1)
         self.attention = nn.Sequential(
-            OrderedDict(conv=nn.Conv2d(2 * mid_channels, 2,
-                                       1))) if with_residual else None
+            OrderedDict(
+                conv=nn.Conv2d(2 *
+                               mid_channels, 2, 1))) if with_residual else None
         self.output = _conv_bn(mid_channels, out_channels, 3)
 
     def fuse(self, feature: Tensor, residual: Optional[Tensor],
@@ -177,10 +178,11 @@ class _AttentionFusion(torch.autograd.Function):
             (grad_logits, down(grad_logits)),
                 weight.to(x.dtype).flatten(1).chunk(2, dim=1)):
             logits = logits.flatten(2)
-            grad_inputs.flatten(2).baddbmm_(
-                half.t().expand(len(x), -1, -1), logits)
+            grad_inputs.flatten(2).baddbmm_(half.t().expand(len(x), -1, -1),
+                                            logits)
             grad_halves.append(
-                torch.bmm(logits, inputs.flatten(2).transpose(1, 2)).sum(0))
+                torch.bmm(logits,
+                          inputs.flatten(2).transpose(1, 2)).sum(0))
         grad_weight = torch.cat(grad_halves, dim=1).view_as(weight)
         return (grad_x, grad_residual, grad_weight.to(weight.dtype),
                 grad_logits.sum((0, 2, 3)).to(weight.dtype))

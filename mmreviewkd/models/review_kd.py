@@ -115,8 +115,9 @@ class ReviewKD(BaseModel):
                       levels: Tensor) -> None:
         """Stop, unless it is an overflow that a GradScaler will skip."""
         iteration = MessageHub.get_current_instance().get_info('iter', 0) + 1
-        for stride, feature, target, level in zip(self.strides, features,
-                                                  targets, levels):
+        # deepest first, the way in which one level spoils the next
+        for stride, feature, target, level in reversed(
+                list(zip(self.strides, features, targets, levels))):
             if torch.isfinite(level):
                 continue
             culprits = [

@@ -48,7 +48,8 @@ class Teacher(nn.Module):
                 delattr(model, name)
         _load_strictly(model, checkpoint, _name(config))
         self.preprocessor = model.data_preprocessor
-        self.model = model.eval().requires_grad_(False)
+        self.model = model.requires_grad_(False)
+        self.eval()
         self.strides, self.channels = probe_levels(model)
 
     def train(self, mode: bool = True) -> 'Teacher':
@@ -165,8 +166,12 @@ def load_config(config: str) -> Config:
 def _model_config(config: Union[str, dict]) -> ConfigDict:
     if isinstance(config, str):
         config = load_config(config).model
-    # a distilled student can teach the next one
-    return config.student if config['type'] == 'ReviewKD' else config
+    return plain_model(config)
+
+
+def plain_model(model: dict) -> dict:
+    """A detector's config; a distilled one can teach, or learn, again."""
+    return model['student'] if model['type'] == 'ReviewKD' else model
 
 
 def _name(config: Union[str, dict]) -> str:

@@ -96,20 +96,20 @@ def test_gradcheck_of_the_attention(size, residual_size):
 def test_gradcheck(training):
     abf, feature, residual = make((2, 2, 4, 3), (2, 2), mid=2)
     abf.train(training)
-    assert torch.autograd.gradcheck(
-        lambda f, r: abf.fuse(f, r, (5, 3)), (feature, residual))
+    assert torch.autograd.gradcheck(lambda f, r: abf.fuse(f, r, (5, 3)),
+                                    (feature, residual))
 
 
 def test_attention_weighs_the_two_inputs():
-    # Its bias alone, saturated, passes the level's own feature or the residual.
+    # its bias alone, saturated, passes the level's feature or the residual
     abf, feature, residual = make((2, 4, 6, 6), (3, 3))
     own = textbook(abf, feature, None, (6, 6))
     up = F.interpolate(residual, (6, 6))
     with torch.no_grad():
         abf.attention.conv.weight.zero_()
         for bias, expected in [((50., -50.), own), ((-50., 50.), up),
-                               ((50., 50.), own + up), ((0., 0.),
-                                                        (own + up) / 2)]:
+                               ((50., 50.), own + up),
+                               ((0., 0.), (own + up) / 2)]:
             abf.attention.conv.bias.copy_(torch.tensor(bias))
             torch.testing.assert_close(
                 abf.fuse(feature, residual, (6, 6)), expected)
@@ -156,7 +156,10 @@ def test_kaiming_uniform_with_a_1():
 def test_parameters():
     # the names are those of the published weights, by which they are compared
     abf = ABF(3, 4, 6, True)
-    assert {name: tuple(p.shape) for name, p in abf.named_parameters()} == {
+    assert {
+        name: tuple(p.shape)
+        for name, p in abf.named_parameters()
+    } == {
         'reduce.conv.weight': (4, 3, 1, 1),
         'reduce.bn.weight': (4, ),
         'reduce.bn.bias': (4, ),

@@ -48,10 +48,22 @@ def context_mse(student, teacher, size):
 # Each term by hand: which grids are used at a height, and with which weight.
 @pytest.mark.parametrize('height, weights', [
     (1, {}),
-    (2, {1: 1 / 2}),
-    (3, {2: 1 / 2, 1: 1 / 4}),
-    (4, {2: 1 / 2, 1: 1 / 4}),
-    (5, {4: 1 / 2, 2: 1 / 4, 1: 1 / 8}),
+    (2, {
+        1: 1 / 2
+    }),
+    (3, {
+        2: 1 / 2,
+        1: 1 / 4
+    }),
+    (4, {
+        2: 1 / 2,
+        1: 1 / 4
+    }),
+    (5, {
+        4: 1 / 2,
+        2: 1 / 4,
+        1: 1 / 8
+    }),
 ])
 def test_grids_not_smaller_than_the_height_use_no_weight(height, weights):
     student, teacher = features(1, 2, height, 8)

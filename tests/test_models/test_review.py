@@ -19,19 +19,23 @@ CASES = {
     'odd sizes, as in an FPN':
     ([4, 4, 4, 4, 4], [4, 4, 4, 4, 4], None, [(25, 42), (13, 21), (7, 11),
                                               (4, 6), (2, 3)], None),
-    'channels differ':
-    ([3, 5, 7], [8, 2, 6], 4, [(9, 7), (5, 4), (3, 2)], None),
+    'channels differ': ([3, 5, 7], [8, 2, 6], 4, [(9, 7), (5, 4),
+                                                  (3, 2)], None),
     'larger targets, as in ShuffleNet':
-    ([3, 5, 7, 7], [2, 4, 6, 6], None, [(16, 16), (8, 8), (4, 4), (1, 1)],
-     [(32, 32), (16, 16), (8, 8), (1, 1)]),
-    'smaller targets':
-    ([3, 4, 5], [6, 5, 4], 3, [(12, 10), (7, 5), (4, 3)], [(5, 6), (3, 3),
-                                                           (1, 2)]),
-    'targets of another shape':
-    ([3, 4, 5], [6, 5, 4], 3, [(8, 8), (4, 4), (2, 2)], [(8, 12), (6, 4),
-                                                         (1, 3)]),
-    'two levels of one size, as in VGG':
-    ([3, 4, 5], [3, 4, 5], None, [(8, 8), (4, 4), (4, 4)], None),
+    ([3, 5, 7, 7], [2, 4, 6, 6], None, [(16, 16), (8, 8), (4, 4),
+                                        (1, 1)], [(32, 32), (16, 16), (8, 8),
+                                                  (1, 1)]),
+    'smaller targets': ([3, 4, 5], [6, 5, 4], 3, [(12, 10), (7, 5),
+                                                  (4, 3)], [(5, 6), (3, 3),
+                                                            (1, 2)]),
+    'targets of another shape': ([3, 4, 5], [6, 5, 4], 3, [(8, 8), (4, 4),
+                                                           (2, 2)], [(8, 12),
+                                                                     (6, 4),
+                                                                     (1, 3)]),
+    'two levels of one size, as in VGG': ([3, 4,
+                                           5], [3, 4,
+                                                5], None, [(8, 8), (4, 4),
+                                                           (4, 4)], None),
 }
 
 
@@ -64,9 +68,10 @@ def sizes_of(targets):
 def textbook_step(review, features, targets, steps=1):
     """Losses and gradients; running statistics are left in ``params``."""
     params = {
-        name: value.detach().clone().requires_grad_(
-            isinstance(dict(review.named_parameters()).get(name),
-                       torch.nn.Parameter))
+        name:
+        value.detach().clone().requires_grad_(
+            isinstance(
+                dict(review.named_parameters()).get(name), torch.nn.Parameter))
         for name, value in review.state_dict().items()
     }
     features = [x.detach().clone().requires_grad_() for x in features]
@@ -136,8 +141,8 @@ def test_gradients_of_two_passes_add_up():
     review, features, targets = make('channels differ')
     _, _, leaves, params = textbook_step(review, features, targets, steps=2)
     weights = torch.arange(1., 4)
-    total = sum((review.loss(features, targets) * weights).sum()
-                for _ in range(2))
+    total = sum(
+        (review.loss(features, targets) * weights).sum() for _ in range(2))
     total.backward()
     for mine, leaf in zip(features, leaves):
         torch.testing.assert_close(mine.grad, leaf.grad, **TOLERANCE)

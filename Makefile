@@ -1,0 +1,35 @@
+# make demo: distil on an embedded dataset; make test: the fast suite.
+# Both need nothing but Python >= 3.9 with pip, and install into .venv once.
+PYTHON ?= python3
+VENV = .venv
+BIN = $(VENV)/bin
+PYTEST = $(BIN)/python -m pytest -q
+
+.PHONY: demo test test-slow test-mmcv clean
+
+demo: $(VENV)/current
+	$(BIN)/python tools/demo.py
+
+test: $(VENV)/current
+	$(PYTEST) -m "not slow and not mmcv"
+
+test-slow: $(VENV)/current
+	$(PYTEST) -m "slow"
+
+# the served operators against a compiled mmcv, which takes 10 minutes to build
+test-mmcv: $(VENV)-mmcv/current
+	$(VENV)-mmcv/bin/python -m pytest -q -m mmcv
+
+$(VENV)/current: setup.py $(wildcard requirements/*.txt)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -r requirements/bare.txt -r requirements/tests.txt -e .
+	touch $@
+
+$(VENV)-mmcv/current: requirements/mmcv.txt
+	test -x $(VENV)-mmcv/bin/python || $(PYTHON) -m venv $(VENV)-mmcv
+	$(VENV)-mmcv/bin/python -m pip install -q -r requirements/mmcv.txt
+	MMCV_WITH_OPS=1 $(VENV)-mmcv/bin/python -m pip install --no-build-isolation --no-binary mmcv mmcv==2.1.0
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(VENV)-mmcv work_dirs/demo

@@ -1,0 +1,374 @@
+"""Checkpoints load without running code, and say why when they do not."""
+import os
+import pickle
+import subprocess
+import sys
+from collections import OrderedDict
+from http.client import IncompleteRead
+from urllib.error import HTTPError, URLError
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.runner import CheckpointLoader, load_checkpoint
+
+from mmreviewkd.compat import load_local, register_safe_loaders
+from mmreviewkd.errors import UserInputError
+
+register_safe_loaders()
+
+# torch's present format, a zip file, and the one before torch 1.6
+FORMATS = pytest.mark.parametrize('zipped', [True, False])
+
+
+@pytest.fixture
+def checkpoint():
+    """What a Runner saves: weights, optimizer state, logs, meta data."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.randn(2, 3, 5, 5)).sum().backward()
+    optimizer.step()
+    hub = MessageHub.get_instance('test_checkpoint')
+    for value in (1., 2., 4.):
+        hub.update_scalar('train/loss', value)
+    hub.update_info('iter', 3)
+    return dict(
+        meta=dict(
+            cfg='model = dict()',
+            seed=0,
+            epoch=1,
+            dataset_meta=dict(CLASSES=('a', 'b'), PALETTE=[(1, 2, 3)])),
+        state_dict=OrderedDict(model.state_dict()),
+        optimizer=optimizer.state_dict(),
+        message_hub=hub.state_dict(),
+        best=np.float64(0.25),
+        seen=np.int64(7),
+        small=np.float32(0.5),
+        flag=np.bool_(True),
+        array=np.arange(6, dtype=np.int32).reshape(2, 3),
+        halves=torch.arange(3, dtype=torch.bfloat16),
+        size=torch.Size([1, 2]),
+        dtype=torch.float16,
+        device=torch.device('cpu'))
+
+
+def assert_equal(loaded, expected):
+    assert type(loaded) is type(expected)
+    if isinstance(expected, dict):
+        assert list(loaded) == list(expected)
+        for key in expected:
+            assert_equal(loaded[key], expected[key])
+    elif isinstance(expected, HistoryBuffer):
+        for mine, theirs in zip(loaded.data, expected.data):
+            np.testing.assert_array_equal(mine, theirs)
+        # what a resumed run asks of it
+        assert loaded.mean() == expected.mean()
+        assert loaded.statistics('max') == expected.statistics('max')
+    elif isinstance(expected, (torch.Tensor, np.ndarray)):
+        assert loaded.dtype == expected.dtype
+        np.testing.assert_array_equal(
+            torch.as_tensor(loaded).float(),
+            torch.as_tensor(expected).float())
+    else:
+        assert loaded == expected
+
+
+@FORMATS
+def test_a_runners_checkpoint(checkpoint, tmp_path, zipped):
+    path = tmp_path / 'epoch_1.pth'
+    torch.save(checkpoint, path, _use_new_zipfile_serialization=zipped)
+    assert_equal(load_local(str(path)), checkpoint)
+    # by mmengine, as load_from, resume and init_detector read it
+    assert_equal(CheckpointLoader.load_checkpoint(str(path)), checkpoint)
+
+
+def test_map_location(checkpoint, tmp_path):
+    path = str(tmp_path / 'epoch_1.pth')
+    torch.save(checkpoint, path)
+    loaded = load_local(path, map_location='meta')
+    assert loaded['state_dict']['0.weight'].device.type == 'meta'
+    assert loaded['array'].sum() == 15
+
+
+def test_in_a_fresh_process(checkpoint, tmp_path):
+    # nothing but the import has prepared the classes that the file names
+    path = tmp_path / 'epoch_1.pth'
+    torch.save(checkpoint, path)
+    code = ('import mmreviewkd.compat, sys\n'
+            'loaded = mmreviewkd.compat.load_local(sys.argv[1])\n'
+            'logs = loaded["message_hub"]["log_scalars"]\n'
+            'print(logs["train/loss"].statistics("mean"))')
+    result = subprocess.run(
+        [sys.executable, '-c', code, str(path)],
+        capture_output=True,
+        text=True)
+    assert result.returncode == 0, result.stderr
+    assert float(result.stdout.splitlines()[-1]) == pytest.approx(7 / 3)
+
+
+@pytest.mark.parametrize('core', [b'core', b'_core'])
+def test_arrays_of_the_other_numpy(tmp_path, core):
+    # numpy 1 writes numpy.core, numpy 2 numpy._core, and each reads both;
+    # such names end with a line break, so that one may replace the other
+    path = tmp_path / 'arrays.pth'
+    content = dict(array=np.arange(3.), scalar=np.float64(2))
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    saved = path.read_bytes().replace(b'numpy._core.', b'numpy.core.')
+    assert saved.count(b'numpy.core.multiarray\n') == 2
+    path.write_bytes(saved.replace(b'numpy.core.', b'numpy.' + core + b'.'))
+    assert_equal(load_local(str(path)), content)
+
+
+def test_weights_into_a_model(checkpoint, tmp_path):
+    path = str(tmp_path / 'epoch_1.pth')
+    torch.save(checkpoint, path)
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    load_checkpoint(model, path, map_location='cpu', strict=True)
+    assert_equal(model.state_dict()['0.weight'],
+                 checkpoint['state_dict']['0.weight'])
+
+
+def test_home_directory(monkeypatch, tmp_path):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    torch.save(dict(a=1), tmp_path / 'a.pth')
+    assert load_local('~/a.pth') == dict(a=1)
+
+
+# ----------------------------------------------- files that would run code
+class RunsCode:
+    """Unpickles by calling ``function(*args)``."""
+
+    def __init__(self, function, *args):
+        self.call = function, args
+
+    def __reduce__(self):
+        return self.call
+
+
+def write_marker(path):
+    open(path, 'w').close()
+
+
+@FORMATS
+@pytest.mark.parametrize('name, attack', [
+    ('system', lambda marker: RunsCode(os.system, f'touch {marker}')),
+    ('exec',
+     lambda marker: RunsCode(exec, f'open({str(marker)!r}, "w").close()')),
+    ('write_marker', lambda marker: RunsCode(write_marker, str(marker))),
+    ('getattr', lambda marker: RunsCode(getattr, os, 'system')),
+    ('getattr', lambda marker: RunsCode(getattr, HistoryBuffer, '__init__')),
+])
+def test_code_is_refused_by_name(tmp_path, name, attack, zipped):
+    path, marker = tmp_path / 'evil.pth', tmp_path / 'marker'
+    content = dict(state_dict=dict(weight=torch.ones(2)), x=attack(marker))
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    for load in (load_local, CheckpointLoader.load_checkpoint):
+        with pytest.raises(UserInputError) as error:
+            load(str(path))
+        message = str(error.value)
+        assert f'checkpoint {path} was not loaded' in message
+        assert f'{name}"' in message
+        assert 'would run code' in message and 'weights only' in message
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize('protocol', range(6))
+def test_code_in_a_bare_pickle_is_refused(tmp_path, protocol):
+    # no torch file at all, in any of pickle's own formats
+    path, marker = tmp_path / 'evil.pkl', tmp_path / 'marker'
+    path.write_bytes(
+        pickle.dumps(RunsCode(os.system, f'touch {marker}'), protocol))
+    with pytest.raises(UserInputError, match='evil.pkl'):
+        load_local(str(path))
+    assert not marker.exists()
+
+
+def test_the_marker_is_written_where_nothing_protects(tmp_path):
+    # or the tests above would show nothing
+    marker = tmp_path / 'marker'
+    pickle.loads(pickle.dumps(RunsCode(os.system, f'touch {marker}'), 2))
+    assert marker.exists()
+
+
+def test_a_class_of_ones_own_is_named(tmp_path):
+    path = tmp_path / 'own.pth'
+    torch.save(dict(a=RunsCode(UserInputError, 'no more than data')), path)
+    with pytest.raises(UserInputError, match='"mmreviewkd.errors.UserInput'):
+        load_local(str(path))
+
+
+# ------------------------------------------------ files that are no checkpoint
+@FORMATS
+@pytest.mark.parametrize('damage', [
+    pytest.param(lambda whole: b'', id='empty'),
+    pytest.param(lambda whole: whole[:len(whole) // 2], id='truncated'),
+    pytest.param(lambda whole: whole[:20], id='begun'),
+    pytest.param(
+        lambda whole: b'<!DOCTYPE html>\n<html><body>Not found</body></html>',
+        id='HTML'),
+    pytest.param(lambda whole: b'{"error": "not found"}', id='JSON'),
+    pytest.param(
+        lambda whole: np.random.RandomState(0).bytes(1000), id='random'),
+    pytest.param(lambda whole: b'\x93NUMPY\x01\x00v\x00', id='numpy')
+])
+def test_files_that_are_no_checkpoint(tmp_path, damage, zipped):
+    path = tmp_path / 'broken.pth'
+    torch.save(
+        dict(weight=torch.randn(100)),
+        path,
+        _use_new_zipfile_serialization=zipped)
+    content = damage(path.read_bytes())
+    path.write_bytes(content)
+    for load in (load_local, CheckpointLoader.load_checkpoint):
+        with pytest.raises(UserInputError) as error:
+            load(str(path))
+        message = str(error.value)
+        assert f'checkpoint {path} cannot be read' in message
+        # enough to recognise what was downloaded instead
+        assert f'{len(content)} bytes' in message
+        assert f'begins with {content[:16]!r}' in message
+
+
+def test_damaged_files_raise_one_kind_of_error(tmp_path):
+    # single bytes changed at random: whatever torch raises is reported alike
+    path = tmp_path / 'damaged.pth'
+    history = HistoryBuffer([1.], [1])
+    torch.save(
+        dict(a=torch.ones(2), b=np.float32(1), c=history),
+        path,
+        _use_new_zipfile_serialization=False)
+    whole, random = path.read_bytes(), np.random.RandomState(0)
+    refused = 0
+    for _ in range(100):
+        damaged = bytearray(whole)
+        damaged[random.randint(len(whole))] = random.randint(256)
+        path.write_bytes(bytes(damaged))
+        try:
+            load_local(str(path))
+        except UserInputError:
+            refused += 1
+    assert refused > 50
+
+
+@pytest.mark.parametrize('load',
+                         [load_local, CheckpointLoader.load_checkpoint])
+def test_no_such_file(tmp_path, load):
+    path = tmp_path / 'nowhere.pth'
+    with pytest.raises(
+            FileNotFoundError, match=f'checkpoint {path} does not exist'):
+        load(str(path))
+
+
+def test_a_folder(tmp_path):
+    with pytest.raises(
+            UserInputError, match=f'checkpoint {tmp_path} is a folder'):
+        load_local(str(tmp_path))
+
+
+# -------------------------------------------------------------- downloads
+URL = 'https://download.example/models/r50_1x-0676ba61.pth?a=1'
+
+
+@pytest.fixture
+def download(monkeypatch, tmp_path):
+    """Stands in for torch.hub's download; records the calls."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    monkeypatch.setattr(torch.hub, '_hub_dir', None)
+
+    def download_url_to_file(url, path, hash_prefix=None, progress=True):
+        download_url_to_file.calls.append((url, path, hash_prefix))
+        torch.save(dict(weight=torch.ones(2)), path)
+
+    download_url_to_file.calls = []
+    monkeypatch.setattr(torch.hub, 'download_url_to_file',
+                        download_url_to_file)
+    return download_url_to_file
+
+
+def test_download(download, tmp_path):
+    path = tmp_path / 'hub' / 'checkpoints' / 'r50_1x-0676ba61.pth'
+    for _ in range(2):  # the second time from the cache
+        loaded = CheckpointLoader.load_checkpoint(URL, map_location='cpu')
+        assert loaded['weight'].tolist() == [1, 1]
+    assert download.calls == [(URL, str(path), '0676ba61')]
+
+
+@pytest.mark.parametrize('name, file_hash', [
+    ('r50-0676ba61.pth', '0676ba61'),
+    ('r50_20200130-c2398f9e.pth', 'c2398f9e'),
+    ('faster_rcnn_r50_fpn_1x_coco_20200130-047c8118.pth', '047c8118'),
+    ('resnet50-v2.pth', None),
+    ('epoch_12.pth', None),
+    ('mask-rcnn_r50.pth', None),
+])
+def test_the_hash_is_taken_from_the_name(download, name, file_hash):
+    CheckpointLoader.load_checkpoint(f'http://download.example/{name}')
+    assert download.calls[0][2] == file_hash
+
+
+@pytest.mark.parametrize('error, reason', [
+    (URLError('Name or service not known'), 'Name or service not known'),
+    (HTTPError(URL, 404, 'Not Found', None, None), '404'),
+    (ConnectionResetError('reset by peer'), 'reset by peer'),
+    (IncompleteRead(b'', 5), 'IncompleteRead'),
+    (RuntimeError('invalid hash value'), 'invalid hash value'),
+])
+def test_a_failed_download(monkeypatch, download, error, reason):
+
+    def fail(*args):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.hub, 'download_url_to_file', fail)
+        with pytest.raises(UserInputError) as raised:
+            CheckpointLoader.load_checkpoint(URL)
+    assert f'checkpoint {URL} cannot be downloaded: ' in str(raised.value)
+    assert reason in str(raised.value)
+    # nothing is left that a second attempt would take for the file
+    CheckpointLoader.load_checkpoint(URL)
+    assert len(download.calls) == 1
+
+
+@pytest.mark.parametrize('content', [b'<html></html>', b''])
+def test_torch_leaves_nothing_of_a_wrong_file(monkeypatch, tmp_path, content):
+    # torch's own download, on a server's answer that has another hash
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    monkeypatch.setattr(torch.hub, '_hub_dir', None)
+
+    class Answer:
+        parts = [content, b'']
+
+        def info(self):
+            return {'Content-Length': str(len(content))}
+
+        def read(self, size):
+            return self.parts.pop(0) if self.parts else b''
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exc_info):
+            pass
+
+        close = __exit__
+
+    monkeypatch.setattr(torch.hub, 'urlopen', lambda *args, **kw: Answer())
+    with pytest.raises(UserInputError, match='cannot be downloaded.*hash'):
+        CheckpointLoader.load_checkpoint(URL)
+    assert os.listdir(tmp_path / 'hub' / 'checkpoints') == []
+
+
+def test_code_in_a_download_is_refused(monkeypatch, download, tmp_path):
+    marker = tmp_path / 'marker'
+
+    def evil(url, path, hash_prefix):
+        torch.save(RunsCode(os.system, f'touch {marker}'), path)
+
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', evil)
+    with pytest.raises(UserInputError, match='system" *, which is not plain'):
+        CheckpointLoader.load_checkpoint(URL)
+    assert not marker.exists()

@@ -1,0 +1,362 @@
+"""The distiller: what it computes, what it leaves alone, what it refuses."""
+import copy
+
+import pytest
+import torch
+from tests.conftest import save_weights, tiny_detector
+from mmdet.registry import MODELS
+from mmdet.testing import demo_mm_inputs
+from mmengine.logging import MessageHub
+from mmengine.model import ExponentialMovingAverage
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.runner.checkpoint import get_state_dict, load_state_dict
+from torch import nn
+
+from mmreviewkd.errors import UserInputError
+from mmreviewkd.models.features import match_levels, record
+from tests import textbook
+
+SHAPES = [[3, 96, 120], [3, 64, 128]]
+
+
+def batch(shapes=SHAPES, with_mask=False, num_items=None):
+    return demo_mm_inputs(
+        len(shapes), shapes, num_classes=2, with_mask=with_mask,
+        num_items=num_items)
+
+
+def losses_of(model, data=None):
+    data = model.data_preprocessor(data or batch(), True)
+    return model(**data, mode='loss')
+
+
+def snapshot(module):
+    return {key: value.clone() for key, value in module.state_dict().items()}
+
+
+@pytest.mark.parametrize('family', ['faster_rcnn', 'mask_rcnn', 'retinanet'])
+def test_losses_are_the_students_plus_the_review(distiller, family):
+    model = distiller(family)
+    data = model.data_preprocessor(batch(with_mask=True), True)
+    torch.manual_seed(3)
+    expected = model.student(**data, mode='loss')
+    before = snapshot(model.review)
+    torch.manual_seed(3)
+    losses = model(**data, mode='loss')
+    for key, value in expected.items():
+        assert torch.equal(torch.as_tensor(losses[key]),
+                           torch.as_tensor(value))
+    added = set(losses) - set(expected)
+    strides = (8, 16, 32, 64, 128) if family == 'retinanet' else (4, 8, 16, 32,
+                                                                  64)
+    assert added == {'loss_review'} | {f'review_stride{s}' for s in strides}
+
+    # against the paper's formula, with features taken by other means
+    features = model.student.extract_feat(data['inputs'])
+    targets = model.teacher.model.extract_feat(data['inputs'])
+    reviewed = textbook.review(before, features,
+                               [t.shape[-2:] for t in targets])
+    levels = [textbook.hcl(r, t) for r, t in zip(reviewed, targets)]
+    for stride, level in zip(strides, levels):
+        torch.testing.assert_close(
+            losses[f'review_stride{stride}'], level, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        losses['loss_review'], sum(levels), rtol=1e-4, atol=1e-5)
+
+
+def test_weight_scales_the_loss_and_levels_are_not_added_twice(distiller):
+    model = distiller(review=dict(weight=2.5))
+    losses = losses_of(model)
+    levels = [v for k, v in losses.items() if k.startswith('review_stride')]
+    torch.testing.assert_close(losses['loss_review'], 2.5 * sum(levels))
+    total, log_vars = model.parse_losses(losses)
+    torch.testing.assert_close(
+        total,
+        sum(log_vars[k] for k in ('loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls',
+                                  'loss_bbox', 'loss_review')))
+
+
+def test_a_step_moves_student_and_review_and_nothing_of_the_teacher(
+        distiller):
+    model = distiller().train()
+    before = snapshot(model)
+    teacher = snapshot(model.teacher)
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=.1))
+    model.train_step(batch(), wrapper)
+    for key, value in model.teacher.state_dict().items():
+        assert torch.equal(value, teacher[key]), key
+    assert not any(m.training for m in model.teacher.modules())
+    assert all(p.grad is None and not p.requires_grad
+               for p in model.teacher.parameters())
+    still = [
+        key for key, value in model.state_dict().items()
+        if torch.equal(value, before[key])
+    ]
+    # the classifier's rows of classes that no sample has may stand still
+    assert not [key for key in still if 'head' not in key], still
+    assert any(key.startswith('review.levels.0') for key in before)
+
+
+def test_names_are_the_plain_students(distiller):
+    model, plain = distiller(), MODELS.build(tiny_detector())
+    review = {f'review.{key}' for key in model.review.state_dict()}
+    for state in (model.state_dict(), get_state_dict(model)):
+        assert set(state) == set(plain.state_dict()) | review
+    assert {n for n, _ in model.named_parameters()} - review == {
+        n for n, _ in plain.named_parameters()}
+    # versions, by which mmdet's heads and BatchNorm tell old checkpoints
+    metadata = model.state_dict()._metadata
+    assert set(plain.state_dict()._metadata) <= set(metadata)
+    assert metadata['backbone.bn1']['version'] == 2
+    mine = dict(model.state_dict())
+    result = plain.load_state_dict(mine, strict=False)
+    assert not result.missing_keys and set(result.unexpected_keys) == review
+    assert model.bbox_head if hasattr(plain, 'bbox_head') else model.roi_head
+
+
+def test_a_plain_checkpoint_starts_the_student(distiller, tmp_path):
+    path = save_weights(tiny_detector(), tmp_path / 'plain.pth', seed=7)
+    weights = torch.load(path, weights_only=True)['state_dict']
+    model = distiller()
+    review = snapshot(model.review)
+    load_state_dict(model, weights, strict=False)
+    for key, value in weights.items():
+        assert torch.equal(model.state_dict()[key], value)
+    for key, value in model.review.state_dict().items():
+        assert torch.equal(review[key], value)
+
+
+def test_other_modes_run_the_student_alone(distiller, monkeypatch):
+    model = distiller().eval()
+    plain = MODELS.build(tiny_detector()).eval()
+    plain.load_state_dict(model.state_dict(), strict=False)
+    monkeypatch.setattr(model.teacher, 'forward', None)
+    monkeypatch.setattr(model.review, 'loss', None)
+    data = batch()
+    with torch.no_grad():
+        mine, theirs = (m.test_step(copy.deepcopy(data))
+                        for m in (model, plain))
+        inputs = model.data_preprocessor(copy.deepcopy(data))
+        tensors = [m(**inputs, mode='tensor') for m in (model, plain)]
+    for a, b in zip(mine, theirs):
+        assert torch.equal(a.pred_instances.scores, b.pred_instances.scores)
+        assert torch.equal(a.pred_instances.bboxes, b.pred_instances.bboxes)
+    assert torch.equal(tensors[0][0][0], tensors[1][0][0])
+
+
+def test_teacher_is_outside_whatever_is_called(distiller):
+    model = distiller()
+    teacher = snapshot(model.teacher)
+    own = {id(p) for p in model.parameters()} | {id(b)
+                                                 for b in model.buffers()}
+    assert not own & {
+        id(t)
+        for t in [*model.teacher.parameters(), *model.teacher.buffers()]
+    }
+    assert not any('teacher' in name for name, _ in model.named_modules())
+    for call in (model.train, model.eval, lambda: model.train(True),
+                 model.init_weights, lambda: model.requires_grad_(True),
+                 model.teacher.train):
+        call()
+        assert not any(m.training for m in model.teacher.modules())
+        assert not any(p.requires_grad for p in model.teacher.parameters())
+    for key, value in model.teacher.state_dict().items():
+        assert torch.equal(value, teacher[key])
+
+
+def test_teacher_moves_with_the_model(distiller):
+    model = distiller()
+    for dtype in (torch.float64, torch.float16, torch.float32):
+        model.to(dtype=dtype)
+        assert {p.dtype for p in model.teacher.parameters()} == {dtype}
+        assert {p.dtype for p in model.parameters()} == {dtype}
+    assert next(model.half().teacher.parameters()).dtype == torch.float16
+    model.to('meta')
+    assert {p.device.type for p in model.teacher.parameters()} == {'meta'}
+
+
+def test_train_mode_reaches_student_and_children(distiller):
+    model = distiller()
+    for mode in (False, True):
+        model.train(mode)
+        assert model.training == model.student.training == mode
+        assert model.review.levels[0].output.bn.training == mode
+        assert model.backbone.bn1.training == mode
+
+
+def test_init_weights_reaches_the_students_own_init_cfg(distiller, tmp_path):
+    path = save_weights(tiny_detector(), tmp_path / 'plain.pth', seed=7)
+    student = tiny_detector()
+    student.init_cfg = dict(type='Pretrained', checkpoint=path)
+    model = distiller(student=student)
+    model.init_weights()
+    expected = torch.load(path, weights_only=True)['state_dict']
+    assert torch.equal(model.backbone.conv1.weight,
+                       expected['backbone.conv1.weight'])
+
+
+def test_copies_are_whole_and_share_the_teacher(distiller):
+    model = distiller()
+    ema = ExponentialMovingAverage(model)
+    copied = ema.module
+    assert copied.teacher is model.teacher
+    assert copied.student is not model.student
+    assert copied.student._modules is copied._modules
+    assert copied.backbone is copied.student.backbone is not model.backbone
+    assert {k[7:] for k in ema.state_dict() if k != 'steps'
+            } == set(model.state_dict())
+    assert torch.isfinite(losses_of(copied)['loss_review'])
+
+
+def test_a_replaced_child_is_replaced_for_the_student_too(distiller):
+    model = nn.SyncBatchNorm.convert_sync_batchnorm(distiller())
+    assert isinstance(model.review.levels[0].output.bn, nn.SyncBatchNorm)
+    assert isinstance(model.student.backbone.bn1, nn.SyncBatchNorm)
+    assert isinstance(model.teacher.model.backbone.bn1, nn.BatchNorm2d)
+    model.neck = neck = nn.Identity()
+    assert model.student.neck is neck
+
+
+def test_record_leaves_nothing_behind(distiller):
+    model = distiller()
+    with pytest.raises(ZeroDivisionError):
+        with record(model.neck):
+            1 / 0
+    assert not model.neck._forward_hooks
+    losses_of(model)
+    assert not model.neck._forward_hooks
+    with pytest.raises(RuntimeError, match='FPN ran twice'):
+        with record(model.neck):
+            for _ in range(2):
+                model.student.extract_feat(torch.zeros(1, 3, 64, 64))
+
+
+def test_probing_levels_leaves_the_student_as_built(distiller):
+    torch.manual_seed(5)
+    model = distiller()
+    torch.manual_seed(5)
+    plain = MODELS.build(tiny_detector())
+    for key, value in plain.state_dict().items():
+        assert torch.equal(model.state_dict()[key], value), key
+    assert model.training and model.backbone.bn1.training
+
+
+def test_one_family_teaches_another_at_chosen_levels(distiller):
+    with pytest.raises(UserInputError) as error:
+        distiller('retinanet', 'faster_rcnn')
+    assert str(error.value) == (
+        'teacher has levels at strides (4, 8, 16, 32, 64), student at '
+        '(8, 16, 32, 64, 128); no pair of levels at (4, 128). To use common '
+        'ones alone: review=dict(strides=(8, 16, 32, 64))')
+    model = distiller(
+        'retinanet', 'faster_rcnn',
+        review=dict(weight=1.0, strides=(8, 16, 32, 64)))
+    assert model.pairs == [(0, 1), (1, 2), (2, 3), (3, 4)]
+    losses = losses_of(model)
+    assert [k for k in losses if 'stride' in k
+            ] == [f'review_stride{s}' for s in (8, 16, 32, 64)]
+    data = model.data_preprocessor(batch(), True)
+    targets = model.teacher.model.extract_feat(data['inputs'])
+    reviewed = model.review(
+        model.student.extract_feat(data['inputs'])[:4],
+        [t.shape[-2:] for t in targets[1:]])
+    assert [r.shape for r in reviewed] == [t.shape for t in targets[1:]]
+
+
+def test_levels_match_by_stride_whatever_their_order():
+    assert match_levels([8, 16, 4], [4, 8, 16]) == [(2, 0), (0, 1), (1, 2)]
+    assert match_levels([8, 16], [4, 8], strides=[8]) == [(0, 1)]
+    for student, teacher, strides, message in (
+        ([8, 8], [8, 8], None, 'no pair of levels at (8,)'),
+        ([8], [16], None, 'They have no stride in common'),
+        ([8, 16], [8, 16], [32], 'no pair of levels at (32,)')):
+        with pytest.raises(UserInputError) as error:
+            match_levels(student, teacher, strides)
+        assert message in str(error.value)
+        assert f'{tuple(teacher)}, student at {tuple(student)}' in str(
+            error.value)
+
+
+@pytest.mark.parametrize('replaced, message', [
+    (dict(teacher=None), 'ReviewKD needs teacher=dict(config=..., '
+     'checkpoint=...)'),
+    (dict(teacher=dict(config='x.py')), 'missing checkpoint'),
+    (dict(teacher=dict(config='x.py', checkpoint='x.pth', weight=1)),
+     'unknown weight'),
+    (dict(review=None), 'ReviewKD needs review=dict(weight=..., strides=...)'),
+    (dict(review=dict(wieght=1.)), 'unknown wieght'),
+    (dict(review=dict(weight=-0.5)), 'weight=-0.5'),
+    (dict(review=dict(weight=float('nan'))), 'weight=nan'),
+    (dict(review=dict(weight=float('inf'))), 'weight=inf'),
+    (dict(review=dict(weight='1')), 'must be a number >= 0'),
+    (dict(review=dict(strides=(4, ))), 'weight=None'),
+])
+def test_arguments_that_cannot_be_used(teachers, replaced, message):
+    cfg = dict(
+        type='ReviewKD',
+        student=tiny_detector(),
+        teacher=teachers['faster_rcnn'],
+        review=dict(weight=1.0))
+    cfg.update(replaced)
+    with pytest.raises(UserInputError) as error:
+        MODELS.build(cfg)
+    assert message in str(error.value)
+
+
+def test_student_and_teacher_need_a_neck(distiller, tmp_path):
+    bare = tiny_detector('retinanet')
+    bare.neck = None
+    with pytest.raises(UserInputError, match='student RetinaNet has no neck'):
+        distiller(student=bare)
+    with pytest.raises(UserInputError, match='teacher RetinaNet of a Retina'
+                       'Net config has no neck'):
+        distiller(teacher=dict(config=bare, checkpoint='x.pth'))
+
+
+@pytest.mark.parametrize('side', ['student', 'teacher'])
+def test_a_review_that_is_not_finite_stops_and_names_the_level(
+        distiller, side):
+    model = distiller()
+    conv = (model if side == 'student' else model.teacher.model
+            ).neck.fpn_convs[2].conv
+    conv.bias.data[0] = float('nan')
+    MessageHub.get_instance('nan').update_info('iter', 41)
+    with pytest.raises(FloatingPointError) as error:
+        losses_of(model)
+    message = str(error.value)
+    assert 'at stride 16 in iteration 42' in message
+    assert f"the {side}'s feature is not finite" in message
+
+
+def test_half_precision_overflow_is_left_to_the_scaler(distiller):
+    model = distiller()
+    feature = torch.full((1, 8, 4, 4), float('inf'), dtype=torch.float16)
+    target = torch.zeros(1, 12, 4, 4, dtype=torch.float16)
+    level = torch.tensor([float('inf')])
+    model._check_finite([feature], [target], level)
+    with pytest.raises(FloatingPointError, match="the teacher's feature"):
+        model._check_finite([feature], [target / 0], level)
+
+
+@pytest.mark.parametrize('shapes, num_items', [([[3, 64, 64]], None),
+                                               (SHAPES, [0, 3]),
+                                               (SHAPES, [0, 0])])
+def test_small_and_empty_batches_train_on(distiller, shapes, num_items):
+    # one image of 64x64 has a deepest map of 1x1
+    model = distiller()
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=.01))
+    for _ in range(2):
+        log = model.train_step(batch(shapes, num_items=num_items), wrapper)
+        assert torch.isfinite(log['loss']) and log['loss_review'] > 0
+
+
+def test_bfloat16_step_compares_in_float32(distiller):
+    model = distiller()
+    data = batch()
+    full = losses_of(model, copy.deepcopy(data))['loss_review']
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        half = losses_of(model, copy.deepcopy(data))['loss_review']
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, full, rtol=.05, atol=.05)
+    half.backward()
+    assert AmpOptimWrapper  # the wrapper that turns autocast on in a run

@@ -1,0 +1,221 @@
+"""The teacher: strict loading and its own normalisation."""
+import json
+
+import pytest
+import torch
+from tests.conftest import save_weights, tiny_detector
+from mmdet.models import DetDataPreprocessor
+from mmdet.structures import DetDataSample
+from mmengine.model import BaseDataPreprocessor
+
+from mmreviewkd.errors import UserInputError
+from mmreviewkd.models.teacher import (Teacher, check_preprocessors,
+                                       renormalize)
+
+IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
+                bgr_to_rgb=True, pad_size_divisor=32)
+CAFFE = dict(mean=[103.530, 116.280, 123.675], std=[1.0, 1.0, 1.0],
+             bgr_to_rgb=False, pad_size_divisor=32)
+NONE = dict(pad_value=114, pad_size_divisor=32)
+
+
+def images(dtype=torch.uint8):
+    torch.manual_seed(0)
+    return [(torch.rand(3, *size) * 255).to(dtype)
+            for size in ((50, 70), (64, 33), (61, 96))]
+
+
+def preprocess(settings, dtype=torch.uint8):
+    module = DetDataPreprocessor(**settings)
+    data = dict(inputs=images(dtype),
+                data_samples=[DetDataSample(metainfo=dict(
+                    img_shape=tuple(i.shape[1:]))) for i in images(dtype)])
+    out = module(data, training=True)
+    return module, out['inputs'], [s.img_shape for s in out['data_samples']]
+
+
+@pytest.mark.parametrize('student', [IMAGENET, CAFFE, NONE])
+@pytest.mark.parametrize('teacher', [
+    IMAGENET, CAFFE, NONE, dict(IMAGENET, pad_value=1.5),
+    dict(CAFFE, pad_size_divisor=128), dict(IMAGENET, pad_size_divisor=1)])
+def test_bitwise_what_the_teachers_own_preprocessor_makes(student, teacher):
+    source, inputs, shapes = preprocess(student)
+    before = inputs.clone()
+    # where the student pads further than the teacher, both see its size
+    divisor = max(student['pad_size_divisor'], teacher['pad_size_divisor'])
+    target, expected, _ = preprocess(dict(teacher, pad_size_divisor=divisor))
+    got = renormalize(inputs, shapes, source, target)
+    assert torch.equal(got, expected)
+    assert torch.equal(inputs, before)
+    if {**student, 'pad_size_divisor': 0} == {**teacher,
+                                              'pad_size_divisor': 0} and \
+            divisor == student['pad_size_divisor']:
+        assert got is inputs  # nothing to do, nothing copied
+
+
+def test_images_of_fractions_to_1e_5():
+    source, inputs, shapes = preprocess(IMAGENET, torch.float32)
+    target, expected, _ = preprocess(CAFFE, torch.float32)
+    torch.testing.assert_close(
+        renormalize(inputs, shapes, source, target), expected, rtol=1e-5,
+        atol=1e-4)
+    # and back, where the values are of order one
+    source, inputs, shapes = preprocess(CAFFE, torch.float32)
+    target, expected, _ = preprocess(IMAGENET, torch.float32)
+    torch.testing.assert_close(
+        renormalize(inputs, shapes, source, target), expected, rtol=1e-5,
+        atol=1e-5)
+
+
+def test_features_cover_the_students_extent(distiller, teachers):
+    cfg = dict(teachers['faster_rcnn'])
+    cfg['config'] = cfg['config'].copy()
+    cfg['config']['data_preprocessor'] = dict(
+        type='DetDataPreprocessor', **dict(CAFFE, pad_size_divisor=128))
+    model = distiller(teacher=cfg)
+    source, inputs, shapes = preprocess(
+        dict(IMAGENET, pad_size_divisor=32))
+    samples = [DetDataSample(metainfo=dict(img_shape=s)) for s in shapes]
+    features = model.teacher(inputs, samples, source)
+    assert inputs.shape[-2:] == (64, 96)
+    _, padded, _ = preprocess(dict(CAFFE, pad_size_divisor=128))
+    whole = model.teacher.model.extract_feat(padded)
+    for feature, full, stride in zip(features, whole, (4, 8, 16, 32, 64)):
+        h, w = -(-64 // stride), -(-96 // stride)
+        assert torch.equal(feature, full[..., :h, :w])
+    losses = model(inputs, [s for s in _samples(shapes)], mode='loss')
+    assert torch.isfinite(losses['loss_review'])
+
+
+def _samples(shapes):
+    from mmengine.structures import InstanceData
+    for shape in shapes:
+        sample = DetDataSample(metainfo=dict(
+            img_shape=shape, pad_shape=(64, 96), batch_input_shape=(64, 96),
+            ori_shape=shape, scale_factor=(1, 1)))
+        sample.gt_instances = InstanceData(
+            bboxes=torch.tensor([[4., 4., 30., 30.]]),
+            labels=torch.tensor([1]))
+        sample.ignored_instances = InstanceData(bboxes=torch.zeros(0, 4))
+        yield sample
+
+
+def test_impossible_preprocessors_are_refused():
+    with pytest.raises(UserInputError, match="teacher's data_preprocessor is "
+                       'a BaseDataPreprocessor'):
+        check_preprocessors(DetDataPreprocessor(), BaseDataPreprocessor())
+
+
+def test_the_log_says_what_differs(caplog, monkeypatch):
+    lines = []
+    monkeypatch.setattr('mmreviewkd.models.teacher.print_log',
+                        lambda message, *_: lines.append(message))
+    check_preprocessors(DetDataPreprocessor(**IMAGENET),
+                        DetDataPreprocessor(**IMAGENET))
+    assert not lines
+    check_preprocessors(DetDataPreprocessor(**IMAGENET),
+                        DetDataPreprocessor(**dict(IMAGENET, pad_value=3)))
+    assert lines == ['The teacher sees each image in its own normalisation: '
+                     'pad_value 3 (student: 0)']
+
+
+# ------------------------------------------------------------------ loading
+@pytest.fixture
+def checkpoint(tmp_path):
+    cfg = tiny_detector()
+    return cfg, tmp_path / 'teacher.pth', torch.load(
+        save_weights(cfg, tmp_path / 'teacher.pth'), weights_only=True)
+
+
+def refused(cfg, path):
+    with pytest.raises(UserInputError) as error:
+        Teacher(cfg, str(path))
+    assert str(path) in str(error.value)
+    return str(error.value)
+
+
+def test_heads_are_neither_kept_nor_needed(checkpoint):
+    cfg, path, saved = checkpoint
+    other = tiny_detector(num_classes=7)
+    teacher = Teacher(other, str(path))
+    assert {n.split('.')[0] for n, _ in teacher.model.named_parameters()
+            } == {'backbone', 'neck'}
+    for key, value in teacher.model.state_dict().items():
+        assert torch.equal(value, saved['state_dict'][key])
+    assert teacher.strides == [4, 8, 16, 32, 64]
+    assert teacher.channels == [8] * 5
+
+
+@pytest.mark.parametrize('prefix, wrap', [('', True), ('', False),
+                                          ('module.', True)])
+def test_usual_wrappings_are_understood(checkpoint, prefix, wrap):
+    cfg, path, saved = checkpoint
+    state = {prefix + k: v for k, v in saved['state_dict'].items()}
+    torch.save(dict(state_dict=state) if wrap else state, path)
+    assert torch.equal(
+        Teacher(cfg, str(path)).model.backbone.conv1.weight,
+        saved['state_dict']['backbone.conv1.weight'])
+
+
+def test_half_the_keys(checkpoint):
+    cfg, path, saved = checkpoint
+    state = saved['state_dict']
+    parts = [k for k in state if k.split('.')[0] in ('backbone', 'neck')]
+    for key in [k for k in state if k.startswith('backbone.layer3')]:
+        del state[key]
+    torch.save(saved, path)
+    message = refused(cfg, path)
+    assert '25 missing (first: backbone.layer3.0.conv1.weight, ' in message
+    assert f'of {len(parts)} backbone and neck tensors' in message
+
+
+def test_another_width(checkpoint):
+    _, path, _ = checkpoint
+    message = refused(tiny_detector(width=6), path)
+    assert 'of another shape (first: backbone.conv1.weight (4, 3, 7, 7), ' \
+        'model (6, 3, 7, 7), ' in message
+    assert ' missing' not in message
+
+
+def test_another_architecture(checkpoint):
+    cfg, path, saved = checkpoint
+    saved['state_dict'] = {'encoder.weight': torch.zeros(3)}
+    torch.save(saved, path)
+    message = refused(cfg, path)
+    assert 'missing (first: backbone.conv1.weight' in message
+    deeper = tiny_detector()
+    deeper.backbone.depth = 34
+    save_weights(deeper, path)
+    assert 'unexpected (first: backbone.layer1.2.' in refused(cfg, path)
+
+
+def test_files_that_are_no_checkpoint(checkpoint, tmp_path):
+    cfg, path, _ = checkpoint
+    assert 'does not exist' in refused(cfg, tmp_path / 'nowhere.pth')
+    whole = path.read_bytes()
+    for content in (b'', whole[:len(whole) // 2], b'<!DOCTYPE html><html>'):
+        path.write_bytes(content)
+        assert 'cannot be read' in refused(cfg, path)
+    torch.save([1, 2], path)
+    assert 'holds a list, not weights' in refused(cfg, path)
+
+
+def test_config_that_does_not_exist(tmp_path):
+    for name in (str(tmp_path / 'none.py'), 'mmdet::faster_rcnn/none.py'):
+        with pytest.raises(UserInputError) as error:
+            Teacher(name, 'x.pth')
+        assert f'config {name} does not exist' in str(error.value)
+
+
+def test_a_distilled_student_teaches_in_turn(checkpoint, distiller, tmp_path):
+    cfg, path, _ = checkpoint
+    model = distiller()
+    torch.save(dict(state_dict=model.state_dict()), path)
+    config = tmp_path / 'distilled.py'
+    wrapped = dict(type='ReviewKD', student=cfg.to_dict(), teacher=dict(),
+                   review=dict(weight=1.))
+    config.write_text(f'model = {json.dumps(wrapped)}'.replace(
+        'true', 'True').replace('false', 'False').replace('null', 'None'))
+    teacher = Teacher(str(config), str(path))
+    assert torch.equal(teacher.model.backbone.conv1.weight,
+                       model.backbone.conv1.weight)

@@ -1,0 +1,86 @@
+#!/usr/bin/env python
+"""Distil one mmdet detector into another, without writing a config.
+
+The merged config is written to the work dir; tools/train.py, and mmdet's own,
+train from it again.
+"""
+import argparse
+import os
+import os.path as osp
+
+import mmreviewkd  # noqa: F401
+from mmengine.config import ConfigDict
+from mmreviewkd.engine.launch import (add_train_arguments, one_line_errors,
+                                      read_config, train)
+from mmreviewkd.models.teacher import plain_model
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        'student', help="the student's config: path, or mmdet::folder/name.py")
+    parser.add_argument(
+        '--teacher', required=True, help="the teacher's config, likewise")
+    parser.add_argument(
+        '--teacher-checkpoint',
+        required=True,
+        help="file or URL of the teacher's weights")
+    parser.add_argument(
+        '--weight',
+        type=float,
+        default=1.0,
+        help='weight of the review loss; 1.0 is the published one of '
+        'Faster R-CNN and RetinaNet R101-R50')
+    parser.add_argument(
+        '--strides',
+        type=int,
+        nargs='+',
+        help='levels that take part, by stride; all by default')
+    add_train_arguments(parser)
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    with one_line_errors():
+        name, teacher = (
+            osp.splitext(osp.basename(config))[0]
+            for config in (args.student, args.teacher))
+        if args.work_dir is None:
+            args.work_dir = osp.join('work_dirs',
+                                     f'review-kd_{teacher}_{name}')
+        cfg = distill(read_config(args.student, args), args)
+        path = osp.join(cfg.work_dir, f'review-kd_{teacher}_{name}.py')
+        os.makedirs(cfg.work_dir, exist_ok=True)
+        cfg.dump(path)
+        print(f'merged config: {path}')
+        train(cfg, args)
+
+
+def distill(cfg, args):
+    """Wrap the config's model, which becomes the student, in ReviewKD."""
+
+    def absolute(path):
+        # the merged config may be used from another folder
+        return osp.abspath(path) if osp.exists(path) else path
+
+    review = dict(weight=args.weight)
+    if args.strides:
+        review['strides'] = args.strides
+    cfg.model = ConfigDict(
+        type='ReviewKD',
+        student=plain_model(cfg.model),
+        teacher=dict(
+            config=absolute(args.teacher),
+            checkpoint=absolute(args.teacher_checkpoint)),
+        review=review)
+    imports = cfg.get('custom_imports') or dict(imports=[])
+    names = imports['imports']
+    imports['imports'] = ([names] if isinstance(names, str) else
+                          list(names)) + ['mmreviewkd']
+    cfg.custom_imports = imports
+    return cfg
+
+
+if __name__ == '__main__':
+    main()

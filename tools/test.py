@@ -1,0 +1,53 @@
+#!/usr/bin/env python
+"""Test a detector, distilled or plain; mmdet's flags."""
+import argparse
+
+import mmreviewkd  # noqa: F401
+from mmdet.engine.hooks.utils import trigger_visualization_hook
+from mmdet.evaluation import DumpDetResults
+from mmreviewkd.engine.launch import (add_arguments, add_test_time_augmentation,
+                                      build_runner, check_data,
+                                      one_line_errors, read_config)
+from mmreviewkd.errors import UserInputError
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='path, or mmdet::folder/name.py')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    add_arguments(parser)
+    parser.add_argument(
+        '--out', help='dump predictions to this .pkl file')
+    parser.add_argument(
+        '--show', action='store_true', help='show predictions in a window')
+    parser.add_argument(
+        '--show-dir',
+        help='save images with predictions to WORK_DIR/TIMESTAMP/SHOW_DIR')
+    parser.add_argument(
+        '--wait-time', type=float, default=2, help='seconds per shown image')
+    parser.add_argument(
+        '--tta', action='store_true', help='test time augmentation')
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    with one_line_errors():
+        if args.out and not args.out.endswith(('.pkl', '.pickle')):
+            raise UserInputError(f'--out {args.out}: must end in .pkl')
+        cfg = read_config(args.config, args)
+        cfg.load_from = args.checkpoint
+        check_data(cfg, 'test')
+        if args.show or args.show_dir:
+            cfg = trigger_visualization_hook(cfg, args)
+        if args.tta:
+            add_test_time_augmentation(cfg)
+        runner = build_runner(cfg)
+        if args.out:
+            runner.test_evaluator.metrics.append(
+                DumpDetResults(out_file_path=args.out))
+        runner.test()
+
+
+if __name__ == '__main__':
+    main()
