@@ -31,9 +31,10 @@ def test_builds(path, monkeypatch):
         return
     assert isinstance(model, ReviewKD)
     assert loaded == [(cfg.model.teacher.checkpoint, cfg.model.teacher.config)]
-    assert len(model.pairs) == len(model.neck.fpn_convs) == 5
+    assert len(model.pairs) == 5
     assert len(path.read_text().splitlines()) <= 15
     # student alone and distilled differ in the model and in nothing else
+    cfg = Config.fromfile(path)  # mmdet's builders write into theirs
     base = Config.fromfile(path.parent / path.read_text().split("'")[1])
     assert cfg.model.student == base.model
     for key in set(base) - {'model', 'custom_imports'}:

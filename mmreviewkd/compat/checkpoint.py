@@ -124,9 +124,12 @@ def load_local(filename: str, map_location: Any = None) -> dict:
     try:
         return torch.load(filename, map_location=map_location, **how)
     except Exception as error:  # a damaged file can raise nearly anything
+        if isinstance(error.__context__, pickle.UnpicklingError):
+            # torch >= 2.6 wraps it into a page of advice, also to run the code
+            error = error.__context__
         reason = str(error) or type(error).__name__
-    name = re.search(r'Unsupported (?:global|class)\S* (?:GLOBAL )?([\w.]+)',
-                     reason)
+    name = re.search(r'unsupported (?:global|class)\S* (?:GLOBAL )?([\w.]+)',
+                     reason, re.IGNORECASE)
     if name:
         raise UserInputError(
             f'checkpoint {filename} was not loaded: it holds '
