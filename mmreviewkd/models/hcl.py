@@ -57,12 +57,33 @@ class _PooledSquares(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad_loss: Tensor) -> Tensor:
         difference, *pooled = ctx.saved_tensors
-        scale = 2 * grad_loss
-        grad = difference * (scale * ctx.weights[0] / difference.numel())
-        for weight, context in zip(ctx.weights[1:], pooled):
-            grad += torch.ops.aten._adaptive_avg_pool2d_backward(
-                context * (scale * weight / context.numel()), difference)
-        return grad
+        full, *weights = ctx.weights
+        full /= difference.numel()
+        if not pooled:
+            return difference * (2 * full * grad_loss)
+        # Pooling a map is R @ map @ C.T, so its gradient R.T @ cells @ C. With
+        # the grids' matrices side by side one product adds them all.
+        height, width = difference.shape[2:]
+        rows = torch.cat([
+            _averaging(height, len(cells[0, 0]), difference)
+            for cells in pooled
+        ])
+        cells_columns = torch.cat([
+            cells @ _averaging(width, len(cells[0, 0]), cells) *
+            (weight / cells.numel()) for weight, cells in zip(weights, pooled)
+        ], dim=2).flatten(0, 1)
+        grad = torch.baddbmm(
+            difference.flatten(0, 1),
+            rows.t().expand(len(cells_columns), -1, -1),
+            cells_columns,
+            beta=full)
+        return grad.mul_(2 * grad_loss).view_as(difference)
+
+
+def _averaging(size: int, cells: int, like: Tensor) -> Tensor:
+    """The (cells, size) matrix of average pooling: pooled unit vectors."""
+    unit = torch.eye(size, dtype=like.dtype, device=like.device)
+    return F.adaptive_avg_pool1d(unit, cells).t()
 
 
 def _mean_square(values: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ def test_converts(tmp_path, capsys):
     assert [i['file_name'] for i in coco.dataset['images']] == ['a.jpg',
                                                                 'b.jpg']
     (box, ) = coco.dataset['annotations']
-    assert box['bbox'] == [10, 4, 9, 25] and box['area'] == 225
+    assert box['bbox'] == [11, 5, 9, 25] and box['area'] == 225
     assert (box['image_id'], box['category_id']) == (1, 2)
     assert coco.dataset['images'][0]['width'] == 64
 

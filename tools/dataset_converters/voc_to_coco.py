@@ -16,8 +16,8 @@ def convert(annotations: str, classes: list) -> dict:
     """Read every XML file of a folder.
 
     Args:
-        annotations (str): Folder of VOC XML files, whose boxes count pixels
-            from 1.
+        annotations (str): Folder of VOC XML files; corners are taken as they
+            are.
         classes (list[str]): Class names in the order of their ids.
 
     Returns:
@@ -58,7 +58,7 @@ def convert(annotations: str, classes: list) -> dict:
                     id=len(boxes) + 1,
                     image_id=image_id,
                     category_id=classes.index(label) + 1,
-                    bbox=[x1 - 1, y1 - 1, x2 - x1, y2 - y1],
+                    bbox=[x1, y1, x2 - x1, y2 - y1],
                     area=(x2 - x1) * (y2 - y1),
                     iscrowd=0))
     print(f'\n{len(images)} images, {len(boxes)} boxes, {dropped} without area '

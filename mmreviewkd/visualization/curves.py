@@ -1,0 +1,97 @@
+"""Loss and AP over epochs, from the logs that mmengine writes."""
+import glob
+import json
+import os.path as osp
+from collections import defaultdict
+from typing import Dict, List, Sequence, Tuple
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ..errors import UserInputError
+
+
+def read_scalars(work_dir: str) -> List[dict]:
+    """Everything that a run has logged, in the order of its steps.
+
+    A resumed run has a log per start. Where two cover the same step, the later
+    one counts.
+
+    Args:
+        work_dir (str): The run's folder.
+
+    Returns:
+        list[dict]: Training entries have ``loss``, ``epoch`` and more;
+        validation entries have the metrics, and the epoch as ``step``.
+
+    Raises:
+        UserInputError: The folder holds no log.
+    """
+    pattern = osp.join(work_dir, '*', 'vis_data', 'scalars.json')
+    entries = {}
+    for path in sorted(glob.glob(pattern)):
+        with open(path, encoding='utf-8') as file:
+            for line in file:
+                try:
+                    entry = json.loads(line)
+                except json.JSONDecodeError:
+                    continue  # the run was killed while it wrote this line
+                entries['loss' in entry, entry['step']] = entry
+    if not entries:
+        raise UserInputError(f'no training log matches {pattern}')
+    return [entries[key] for key in sorted(entries)]
+
+
+def epoch_means(entries: Sequence[dict],
+                key: str) -> Tuple[List[int], List[float]]:
+    """Epochs, and the mean of what was logged under ``key`` in each."""
+    values = defaultdict(list)
+    for entry in entries:
+        if key in entry:
+            # validation entries count their steps in epochs
+            values[entry.get('epoch', entry['step'])].append(entry[key])
+    return list(values), [float(np.mean(each)) for each in values.values()]
+
+
+def plot_curves(runs: Dict[str, str],
+                out_file: str,
+                metric: str = 'coco/bbox_mAP') -> None:
+    """Detection loss and AP of several runs, side by side.
+
+    The review loss of a distilled run is drawn apart from its detection loss,
+    which so compares with that of the others.
+
+    Args:
+        runs (dict[str, str]): The folder of each run, by the name to show.
+        out_file (str): Picture to write.
+        metric (str): Key of the AP, a fraction, in the logs.
+    """
+    figure = Figure(figsize=(11, 4.2), layout='constrained')
+    FigureCanvasAgg(figure)
+    losses, scores = figure.subplots(1, 2)
+    for number, (name, work_dir) in enumerate(runs.items()):
+        entries = read_scalars(work_dir)
+        style = dict(color=f'C{number}', marker='o', markersize=3)
+        epochs, loss = epoch_means(entries, 'loss')
+        reviewed, review = epoch_means(entries, 'loss_review')
+        if reviewed:
+            loss = np.subtract(loss, review)
+            losses.plot(
+                reviewed,
+                review,
+                label=f'{name}: review loss',
+                linestyle='--',
+                **style)
+        losses.plot(epochs, loss, label=name, **style)
+        epochs, score = epoch_means(entries, metric)
+        scores.plot(epochs, 100 * np.array(score), label=name, **style)
+    losses.set(title='Training', ylabel='detection loss, mean of the epoch')
+    scores.set(title='Validation', ylabel='AP (%)')
+    for axes in (losses, scores):
+        axes.set(xlabel='epoch', xlim=(0, None), ylim=(0, None))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(out_file, dpi=120)

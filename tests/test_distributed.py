@@ -1,0 +1,74 @@
+"""Two processes: gradients agree, and the teacher takes no part."""
+import os
+import socket
+
+import torch
+import torch.multiprocessing as mp
+from mmdet.registry import MODELS
+from mmdet.testing import demo_mm_inputs
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
+from mmengine.registry import init_default_scope
+from torch import distributed as dist
+
+from tests.conftest import tiny_detector
+
+
+def work(rank, port, teacher, queue):
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    torch.set_num_threads(1)
+    dist.init_process_group('gloo', rank=rank, world_size=2)
+    init_default_scope('mmdet')
+    torch.manual_seed(rank)  # DDP must bring the two to one start
+    model = MODELS.build(
+        dict(
+            type='ReviewKD',
+            student=tiny_detector('retinanet'),
+            teacher=teacher,
+            review=dict(weight=1.0)))
+    # no find_unused_parameters: every parameter has a gradient
+    ddp = MMDistributedDataParallel(model, broadcast_buffers=True)
+    optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=.01))
+    data = demo_mm_inputs(1, [[3, 64, 64 + 32 * rank]], num_classes=2)
+    for _ in range(3):
+        log = ddp.train_step(data, optimizer)
+    sizes = dict(
+        reduced=sum(p.numel() for p in ddp.parameters() if p.requires_grad),
+        buffers=sum(b.numel() for b in ddp.modules_buffers))
+    queue.put((rank, log['loss_review'].item(), sizes, {
+        name: value.detach().clone().numpy()
+        for name, value in model.named_parameters()
+    }))
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def test_two_processes(teachers, distiller):
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    context = mp.get_context('spawn')
+    queue = context.Queue()
+    processes = [
+        context.Process(
+            target=work, args=(rank, port, teachers['retinanet'], queue))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    results = sorted((queue.get(timeout=120) for _ in range(2)),
+                     key=lambda result: result[0])
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    (_, loss_0, sizes, parameters_0), (_, loss_1, _, parameters_1) = results
+    assert loss_0 != loss_1  # each had an image of its own
+    for name, value in parameters_0.items():
+        assert (value == parameters_1[name]).all(), name
+    model = distiller('retinanet')
+    plain = MODELS.build(tiny_detector('retinanet'))
+    assert sizes == dict(
+        reduced=sum(p.numel() for m in (plain, model.review)
+                    for p in m.parameters()),
+        buffers=sum(b.numel() for m in (plain, model.review)
+                    for b in m.buffers()))

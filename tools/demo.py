@@ -1,0 +1,195 @@
+#!/usr/bin/env python
+"""Review-KD in minutes: a teacher, a student alone, a distilled student.
+
+The three train in turn, with the same schedule, on shapes drawn for it. A
+table, predictions beside the ground truth, and curves follow.
+"""
+import argparse
+import json
+import os.path as osp
+import shutil
+import subprocess
+import sys
+import time
+from statistics import median
+from typing import Dict, List, Tuple
+
+import torch
+
+import mmreviewkd  # noqa: F401
+from mmcv import imread
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset, pseudo_collate
+from mmengine.device import get_device
+from mmengine.evaluator import Evaluator
+from mmengine.runner import find_latest_checkpoint
+from mmdet.apis import init_detector
+from mmdet.registry import DATASETS
+from mmdet.structures import DetDataSample
+from mmreviewkd.demo import make_dataset
+from mmreviewkd.visualization import (draw_comparison, markdown_table,
+                                      plot_curves)
+
+ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
+TEACHER = 'configs/demo/faster-rcnn_r18-w16_fpn_10e_shapes.py'
+STUDENT = 'configs/demo/faster-rcnn_r18-w8_fpn_10e_shapes.py'
+DISTILLED = ('configs/demo/'
+             'review-kd_faster-rcnn_r18-w16_r18-w8_fpn_10e_shapes.py')
+# name and folder of each run: config to train, config to use the result with
+RUNS = {
+    'teacher': (TEACHER, TEACHER),
+    'student': (STUDENT, STUDENT),
+    'distilled': (DISTILLED, STUDENT)
+}
+TITLES = dict(
+    teacher='teacher', student='student alone', distilled='distilled student')
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        '--work-dir',
+        default=osp.join(ROOT, 'work_dirs', 'demo'),
+        help='folder for all that the demo writes')
+    parser.add_argument(
+        '--seed', type=int, default=0, help='seed of the three trainings')
+    parser.add_argument(
+        '--quick',
+        action='store_true',
+        help='a few images and two epochs: runs everything, teaches nothing')
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    start = time.time()
+    work_dir = osp.abspath(args.work_dir)
+    for name in RUNS:
+        shutil.rmtree(osp.join(work_dir, name), ignore_errors=True)
+    data = osp.join(work_dir, 'data')
+    print('=== drawing the data', flush=True)
+    # on the same images whatever the seed of the trainings
+    make_dataset(data, *((16, 8) if args.quick else (640, 100)), seed=0)
+    for number, name in enumerate(RUNS, 1):
+        print(f'=== training {number} of {len(RUNS)}: {TITLES[name]}',
+              flush=True)
+        train(name, work_dir, args)
+    print('=== comparing the three', flush=True)
+    dataset, results, predictions = evaluate(work_dir)
+    report(work_dir, dataset, results, predictions, args.seed)
+    print(f'{(time.time() - start) / 60:.1f} minutes on {get_device()}; '
+          f'table, pictures, logs and checkpoints are in {args.work_dir}')
+
+
+def train(name: str, work_dir: str, args: argparse.Namespace) -> None:
+    """Train one of the three in a process of its own, as one would by hand."""
+    settings = data_settings(work_dir)
+    settings['randomness.seed'] = args.seed
+    if name == 'distilled':
+        settings['model.teacher.checkpoint'] = find_latest_checkpoint(
+            osp.join(work_dir, 'teacher'))
+    if args.quick:
+        settings['train_cfg.max_epochs'] = 2
+    command = [
+        sys.executable, 'tools/train.py', RUNS[name][0], '--work-dir',
+        osp.join(work_dir, name), '--cfg-options',
+        *(f'{key}={value}' for key, value in settings.items())
+    ]
+    status = subprocess.run(command, cwd=ROOT).returncode
+    if status:
+        sys.exit(f'error: training the {TITLES[name]} ended with exit status '
+                 f'{status}; the reason is above')
+
+
+def data_settings(work_dir: str) -> dict:
+    """What a config must be told of data outside of its default place."""
+    data = osp.join(work_dir, 'data')
+    annotations = osp.join(data, 'annotations', 'val.json')
+    return {
+        'train_dataloader.dataset.data_root': data,
+        'val_dataloader.dataset.data_root': data,
+        'val_evaluator.ann_file': annotations,
+        'test_dataloader.dataset.data_root': data,
+        'test_evaluator.ann_file': annotations
+    }
+
+
+def evaluate(
+    work_dir: str
+) -> Tuple[BaseDataset, Dict[str, dict], Dict[str, List[DetDataSample]]]:
+    """Load the three as plain detectors and run them over the same images.
+
+    Returns:
+        tuple: The validation data; AP and cost of each model; its predictions.
+    """
+    models, metrics = {}, {}
+    for name, (_, config) in RUNS.items():
+        cfg = Config.fromfile(osp.join(ROOT, config))
+        cfg.merge_from_dict(data_settings(work_dir))
+        # the distilled one, too, needs no more than the student's config
+        models[name] = init_detector(
+            cfg,
+            find_latest_checkpoint(osp.join(work_dir, name)),
+            device=get_device())
+        metrics[name] = Evaluator(cfg.val_evaluator)
+    dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    seconds = {name: [] for name in RUNS}
+    predictions = {name: [] for name in RUNS}
+    for index in range(len(dataset)):
+        batch = pseudo_collate([dataset[index]])
+        # in turn, so that whatever else the machine does slows all three
+        for name, model in models.items():
+            start = time.perf_counter()
+            with torch.no_grad():
+                predictions[name] += model.test_step(batch)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            seconds[name].append(time.perf_counter() - start)
+    results = {}
+    for name, metric in metrics.items():
+        metric.dataset_meta = dataset.metainfo
+        metric.process(predictions[name])
+        scores = metric.evaluate(len(dataset))
+        results[name] = dict(
+            AP=scores['coco/bbox_mAP'],
+            AP50=scores['coco/bbox_mAP_50'],
+            AP75=scores['coco/bbox_mAP_75'],
+            parameters=sum(p.numel() for p in models[name].parameters()),
+            seconds_per_image=median(seconds[name]))
+    return dataset, results, predictions
+
+
+def report(work_dir: str, dataset: BaseDataset, results: Dict[str, dict],
+           predictions: Dict[str, List[DetDataSample]], seed: int) -> None:
+    """Print the table, and write it with both pictures."""
+    rows = [{
+        'model': TITLES[name],
+        **{key: f'{100 * result[key]:.1f}' for key in ('AP', 'AP50', 'AP75')},
+        'parameters': f'{result["parameters"]:,}',
+        'seconds per image': f'{result["seconds_per_image"]:.4f}'
+    } for name, result in results.items()]
+    gain = 100 * (results['distilled']['AP'] - results['student']['AP'])
+    text = (f'{markdown_table(rows)}\n\n'
+            f'distilled - alone: {gain:+.1f} AP (seed {seed})\n')
+    print(f'\n{text}')
+    with open(osp.join(work_dir, 'table.md'), 'w', encoding='utf-8') as file:
+        file.write(text)
+    with open(
+            osp.join(work_dir, 'summary.json'), 'w', encoding='utf-8') as file:
+        json.dump(dict(seed=seed, **results), file, indent=2)
+
+    # the first images, not chosen ones
+    truth = [dataset[index]['data_samples'] for index in range(5)]
+    columns = {'ground truth': [sample.gt_instances for sample in truth]}
+    for name, samples in predictions.items():
+        found = [sample.pred_instances for sample in samples[:len(truth)]]
+        columns[TITLES[name]] = [each[each.scores > 0.5] for each in found]
+    draw_comparison(
+        [imread(sample.img_path, channel_order='rgb') for sample in truth],
+        columns, dataset.metainfo, osp.join(work_dir, 'predictions.png'))
+    plot_curves({TITLES[name]: osp.join(work_dir, name)
+                 for name in RUNS}, osp.join(work_dir, 'curves.png'))
+
+
+if __name__ == '__main__':
+    main()
