@@ -44,11 +44,13 @@ def _check_environment() -> None:
 
 _check_environment()
 
-from .compat import ensure_mmcv_ops, register_safe_loaders  # noqa: E402
+from .compat import (ensure_mmcv_ops, keep_checkpoints_whole,  # noqa: E402
+                     register_safe_loaders)
 
 ensure_mmcv_ops()
 register_safe_loaders()
+keep_checkpoints_whole()
 
-from . import models  # noqa: E402, F401
+from . import engine, models  # noqa: E402, F401
 
 __all__ = ['__version__']

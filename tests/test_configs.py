@@ -23,7 +23,7 @@ def in_root(monkeypatch):
 def test_builds(path, monkeypatch):
     # the weights are downloads, or come out of the teacher's own run
     loaded = []
-    monkeypatch.setattr(teacher, '_load_strictly',
+    monkeypatch.setattr(teacher, 'load_strictly',
                         lambda model, *args: loaded.append(args))
     cfg = Config.fromfile(path)
     model = MODELS.build(cfg.model)
@@ -47,7 +47,7 @@ def test_builds(path, monkeypatch):
     ('retinanet_r101-r50', 1.0, [256] * 5),
 ])
 def test_published_coco_settings(name, weight, channels, monkeypatch):
-    monkeypatch.setattr(teacher, '_load_strictly', lambda *args: None)
+    monkeypatch.setattr(teacher, 'load_strictly', lambda *args: None)
     cfg = Config.fromfile(f'configs/coco/review-kd_{name}_fpn_ms-1x_coco.py')
     assert cfg.model.review.weight == weight
     model = MODELS.build(cfg.model)

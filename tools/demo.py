@@ -6,11 +6,13 @@ table, predictions beside the ground truth, and curves follow.
 """
 import argparse
 import json
+import os
 import os.path as osp
 import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from statistics import median
 from typing import Dict, List, Tuple
 
@@ -31,10 +33,10 @@ from mmreviewkd.visualization import (draw_comparison, markdown_table,
                                       plot_curves)
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
-TEACHER = 'configs/demo/faster-rcnn_r18-w16_fpn_10e_shapes.py'
-STUDENT = 'configs/demo/faster-rcnn_r18-w8_fpn_10e_shapes.py'
+TEACHER = 'configs/demo/faster-rcnn_r18-w16_fpn_8e_shapes.py'
+STUDENT = 'configs/demo/faster-rcnn_r18-w8_fpn_8e_shapes.py'
 DISTILLED = ('configs/demo/'
-             'review-kd_faster-rcnn_r18-w16_r18-w8_fpn_10e_shapes.py')
+             'review-kd_faster-rcnn_r18-w16_r18-w8_fpn_8e_shapes.py')
 # name and folder of each run: config to train, config to use the result with
 RUNS = {
     'teacher': (TEACHER, TEACHER),
@@ -43,6 +45,7 @@ RUNS = {
 }
 TITLES = dict(
     teacher='teacher', student='student alone', distilled='distilled student')
+RESULTS = ('table.md', 'summary.json', 'predictions.png', 'curves.png')
 
 
 def parse_args():
@@ -66,13 +69,17 @@ def main():
     work_dir = osp.abspath(args.work_dir)
     for name in RUNS:
         shutil.rmtree(osp.join(work_dir, name), ignore_errors=True)
+    for name in RESULTS:
+        with suppress(FileNotFoundError):
+            os.remove(osp.join(work_dir, name))
     data = osp.join(work_dir, 'data')
     print('=== drawing the data', flush=True)
     # on the same images whatever the seed of the trainings
     make_dataset(data, *((16, 8) if args.quick else (640, 100)), seed=0)
     for number, name in enumerate(RUNS, 1):
-        print(f'=== training {number} of {len(RUNS)}: {TITLES[name]}',
-              flush=True)
+        print(
+            f'=== training {number} of {len(RUNS)}: {TITLES[name]}',
+            flush=True)
         train(name, work_dir, args)
     print('=== comparing the three', flush=True)
     dataset, results, predictions = evaluate(work_dir)
@@ -161,21 +168,24 @@ def evaluate(
 
 def report(work_dir: str, dataset: BaseDataset, results: Dict[str, dict],
            predictions: Dict[str, List[DetDataSample]], seed: int) -> None:
-    """Print the table, and write it with both pictures."""
+    """Print the table; write it, the figures behind it, and the pictures."""
+    table, summary, pictures, curves = (
+        osp.join(work_dir, name) for name in RESULTS)
     rows = [{
         'model': TITLES[name],
-        **{key: f'{100 * result[key]:.1f}' for key in ('AP', 'AP50', 'AP75')},
-        'parameters': f'{result["parameters"]:,}',
+        **{
+            key: f'{100 * result[key]:.1f}'
+            for key in ('AP', 'AP50', 'AP75')
+        }, 'parameters': f'{result["parameters"]:,}',
         'seconds per image': f'{result["seconds_per_image"]:.4f}'
     } for name, result in results.items()]
     gain = 100 * (results['distilled']['AP'] - results['student']['AP'])
     text = (f'{markdown_table(rows)}\n\n'
             f'distilled - alone: {gain:+.1f} AP (seed {seed})\n')
     print(f'\n{text}')
-    with open(osp.join(work_dir, 'table.md'), 'w', encoding='utf-8') as file:
+    with open(table, 'w', encoding='utf-8') as file:
         file.write(text)
-    with open(
-            osp.join(work_dir, 'summary.json'), 'w', encoding='utf-8') as file:
+    with open(summary, 'w', encoding='utf-8') as file:
         json.dump(dict(seed=seed, **results), file, indent=2)
 
     # the first images, not chosen ones
@@ -186,9 +196,9 @@ def report(work_dir: str, dataset: BaseDataset, results: Dict[str, dict],
         columns[TITLES[name]] = [each[each.scores > 0.5] for each in found]
     draw_comparison(
         [imread(sample.img_path, channel_order='rgb') for sample in truth],
-        columns, dataset.metainfo, osp.join(work_dir, 'predictions.png'))
+        columns, dataset.metainfo, pictures)
     plot_curves({TITLES[name]: osp.join(work_dir, name)
-                 for name in RUNS}, osp.join(work_dir, 'curves.png'))
+                 for name in RUNS}, curves)
 
 
 if __name__ == '__main__':

@@ -7,7 +7,7 @@ from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
 from mmreviewkd.engine.launch import (add_arguments, add_test_time_augmentation,
                                       build_runner, check_data,
-                                      one_line_errors, read_config)
+                                      check_machine, one_line_errors, read_config)
 from mmreviewkd.errors import UserInputError
 
 
@@ -38,6 +38,7 @@ def main():
         cfg = read_config(args.config, args)
         cfg.load_from = args.checkpoint
         check_data(cfg, 'test')
+        check_machine(cfg)
         if args.show or args.show_dir:
             cfg = trigger_visualization_hook(cfg, args)
         if args.tta:

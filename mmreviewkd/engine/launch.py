@@ -1,11 +1,14 @@
 """What the command line tools share: config, checks, errors in one line."""
 import argparse
+import errno
 import os
 import os.path as osp
 import sys
+import tempfile
 from contextlib import contextmanager
 from typing import Iterator
 
+import torch
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -87,6 +90,7 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
     check_data(cfg, 'train', 'val')
+    check_machine(cfg)
     build_runner(cfg).train()
 
 
@@ -143,6 +147,25 @@ def check_data(cfg: Config, *splits: str) -> None:
                              'there')
 
 
+def check_machine(cfg: Config) -> None:
+    """Find a work dir or GPU that cannot be used before a run starts.
+
+    Raises:
+        UserInputError: It names the folder or the launcher.
+    """
+    try:
+        os.makedirs(cfg.work_dir, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cfg.work_dir):
+            pass
+    except OSError as error:
+        raise UserInputError(
+            f'cannot write to work dir {cfg.work_dir}: {error}') from None
+    if cfg.launcher != 'none' and not torch.cuda.is_available():
+        raise UserInputError(
+            f'--launcher {cfg.launcher} starts one process per GPU, and torch '
+            f'{torch.__version__} sees no GPU here')
+
+
 def _datasets(dataset) -> Iterator[ConfigDict]:
     """The innermost datasets of wrappers such as RepeatDataset."""
     if isinstance(dataset, (list, tuple)):
@@ -160,3 +183,7 @@ def one_line_errors() -> Iterator[None]:
         yield
     except (UserInputError, FloatingPointError) as error:
         sys.exit(f'error: {error}')
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        sys.exit(f'error: {error}; checkpoints written so far are whole')

@@ -1,11 +1,14 @@
 """The review of a student's levels: fusion from deep to shallow, and loss."""
+import json
+import logging
 from typing import Iterator, List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
+from mmengine.logging import print_log
 from torch import Tensor
 
-from .abf import ABF, recompute
+from .abf import ABF
 from .hcl import hcl_loss
 
 
@@ -27,6 +30,8 @@ class Review(nn.Module):
                  mid_channels: Optional[int] = None) -> None:
         super().__init__()
         mid_channels = mid_channels or min(512, in_channels[-1])
+        self.settings = {}
+        """What it is trained with, as a checkpoint remembers it."""
         deepest = len(in_channels) - 1
         self.levels = nn.ModuleList(
             ABF(c_in, mid_channels, c_out, with_residual=i < deepest)
@@ -56,19 +61,36 @@ class Review(nn.Module):
             targets (Sequence[Tensor]): Teacher features.
         """
         sizes = [target.shape[-2:] for target in targets]
-        losses = []
-        for (abf, residual), target in zip(
-                self._residuals(features, sizes), reversed(targets)):
-            conv, bn = abf.output.conv, abf.output.bn
-            losses.append(
-                recompute(lambda x, t, bn=bn: hcl_loss(bn(x), t), bn,
-                          conv(residual), target))
+        # one level at a time: no reviewed feature outlives its loss
+        losses = [
+            hcl_loss(abf.output(residual), target)
+            for (abf, residual), target in zip(
+                self._residuals(features, sizes), reversed(targets))
+        ]
         return torch.stack(losses[::-1])
+
+    def get_extra_state(self) -> Tensor:
+        """``settings``, in bytes: a state dict is expected to hold tensors."""
+        return torch.tensor(
+            list(json.dumps(self.settings).encode()), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Warn where a loaded checkpoint was trained with other settings."""
+        before = json.loads(bytes(state.tolist()))
+        changes = [
+            f'{name} {before.get(name)} (now: {value})'
+            for name, value in self.settings.items()
+            if before.get(name) != value
+        ]
+        if changes:
+            print_log(
+                'The review of this checkpoint was trained with another ' +
+                ', '.join(changes), 'current', logging.WARNING)
 
     def _residuals(
         self, features: Sequence[Tensor],
-        target_sizes: Sequence[Tuple[int, int]]
-    ) -> Iterator[Tuple[ABF, Tensor]]:
+        target_sizes: Sequence[Tuple[int,
+                                     int]]) -> Iterator[Tuple[ABF, Tensor]]:
         """Each level's ABF and residual, deepest first."""
         residual = None
         for abf, feature, size in zip(

@@ -39,7 +39,9 @@ class ReviewKD(BaseModel):
         teacher (dict): ``config`` and ``checkpoint``, see :class:`Teacher`.
         review (dict): ``weight`` of the review loss (float, >= 0) and,
             optionally, ``strides``, the levels that take part; by default all
-            do.
+            do. :class:`ReviewWeightHook` varies the weight over a run.
+        inherit (Sequence[str]): Parts of the teacher that the student starts
+            with where shapes agree, such as ``('neck', 'bbox_head')``.
 
     Raises:
         UserInputError: An argument, the teacher's checkpoint or the pair of
@@ -49,7 +51,8 @@ class ReviewKD(BaseModel):
     def __init__(self,
                  student: dict,
                  teacher: Optional[dict] = None,
-                 review: Optional[dict] = None) -> None:
+                 review: Optional[dict] = None,
+                 inherit: Sequence[str] = ()) -> None:
         teacher = _arguments(Teacher.__init__, 'teacher', teacher)
         weight, strides = _review_settings(**_arguments(
             _review_settings, 'review', review))
@@ -59,14 +62,19 @@ class ReviewKD(BaseModel):
                 f'student {type(student).__name__} has no neck; the review '
                 'works on the levels that a neck puts out')
         super().__init__()
+        self.inherit = inherit
+        settings = dict(teacher=str(teacher['checkpoint']), weight=weight)
         teacher = Teacher(**teacher)
         check_preprocessors(student.data_preprocessor, teacher.preprocessor)
         student_strides, channels = probe_levels(student)
         self.pairs = match_levels(student_strides, teacher.strides, strides)
         self.strides = [student_strides[i] for i, _ in self.pairs]
         self.weight = weight
+        self.factor = 1.0
+        """Of the weight; set by a hook. None: the distillation has ended."""
         student.review = Review([channels[i] for i, _ in self.pairs],
                                 [teacher.channels[j] for _, j in self.pairs])
+        student.review.settings.update(settings, strides=self.strides)
         # Neither is a child: the student shares its tables with this model
         # instead, and the teacher is nobody's.
         vars(self).update(
@@ -91,6 +99,12 @@ class ReviewKD(BaseModel):
         """
         if mode != 'loss':
             return self.student(inputs, data_samples, mode)
+        if self.factor is None:
+            losses = self.student(inputs, data_samples, mode)
+            # DDP waits for a gradient of every parameter
+            losses['loss_review'] = 0 * sum(
+                parameter.sum() for parameter in self.review.parameters())
+            return losses
         # first, while the student's activations do not yet fill the memory
         targets = self.teacher(inputs, data_samples, self.data_preprocessor)
         with record(self.neck) as features:
@@ -105,7 +119,7 @@ class ReviewKD(BaseModel):
         levels = self.review.loss(features, targets)
         if not torch.isfinite(levels).all():
             self._check_finite(features, targets, levels)
-        losses = {'loss_review': self.weight * levels.sum()}
+        losses = {'loss_review': self.weight * self.factor * levels.sum()}
         # shown, not added: the key has no "loss" in it
         for stride, level in zip(self.strides, levels.detach()):
             losses[f'review_stride{stride}'] = level
@@ -138,6 +152,8 @@ class ReviewKD(BaseModel):
     def init_weights(self) -> None:
         """Initialise the student; the teacher is trained already."""
         self.student.init_weights()
+        if self.inherit:
+            self.teacher.bequeath(self.student, self.inherit)
 
     def train(self, mode: bool = True) -> 'ReviewKD':
         """Set the student's and the review's mode; the teacher stays eval."""

@@ -36,7 +36,8 @@ class Teacher(nn.Module):
 
     def __init__(self, config: Union[str, dict], checkpoint: str) -> None:
         super().__init__()
-        model = MODELS.build(_model_config(config))
+        self.checkpoint = checkpoint
+        model = MODELS.build(model_config(config))
         if getattr(model, 'neck', None) is None:
             raise UserInputError(
                 f'teacher {type(model).__name__} of {_name(config)} has no '
@@ -46,7 +47,7 @@ class Teacher(nn.Module):
         for name, _ in list(model.named_children()):
             if name not in _PARTS + ('data_preprocessor', ):
                 delattr(model, name)
-        _load_strictly(model, checkpoint, _name(config))
+        load_strictly(model, checkpoint, config)
         self.preprocessor = model.data_preprocessor
         self.model = model.requires_grad_(False)
         self.eval()
@@ -83,6 +84,40 @@ class Teacher(nn.Module):
                     :_ceil_div(feature.size(3) * width, inputs.size(3))]
             for feature in features
         ]
+
+
+    def bequeath(self, student: nn.Module, parts: Sequence[str]) -> None:
+        """Copy parts of the checkpoint, heads too, into the student.
+
+        Args:
+            student (nn.Module): Gets the tensors of equal name and shape.
+            parts (Sequence[str]): Names of its children, such as ``'neck'``.
+
+        Raises:
+            UserInputError: Nothing of a part fits.
+        """
+        weights = read_checkpoint(self.checkpoint)['state_dict']
+        for part in parts:
+            own = {
+                key: value
+                for key, value in student.state_dict().items()
+                if key.split('.')[0] == part
+            }
+            fits = [
+                key for key, value in own.items()
+                if key in weights and weights[key].shape == value.shape
+            ]
+            left = [key for key in own if key not in fits]
+            if not fits:
+                raise UserInputError(
+                    f"inherit: none of the {len(own)} tensors of the student's "
+                    f'{part} has its name and shape in {self.checkpoint}')
+            for key in fits:
+                own[key].copy_(weights[key])
+            print_log(
+                f"The student starts with the teacher's {part}: {len(fits)} of "
+                f'{len(own)} tensors' +
+                (f'; not {", ".join(left)}' if left else ''), 'current')
 
 
 def renormalize(inputs: Tensor, img_shapes: Sequence, source: nn.Module,
@@ -163,7 +198,8 @@ def load_config(config: str) -> Config:
         raise UserInputError(f'config {config} does not exist: {error}') from None
 
 
-def _model_config(config: Union[str, dict]) -> ConfigDict:
+def model_config(config: Union[str, dict]) -> ConfigDict:
+    """The detector of a config, by path or name, or as it is."""
     if isinstance(config, str):
         config = load_config(config).model
     return plain_model(config)
@@ -178,8 +214,12 @@ def _name(config: Union[str, dict]) -> str:
     return config if isinstance(config, str) else f'a {config["type"]} config'
 
 
-def _load_strictly(model: nn.Module, filename: str, config: str) -> None:
-    """Fill backbone and neck from a checkpoint, all or nothing."""
+def read_checkpoint(filename: str) -> dict:
+    """A teacher's checkpoint, with its ``state_dict`` under that key.
+
+    Raises:
+        UserInputError: The file is missing, or is no checkpoint.
+    """
     try:
         checkpoint = CheckpointLoader.load_checkpoint(filename, 'cpu')
     except FileNotFoundError as error:
@@ -187,33 +227,58 @@ def _load_strictly(model: nn.Module, filename: str, config: str) -> None:
     if not isinstance(checkpoint, dict):
         raise UserInputError(f'teacher checkpoint {filename} holds a '
                              f'{type(checkpoint).__name__}, not weights')
-    weights = checkpoint.get('state_dict', checkpoint)
-    weights = {key[7:] if key.startswith('module.') else key: value
-               for key, value in weights.items()}
-    weights = {key: value for key, value in weights.items()
-               if key.split('.')[0] in _PARTS}
+    if 'state_dict' not in checkpoint:
+        checkpoint = dict(state_dict=checkpoint)
+    checkpoint['state_dict'] = {
+        key[7:] if key.startswith('module.') else key: value
+        for key, value in checkpoint['state_dict'].items()
+    }
+    return checkpoint
+
+
+def load_strictly(model: nn.Module, filename: str,
+                  config: Union[str, dict]) -> None:
+    """Fill a model's parts from a checkpoint, all or nothing.
+
+    Args:
+        model (nn.Module): What it has no part of, its own heads for one, is
+            skipped in the checkpoint.
+        filename (str): The checkpoint.
+        config (str | dict): Of the model; for the message.
+
+    Raises:
+        UserInputError: Tensors are missing, left over or of another shape.
+    """
     expected = model.state_dict()
-    misshaped = [
-        f'{key} {tuple(weights[key].shape)}, model {tuple(value.shape)}'
+    parts = {key.split('.')[0] for key in expected}
+    weights = {
+        key: value
+        for key, value in read_checkpoint(filename)['state_dict'].items()
+        if key.split('.')[0] in parts
+    }
+    misshaped = {
+        key: f'{key} {tuple(weights[key].shape)}, model {tuple(value.shape)}'
         for key, value in expected.items()
         if key in weights and weights[key].shape != value.shape
-    ]
-    for entry in misshaped:
-        del weights[entry.split()[0]]
+    }
+    for key in misshaped:
+        del weights[key]
     loaded = model.load_state_dict(weights, strict=False)
     missing = [
         key for key in loaded.missing_keys
-        if not key.endswith('num_batches_tracked')
-        and key not in {entry.split()[0] for entry in misshaped}
+        if not key.endswith('num_batches_tracked') and key not in misshaped
     ]
-    problems = {'missing': missing, 'unexpected': loaded.unexpected_keys,
-                'of another shape': misshaped}
+    problems = {
+        'missing': missing,
+        'unexpected': loaded.unexpected_keys,
+        'of another shape': list(misshaped.values())
+    }
     if any(problems.values()):
         raise UserInputError(
-            f'teacher checkpoint {filename} does not fit {config}: of '
-            f'{len(expected)} backbone and neck tensors ' + '; '.join(
-                f'{len(keys)} {problem} (first: {", ".join(keys[:3])})'
-                for problem, keys in problems.items() if keys) +
+            f'teacher checkpoint {filename} does not fit {_name(config)}: of '
+            f'{len(expected)} tensors in {", ".join(sorted(parts))} ' +
+            '; '.join(f'{len(keys)} {problem} (first: {", ".join(keys[:3])})'
+                      for problem, keys in problems.items() if keys) +
             '. A teacher filled only in part would teach noise')
 
 

@@ -1,5 +1,5 @@
 """Several detectors beside each other: pictures and a table."""
-from typing import Dict, List, Sequence
+from typing import Dict, Sequence
 
 import cv2
 import numpy as np
@@ -7,6 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import get_box_tensor
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.structures import InstanceData
 
@@ -55,10 +56,13 @@ def _draw(visualizer: DetLocalVisualizer, image: np.ndarray,
           instances: InstanceData) -> np.ndarray:
     factor = max(1, round(_SIZE / max(image.shape[:2])))
     image = cv2.resize(image, None, fx=factor, fy=factor)
-    instances = instances.cpu().numpy()
-    instances.bboxes = instances.bboxes * factor
-    # whatever they are, drawn like ground truth: alone, and all of them
-    sample = DetDataSample(gt_instances=instances.to_tensor())
+    drawn = InstanceData(
+        bboxes=get_box_tensor(instances.bboxes).cpu() * factor,
+        labels=instances.labels.cpu())
+    if 'scores' in instances:
+        drawn.scores = instances.scores.cpu()
+    # as ground truth, so that no threshold applies
+    sample = DetDataSample(gt_instances=drawn)
     visualizer.add_datasample('', image, sample, draw_pred=False)
     return visualizer.get_image()
 
@@ -68,8 +72,7 @@ def markdown_table(rows: Sequence[dict]) -> str:
 
     The first column is aligned to the left, the others to the right.
     """
-    cells: List[List[str]] = [list(rows[0])]
-    cells += [[str(value) for value in row.values()] for row in rows]
+    cells = [list(rows[0])] + [[str(value) for value in row.values()] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells)]
     lines = [
         '| ' + ' | '.join(

@@ -1,0 +1,79 @@
+"""Files are whole or not there; the newest whole checkpoint is resumed."""
+import errno
+import os
+
+import pytest
+import torch
+from mmengine.fileio import LocalBackend
+from mmengine.runner import save_checkpoint
+
+from mmreviewkd.compat.saving import find_latest_whole_checkpoint
+
+
+def write(folder, name, age, size=None):
+    path = folder / name
+    save_checkpoint(dict(state_dict=dict(a=torch.zeros(50))), str(path))
+    if size is not None:
+        path.write_bytes(path.read_bytes()[:size])
+    os.utime(path, (age, age))
+    return str(path)
+
+
+def test_nothing_but_the_file_is_left(tmp_path):
+    path = tmp_path / 'new' / 'epoch_1.pth'
+    save_checkpoint(dict(state_dict=dict(a=torch.ones(2))), str(path))
+    save_checkpoint(dict(state_dict=dict(a=torch.zeros(2))), str(path))
+    assert os.listdir(tmp_path / 'new') == ['epoch_1.pth']
+    assert torch.load(path, weights_only=True)['state_dict']['a'].sum() == 0
+
+
+def test_full_disk_keeps_the_old_file_and_removes_the_new_part(
+        tmp_path, monkeypatch):
+    path = tmp_path / 'epoch_1.pth'
+    path.write_bytes(b'old')
+
+    def full(fd):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(os, 'fsync', full)
+    with pytest.raises(OSError, match='No space left'):
+        LocalBackend().put(b'new' * 1000, path)
+    assert path.read_bytes() == b'old'
+    assert os.listdir(tmp_path) == ['epoch_1.pth']
+
+
+def test_the_last_one_is_taken_if_it_is_whole(tmp_path):
+    write(tmp_path, 'epoch_2.pth', 200)
+    last = write(tmp_path, 'epoch_1.pth', 100)
+    (tmp_path / 'last_checkpoint').write_text(last)
+    assert find_latest_whole_checkpoint(str(tmp_path)) == last
+    (tmp_path / 'last_checkpoint').write_text('s3://bucket/epoch_1.pth')
+    assert find_latest_whole_checkpoint(
+        str(tmp_path)) == 's3://bucket/epoch_1.pth'
+
+
+@pytest.mark.parametrize('note', ['torn', 'gone', 'empty', 'absent'])
+def test_a_torn_one_is_not(tmp_path, monkeypatch, note):
+    said = []
+    monkeypatch.setattr('mmreviewkd.compat.saving.print_log',
+                        lambda message, *_: said.append(message))
+    write(tmp_path, 'epoch_1.pth', 100)
+    whole = write(tmp_path, 'iter_20.pth', 200)
+    torn = write(tmp_path, 'epoch_3.pth', 300, size=700)
+    write(tmp_path, 'best_coco_bbox_mAP_epoch_3.pth', 400)
+    if note != 'absent':
+        (tmp_path / 'last_checkpoint').write_text(
+            dict(torn=torn, gone=str(tmp_path / 'epoch_4.pth'), empty='')[
+                note])
+    assert find_latest_whole_checkpoint(str(tmp_path)) == whole
+    assert f'resuming from {whole}' in said[0]
+
+
+def test_nothing_whole(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmreviewkd.compat.saving.print_log',
+                        lambda message, *_: said.append(message))
+    torn = write(tmp_path, 'epoch_1.pth', 100, size=10)
+    (tmp_path / 'last_checkpoint').write_text(torn)
+    assert find_latest_whole_checkpoint(str(tmp_path)) is None
+    assert 'no whole checkpoint' in said[0] and 'starts anew' in said[0]

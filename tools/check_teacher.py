@@ -1,0 +1,47 @@
+#!/usr/bin/env python
+"""Evaluate a distillation config's teacher through the student's pipeline."""
+import argparse
+
+import mmreviewkd  # noqa: F401
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+from mmdet.registry import MODELS
+from mmreviewkd.engine import check_teacher
+from mmreviewkd.engine.launch import (add_arguments, check_data,
+                                      one_line_errors, read_config)
+from mmreviewkd.errors import UserInputError
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config of a distillation')
+    parser.add_argument(
+        '--expected', type=float, help='known AP or accuracy, 0 to 1')
+    parser.add_argument(
+        '--student-checkpoint', help='evaluated too, and compared')
+    parser.add_argument(
+        '--num-images', type=int, help='only so many; all by default')
+    add_arguments(parser)
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    with one_line_errors():
+        cfg = read_config(args.config, args)
+        init_default_scope(cfg.get('default_scope', 'mmdet'))
+        if cfg.model.type != 'ReviewKD':
+            raise UserInputError(f'{args.config} has no teacher: its model is '
+                                 f'a {cfg.model.type}, not a ReviewKD')
+        check_data(cfg, 'val')
+        student = None
+        if args.student_checkpoint:
+            student = MODELS.build(cfg.model.student).to(get_device())
+            load_checkpoint(student, args.student_checkpoint)
+        check_teacher(cfg.model, cfg.val_dataloader, cfg.val_evaluator,
+                      student, args.expected, args.num_images)
+
+
+if __name__ == '__main__':
+    main()
