@@ -1,4 +1,5 @@
-"""Two processes: gradients agree, and the teacher takes no part."""
+"""Two processes: as one with their batches, and no traffic for the teacher."""
+import copy
 import os
 import socket
 
@@ -14,18 +15,41 @@ from torch import distributed as dist
 from tests.conftest import tiny_detector
 
 
-def work(rank, port, teacher, queue):
-    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
-    torch.set_num_threads(1)
-    dist.init_process_group('gloo', rank=rank, world_size=2)
-    init_default_scope('mmdet')
-    torch.manual_seed(rank)  # DDP must bring the two to one start
-    model = MODELS.build(
+def build(teacher):
+    return MODELS.build(
         dict(
             type='ReviewKD',
             student=tiny_detector('retinanet'),
             teacher=teacher,
             review=dict(weight=1.0)))
+
+
+def image(count):
+    """The same image ``count`` times: BatchNorm sees what one alone shows."""
+    # no level of it is a single cell, which BatchNorm treats by itself
+    data = demo_mm_inputs(1, [[3, 128, 192]], num_classes=2)
+    return {key: [copy.deepcopy(value[0]) for _ in range(count)]
+            for key, value in data.items()}
+
+
+def train(model, module, data, steps=10):
+    optimizer = OptimWrapper(torch.optim.SGD(module.parameters(), lr=.01))
+    return [
+        model.train_step(copy.deepcopy(data), optimizer)['loss'].item()
+        for _ in range(steps)
+    ]
+
+
+def work(rank, port, teacher, start, queue):
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    torch.set_num_threads(1)
+    dist.init_process_group('gloo', rank=rank, world_size=2)
+    init_default_scope('mmdet')
+    torch.manual_seed(rank)  # DDP must bring the two to one start
+    model = build(teacher)
+    model.load_state_dict(torch.load(start))
+    steps = train(MMDistributedDataParallel(model), model, image(1))
+    model = build(teacher)
     # no find_unused_parameters: every parameter has a gradient
     ddp = MMDistributedDataParallel(model, broadcast_buffers=True)
     optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=.01))
@@ -35,7 +59,7 @@ def work(rank, port, teacher, queue):
     sizes = dict(
         reduced=sum(p.numel() for p in ddp.parameters() if p.requires_grad),
         buffers=sum(b.numel() for b in ddp.modules_buffers))
-    queue.put((rank, log['loss_review'].item(), sizes, {
+    queue.put((rank, log['loss_review'].item(), sizes, steps, {
         name: value.detach().clone().numpy()
         for name, value in model.named_parameters()
     }))
@@ -43,7 +67,9 @@ def work(rank, port, teacher, queue):
     dist.destroy_process_group()
 
 
-def test_two_processes(teachers, distiller):
+def test_two_processes(teachers, distiller, tmp_path):
+    single = distiller('retinanet')
+    torch.save(single.state_dict(), tmp_path / 'start.pth')
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
@@ -51,7 +77,8 @@ def test_two_processes(teachers, distiller):
     queue = context.Queue()
     processes = [
         context.Process(
-            target=work, args=(rank, port, teachers['retinanet'], queue))
+            target=work, args=(rank, port, teachers['retinanet'],
+                  tmp_path / 'start.pth', queue))
         for rank in range(2)
     ]
     for process in processes:
@@ -61,7 +88,12 @@ def test_two_processes(teachers, distiller):
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
-    (_, loss_0, sizes, parameters_0), (_, loss_1, _, parameters_1) = results
+    (_, loss_0, sizes, steps, parameters_0), (_, loss_1, _, _,
+                                              parameters_1) = results
+    expected = train(single, single, image(2))
+    assert len(set(expected)) == 10
+    torch.testing.assert_close(
+        torch.tensor(steps), torch.tensor(expected), rtol=1e-5, atol=1e-5)
     assert loss_0 != loss_1  # each had an image of its own
     for name, value in parameters_0.items():
         assert (value == parameters_1[name]).all(), name

@@ -37,7 +37,7 @@ TEACHER = 'configs/demo/faster-rcnn_r18-w16_fpn_8e_shapes.py'
 STUDENT = 'configs/demo/faster-rcnn_r18-w8_fpn_8e_shapes.py'
 DISTILLED = ('configs/demo/'
              'review-kd_faster-rcnn_r18-w16_r18-w8_fpn_8e_shapes.py')
-# name and folder of each run: config to train, config to use the result with
+# run, which is also its folder: config to train with, config to use it with
 RUNS = {
     'teacher': (TEACHER, TEACHER),
     'student': (STUDENT, STUDENT),
@@ -84,8 +84,9 @@ def main():
     print('=== comparing the three', flush=True)
     dataset, results, predictions = evaluate(work_dir)
     report(work_dir, dataset, results, predictions, args.seed)
-    print(f'{(time.time() - start) / 60:.1f} minutes on {get_device()}; '
-          f'table, pictures, logs and checkpoints are in {args.work_dir}')
+    minutes = (time.time() - start) / 60
+    print(f'{minutes:.1f} minutes on {get_device()}; table, pictures, logs '
+          f'and checkpoints are in {osp.relpath(work_dir)}')
 
 
 def train(name: str, work_dir: str, args: argparse.Namespace) -> None:

@@ -2,8 +2,8 @@
 
 mmengine calls ``torch.load`` with torch's default: before 2.6 that runs any
 code a file holds, from 2.6 on it refuses mmengine's own checkpoints, which
-hold :class:`mmengine.logging.HistoryBuffer`, so that resume fails. The loaders here
-accept what ``weights_only=True`` accepts plus :data:`ALLOWED`, and refuse
+hold :class:`mmengine.logging.HistoryBuffer`, so that resume fails. The loaders
+here accept what ``weights_only=True`` accepts plus :data:`ALLOWED`, and refuse
 anything else by name. They replace mmengine's for local files and URLs, and so
 serve ``load_from``, ``--resume``, ``init_detector`` and the teacher alike.
 """

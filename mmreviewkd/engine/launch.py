@@ -91,7 +91,17 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
         cfg.load_from = None if args.resume == 'auto' else args.resume
     check_data(cfg, 'train', 'val')
     check_machine(cfg)
-    build_runner(cfg).train()
+    runner = build_runner(cfg)
+    try:
+        runner.train()
+    except ValueError as error:
+        if 'parameter group' not in str(error):
+            raise
+        raise UserInputError(
+            'cannot resume: the optimizer of the checkpoint is for another '
+            'number of parameters. Has the student, or the number of levels, '
+            'changed? To start a new run with its weights: --cfg-options '
+            'load_from=CHECKPOINT') from None
 
 
 def add_test_time_augmentation(cfg: Config) -> None:

@@ -10,6 +10,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
+_is_compiling = getattr(torch.compiler, 'is_compiling', lambda: False)
+"""From torch 2.3 on; before, torch.compile cannot take the review."""
+
 
 class ABF(nn.Module):
     """Attention based fusion of one level (arXiv 2104.09044, section 3.2).
@@ -98,6 +101,8 @@ def recompute(function: Callable, bn: nn.Module, *args: Optional[Tensor]):
             are not updated a second time.
         *args (Tensor | None): Arguments of ``function``.
     """
+    if _is_compiling():
+        return function(*args)  # the compiler chooses what to keep itself
     return checkpoint(
         function,
         *args,
@@ -126,7 +131,7 @@ class _KeptStatistics:
 
 
 class _AttentionFusion(torch.autograd.Function):
-    """``x * a0 + up(residual) * a1``, ``a = sigmoid(conv([x, up(residual)]))``.
+    """``x * a[:, 0] + up(r) * a[:, 1]``, ``a = sigmoid(conv([x, up(r)]))``.
 
     A 1x1 convolution over a concatenation is the sum of one for each part, and
     nearest upsampling commutes with it. So nothing is concatenated, the

@@ -89,8 +89,8 @@ class Review(nn.Module):
 
     def _residuals(
         self, features: Sequence[Tensor],
-        target_sizes: Sequence[Tuple[int,
-                                     int]]) -> Iterator[Tuple[ABF, Tensor]]:
+        target_sizes: Sequence[Tuple[int, int]]
+    ) -> Iterator[Tuple[ABF, Tensor]]:
         """Each level's ABF and residual, deepest first."""
         residual = None
         for abf, feature, size in zip(

@@ -1,24 +1,22 @@
 """Several detectors beside each other: pictures and a table."""
 from typing import Dict, Sequence
 
-import cv2
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-from mmdet.structures import DetDataSample
+from matplotlib.patches import Patch, Rectangle
 from mmdet.structures.bbox import get_box_tensor
-from mmdet.visualization import DetLocalVisualizer
 from mmengine.structures import InstanceData
-
-# pixels of an image's longer side at least, so that labels are readable
-_SIZE = 384
 
 
 def draw_comparison(images: Sequence[np.ndarray],
                     columns: Dict[str, Sequence[InstanceData]],
                     dataset_meta: dict, out_file: str) -> None:
     """A page with a row per image and a column per detector.
+
+    Drawn here because the labels of mmdet's visualizer are too small to read
+    on a page of many small images.
 
     Args:
         images (Sequence[ndarray]): RGB, (H, W, 3) of uint8.
@@ -28,43 +26,55 @@ def draw_comparison(images: Sequence[np.ndarray],
         dataset_meta (dict): ``classes`` and ``palette``.
         out_file (str): Picture to write.
     """
-    visualizer = DetLocalVisualizer(line_width=2, alpha=1)
-    visualizer.dataset_meta = dataset_meta
+    classes = dataset_meta['classes']
+    colors = np.array(dataset_meta['palette']) / 255
     figure = Figure(
         figsize=(3.4 * len(columns), 3.4 * len(images) + 0.8),
         layout='constrained')
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(images), len(columns), squeeze=False)
     for column, (title, detections) in enumerate(columns.items()):
-        grid[0, column].set_title(title, fontsize=16, fontweight='bold')
+        grid[0, column].set_title(title, fontsize=17, fontweight='bold')
         for axes, image, instances in zip(grid[:, column], images, detections):
-            axes.imshow(_draw(visualizer, image, instances))
+            axes.imshow(image)
             axes.set_axis_off()
+            _draw_boxes(axes, instances, classes, colors)
     figure.legend(
         handles=[
-            Patch(color=np.array(color) / 255, label=name) for name, color in
-            zip(dataset_meta['classes'], dataset_meta['palette'])
+            Patch(color=color, label=name)
+            for name, color in zip(classes, colors)
         ],
         loc='outside lower center',
         ncols=8,
         fontsize=13,
         frameon=False)
-    figure.savefig(out_file, dpi=110)
+    figure.savefig(out_file, dpi=110, bbox_inches='tight')
 
 
-def _draw(visualizer: DetLocalVisualizer, image: np.ndarray,
-          instances: InstanceData) -> np.ndarray:
-    factor = max(1, round(_SIZE / max(image.shape[:2])))
-    image = cv2.resize(image, None, fx=factor, fy=factor)
-    drawn = InstanceData(
-        bboxes=get_box_tensor(instances.bboxes).cpu() * factor,
-        labels=instances.labels.cpu())
-    if 'scores' in instances:
-        drawn.scores = instances.scores.cpu()
-    # as ground truth, so that no threshold applies
-    sample = DetDataSample(gt_instances=drawn)
-    visualizer.add_datasample('', image, sample, draw_pred=False)
-    return visualizer.get_image()
+def _draw_boxes(axes: Axes, instances: InstanceData, classes: Sequence[str],
+                colors: np.ndarray) -> None:
+    boxes = get_box_tensor(instances.bboxes).tolist()
+    for index, (left, top, right, bottom) in enumerate(boxes):
+        label = int(instances.labels[index])
+        text = classes[label]
+        if 'scores' in instances:
+            text += f' {100 * float(instances.scores[index]):.0f}'
+        axes.add_patch(
+            Rectangle((left, top),
+                      right - left,
+                      bottom - top,
+                      fill=False,
+                      edgecolor=colors[label],
+                      linewidth=2.5))
+        axes.text(
+            left,
+            top,
+            text,
+            color='white',
+            fontsize=9,
+            fontweight='bold',
+            verticalalignment='bottom',
+            bbox=dict(facecolor=colors[label], edgecolor='none', pad=1.2))
 
 
 def markdown_table(rows: Sequence[dict]) -> str:
@@ -72,7 +82,8 @@ def markdown_table(rows: Sequence[dict]) -> str:
 
     The first column is aligned to the left, the others to the right.
     """
-    cells = [list(rows[0])] + [[str(value) for value in row.values()] for row in rows]
+    cells = [list(rows[0])]
+    cells += [[str(value) for value in row.values()] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells)]
     lines = [
         '| ' + ' | '.join(

@@ -60,38 +60,38 @@ def plot_curves(runs: Dict[str, str],
                 metric: str = 'coco/bbox_mAP') -> None:
     """Detection loss and AP of several runs, side by side.
 
-    The review loss of a distilled run is drawn apart from its detection loss,
-    which so compares with that of the others.
+    The review loss of a distilled run is drawn apart, on an axis of its own,
+    so that detection losses compare.
 
     Args:
         runs (dict[str, str]): The folder of each run, by the name to show.
         out_file (str): Picture to write.
         metric (str): Key of the AP, a fraction, in the logs.
     """
-    figure = Figure(figsize=(11, 4.2), layout='constrained')
+    figure = Figure(figsize=(12, 4.5), layout='constrained')
     FigureCanvasAgg(figure)
     losses, scores = figure.subplots(1, 2)
+    # many times the detection loss where features are large
+    reviews = losses.twinx()
     for number, (name, work_dir) in enumerate(runs.items()):
         entries = read_scalars(work_dir)
-        style = dict(color=f'C{number}', marker='o', markersize=3)
+        style = dict(color=f'C{number}', marker='o', markersize=4)
         epochs, loss = epoch_means(entries, 'loss')
         reviewed, review = epoch_means(entries, 'loss_review')
         if reviewed:
             loss = np.subtract(loss, review)
-            losses.plot(
-                reviewed,
-                review,
-                label=f'{name}: review loss',
-                linestyle='--',
-                **style)
+            reviews.plot(reviewed, review, linestyle='--', **style)
         losses.plot(epochs, loss, label=name, **style)
         epochs, score = epoch_means(entries, metric)
         scores.plot(epochs, 100 * np.array(score), label=name, **style)
-    losses.set(title='Training', ylabel='detection loss, mean of the epoch')
-    scores.set(title='Validation', ylabel='AP (%)')
+    losses.set(title='Training', ylabel='detection loss (solid)')
+    reviews.set(ylabel='review loss (dashed)', ylim=(0, None))
+    reviews.set_visible(bool(reviews.lines))
+    scores.set(title='Validation', ylabel='AP (%)', ylim=(0, None))
     for axes in (losses, scores):
-        axes.set(xlabel='epoch', xlim=(0, None), ylim=(0, None))
+        axes.set(xlabel='epoch')
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-        axes.legend()
+    losses.legend(loc='upper right')
+    scores.legend(loc='lower right')
     figure.savefig(out_file, dpi=120)

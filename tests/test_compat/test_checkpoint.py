@@ -191,9 +191,8 @@ def test_code_in_a_bare_pickle_is_refused(tmp_path, protocol):
         pickle.dumps(RunsCode(os.system, f'touch {marker}'), protocol))
     with pytest.raises(UserInputError, match='evil.pkl') as error:
         load_local(str(path))
-    # torch's own advice is to run the code
-    assert 'weights_only=False' not in str(
-        error.value) or ('if you trust it' in str(error.value))
+    # torch's message is a page of advice, to run the code among other things
+    assert 'Weights only load failed' not in str(error.value)
     assert not marker.exists()
 
 

@@ -361,3 +361,55 @@ def test_bfloat16_step_compares_in_float32(distiller):
     torch.testing.assert_close(half, full, rtol=.05, atol=.05)
     half.backward()
     assert AmpOptimWrapper  # the wrapper that turns autocast on in a run
+
+
+# ------------------------------------------------ start and what is remembered
+def test_student_inherits_parts_of_the_teacher(distiller, teachers, tmp_path,
+                                               monkeypatch):
+    said = []
+    monkeypatch.setattr('mmreviewkd.models.teacher.print_log',
+                        lambda message, *_: said.append(message))
+    # same neck and RoI head, another number of classes
+    teacher = tiny_detector(width=4, num_classes=5)
+    path = save_weights(teacher, tmp_path / 'teacher.pth')
+    given = torch.load(path, weights_only=True)['state_dict']
+    model = distiller(
+        teacher=dict(config=teacher, checkpoint=path),
+        inherit=('neck', 'roi_head'))
+    before = snapshot(model)
+    model.init_weights()
+    state = model.state_dict()
+    for key, value in state.items():
+        if key.split('.')[0] in ('neck', 'roi_head') and \
+                given[key].shape == value.shape:
+            assert torch.equal(value, given[key]), key
+    left = [f'roi_head.bbox_head.{name}' for name in (
+        'fc_cls.weight', 'fc_cls.bias', 'fc_reg.weight', 'fc_reg.bias')]
+    assert said[-2].startswith("The student starts with the teacher's neck: ")
+    assert said[-1].endswith('; not ' + ', '.join(left))
+    assert not torch.equal(before['neck.fpn_convs.0.conv.weight'],
+                           state['neck.fpn_convs.0.conv.weight'])
+    assert not torch.equal(given['backbone.conv1.weight'],
+                           state['backbone.conv1.weight'])
+    with pytest.raises(UserInputError, match='inherit: none of the 16 tensors '
+                       "of the student's neck has its name and shape in"):
+        distiller(inherit=('neck', )).init_weights()
+
+
+def test_a_checkpoint_remembers_teacher_weight_and_levels(
+        distiller, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmreviewkd.models.review.print_log',
+                        lambda message, *_: said.append(message))
+    model = distiller()
+    state = model.state_dict()
+    distiller().load_state_dict(state)
+    assert not said
+    other = distiller(review=dict(weight=2.0))
+    load_state_dict(other, state)
+    assert said == ['The review of this checkpoint was trained with another '
+                    'weight 1.0 (now: 2.0)']
+    other.review.settings.update(teacher='b.pth', strides=[4, 8])
+    load_state_dict(other, state)
+    assert 'another teacher /' in said[1] and '(now: b.pth)' in said[1]
+    assert 'strides [4, 8, 16, 32, 64] (now: [4, 8])' in said[1]

@@ -96,11 +96,36 @@ class TestMakeDataset:
         coco = COCO(osp.join(dataset, 'annotations', 'train.json'))
         assert min(each['area'] for each in coco.anns.values()) > 40
 
-    def test_config_names_the_same_classes(self):
-        config = Config.fromfile(
-            osp.join(ROOT, 'configs', '_base_', 'shapes_detection.py'))
-        assert config.metainfo.classes == CLASSES
-        assert len(config.metainfo.palette) == len(CLASSES)
+
+@pytest.fixture(scope='module')
+def configs():
+    names = ('faster-rcnn_r18-w16_fpn_8e_shapes',
+             'faster-rcnn_r18-w8_fpn_8e_shapes',
+             'review-kd_faster-rcnn_r18-w16_r18-w8_fpn_8e_shapes')
+    return [
+        Config.fromfile(osp.join(ROOT, 'configs', 'demo', f'{name}.py'))
+        for name in names
+    ]
+
+
+class TestConfigs:
+
+    def test_classes_are_those_drawn(self, configs):
+        assert configs[0].metainfo.classes == CLASSES
+        assert len(configs[0].metainfo.palette) == len(CLASSES)
+
+    @pytest.mark.parametrize('key', [
+        'train_dataloader', 'val_dataloader', 'optim_wrapper', 'train_cfg',
+        'param_scheduler', 'default_hooks'
+    ])
+    def test_same_schedule(self, configs, key):
+        assert configs[0][key] == configs[1][key] == configs[2][key]
+
+    def test_distilled_is_the_student_and_the_last_teacher(self, configs):
+        teacher, student, distilled = configs
+        assert distilled.model.student == student.model
+        assert distilled.model.teacher.checkpoint.endswith(
+            f'teacher/epoch_{teacher.train_cfg.max_epochs}.pth')
 
 
 def write_log(work_dir, entries, start='20260101_000000'):
