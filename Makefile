@@ -5,7 +5,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest -q
 
-.PHONY: demo test test-slow test-mmcv clean
+.PHONY: demo test test-slow test-faults test-mmcv clean
 
 demo: $(VENV)/current
 	$(BIN)/python tools/demo.py
@@ -14,7 +14,15 @@ test: $(VENV)/current
 	$(PYTEST) -m "not slow and not mmcv"
 
 test-slow: $(VENV)/current
-	$(PYTEST) -m "slow"
+	$(PYTEST) -m slow
+
+# what may happen to a run: docs/robustness.md. OTHER_PYTHON: an interpreter
+# with another torch, to resume each other's checkpoints
+test-faults: $(VENV)/current
+	$(PYTEST) tests/test_faults.py tests/test_engine tests/test_distributed.py \
+	    tests/test_compat/test_saving.py tests/test_compat/test_checkpoint.py \
+	    tests/test_models/test_review_kd.py tests/test_models/test_teacher.py \
+	    tests/test_tools/test_entry_points.py
 
 # the served operators against a compiled mmcv, which takes 10 minutes to build
 test-mmcv: $(VENV)-mmcv/current

@@ -93,6 +93,8 @@ def test_sync_bn_of_student_and_review_alone(distiller):
 
 @pytest.mark.parametrize('part', ['review', 'student'])
 def test_compiled_parts_give_the_same_numbers(distiller, part):
+    if part == 'review' and not hasattr(torch.compiler, 'is_compiling'):
+        pytest.skip('torch < 2.3 cannot compile the review')
     torch._dynamo.reset()
     model = distiller('retinanet')
     data = demo_mm_inputs(1, [[3, 64, 64]], num_classes=2)

@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
 from mmengine.logging import MessageHub
 from mmengine.model import ExponentialMovingAverage
-from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.optim import OptimWrapper
 from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 from torch import nn
 
@@ -352,7 +352,8 @@ def test_small_and_empty_batches_train_on(distiller, shapes, num_items):
 
 
 def test_bfloat16_step_compares_in_float32(distiller):
-    model = distiller()
+    # no RPN: mmcv's own NMS takes float32 alone on the CPU
+    model = distiller('retinanet')
     data = batch()
     full = losses_of(model, copy.deepcopy(data))['loss_review']
     with torch.autocast('cpu', dtype=torch.bfloat16):
@@ -360,7 +361,6 @@ def test_bfloat16_step_compares_in_float32(distiller):
     assert half.dtype == torch.float32
     torch.testing.assert_close(half, full, rtol=.05, atol=.05)
     half.backward()
-    assert AmpOptimWrapper  # the wrapper that turns autocast on in a run
 
 
 # ------------------------------------------------ start and what is remembered
