@@ -51,6 +51,6 @@ ensure_mmcv_ops()
 register_safe_loaders()
 keep_checkpoints_whole()
 
-from . import engine, models  # noqa: E402, F401
+from . import classification, engine, models  # noqa: E402, F401
 
 __all__ = ['__version__']

@@ -49,8 +49,7 @@ class WholeTeacher(BaseModel):
         self.eval()
 
     def forward(self, inputs, data_samples=None, mode='tensor'):
-        inputs = renormalize(inputs, [s.img_shape for s in data_samples],
-                             self.data_preprocessor,
+        inputs = renormalize(inputs, data_samples, self.data_preprocessor,
                              self.teacher.data_preprocessor)
         return self.teacher(inputs, data_samples, mode)
 

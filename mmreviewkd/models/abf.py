@@ -55,6 +55,8 @@ class ABF(nn.Module):
             if self.attention is not None:
                 conv = self.attention.conv
                 x = _AttentionFusion.apply(x, residual, conv.weight, conv.bias)
+            elif residual is not None:  # the ablation without attention
+                x = x + F.interpolate(residual, x.shape[-2:])
             if x.shape[-2:] != target_size:
                 x = F.interpolate(x, target_size)
             return x

@@ -1,6 +1,7 @@
-"""Record what a module returns during one forward pass of its parent."""
+"""Where a model's features are, and which of two models' belong together."""
+import difflib
 from contextlib import contextmanager
-from typing import Iterator, List, Tuple
+from typing import Iterator, List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
@@ -8,49 +9,121 @@ from torch import Tensor
 
 from ..errors import UserInputError
 
-_PROBE = 256
-"""Side in pixels of the blank image that shows a model's levels: large enough
-that the deepest level in use, of stride 128, has more than one cell."""
+NECK = ['neck']
+
+_BLANK_SIZE = 256
+"""Side in pixels of the blank image that shows a detector's levels: large
+enough that the deepest in use, of stride 128, has more than one cell."""
+
+
+def level_names(model: nn.Module, role: str) -> List[str]:
+    """Modules of a model whose features the review compares, shallow to deep.
+
+    A classifier tells them itself; a detector's are the outputs of its neck.
+
+    Args:
+        model (nn.Module): A detector or an ``ImageClassifier``.
+        role (str): ``'student'`` or ``'teacher'``.
+
+    Raises:
+        UserInputError: A detector without neck.
+    """
+    if hasattr(model, 'level_names'):
+        return model.level_names(role)
+    if getattr(model, 'neck', None) is None:
+        raise UserInputError(
+            f'{role} {type(model).__name__} has no neck; the review works on '
+            'the levels that a neck puts out')
+    return NECK
+
+
+def extract(model: nn.Module, inputs: Tensor) -> Optional[Tensor]:
+    """As much of a forward pass as its features take; a classifier's logits."""
+    if hasattr(model, 'level_names'):
+        return model(inputs)
+    model.extract_feat(inputs)
+    return None
 
 
 @contextmanager
-def record(module: nn.Module) -> Iterator[List[Tensor]]:
-    """Collect the feature maps that ``module`` returns inside the context.
+def record(model: nn.Module, names: Sequence[str]) -> Iterator[List[Tensor]]:
+    """Collect features during one forward pass of ``model`` in the context.
+
+    Args:
+        model (nn.Module): The model that will run.
+        names (Sequence[str]): Its modules. Their outputs are taken, or their
+            inputs where a name ends in ``.input``: what goes into an
+            activation is the feature before it. A module that works in place
+            gets a copy; of one that runs several times, as torchvision's
+            ReLUs do, the last input is taken.
 
     Yields:
-        list[Tensor]: Empty at first; holds the maps, (N, C_i, H_i, W_i), in
-        the module's order once it has run.
+        list[Tensor]: Empty; filled with the features, (N, C_i, H_i, W_i), in
+        the order of ``names`` when the context ends.
+
+    Raises:
+        UserInputError: There is no module of a name.
     """
-    features = []
+    modules = dict(model.named_modules())
+    taken, handles, features = {}, [], []
 
-    def keep(module, args, output):
-        if features:
-            raise RuntimeError(
-                f'{type(module).__name__} ran twice in one pass; its features '
-                'are ambiguous')
-        features.extend([output] if isinstance(output, Tensor) else output)
+    def keep_output(name):
 
-    handle = module.register_forward_hook(keep)
+        def hook(module, args, output):
+            if name in taken:
+                raise RuntimeError(
+                    f'{type(module).__name__} ran twice in one pass; its '
+                    'features are ambiguous')
+            taken[name] = output
+
+        return hook
+
+    def keep_input(name):
+
+        def hook(module, args):
+            in_place = getattr(module, 'inplace', False)
+            taken[name] = args[0].clone() if in_place else args[0]
+
+        return hook
+
     try:
+        for name in names:
+            path = name[:-len('.input')] if name.endswith('.input') else name
+            if path not in modules:
+                near = difflib.get_close_matches(path, modules)
+                raise UserInputError(
+                    f'{type(model).__name__} has no module "{path}"' +
+                    (f'; near: {", ".join(near)}' if near else ''))
+            handles.append(modules[path].register_forward_hook(
+                keep_output(name)) if path == name else modules[path].
+                           register_forward_pre_hook(keep_input(name)))
         yield features
+        for name in names:
+            values = taken[name]
+            features += [values] if isinstance(values, Tensor) else values
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
 
 
-def probe_levels(model: nn.Module) -> Tuple[List[int], List[int]]:
-    """Strides in pixels and channels of a detector's neck outputs.
+def probe(
+    model: nn.Module, names: Sequence[str]
+) -> Tuple[List[int], List[int], Optional[int]]:
+    """Strides in pixels, channels and, of a classifier, number of classes.
 
-    They are read off the maps of a blank image, so that any backbone and neck
-    will do. The model's mode and BatchNorm statistics are left as they were.
+    They are read off a blank image, so that any backbone and neck will do.
+    The model's mode and BatchNorm statistics are left as they were.
     """
+    size = getattr(model, 'input_size', _BLANK_SIZE)
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
-    with torch.no_grad(), record(model.neck) as features:
-        model.extract_feat(torch.zeros(1, 3, _PROBE, _PROBE, device=device))
+    with torch.no_grad(), record(model, names) as features:
+        logits = extract(model, torch.zeros(1, 3, size, size, device=device))
     model.train(was_training)
-    return ([round(_PROBE / feature.size(-1)) for feature in features],
-            [feature.size(1) for feature in features])
+    return ([round(size / feature.size(-1)) for feature in features],
+            [feature.size(1) for feature in features],
+            None if logits is None else logits.size(1))
 
 
 def match_levels(student_strides, teacher_strides, strides=None):
@@ -81,3 +154,33 @@ def match_levels(student_strides, teacher_strides, strides=None):
                if usable else 'They have no stride in common'))
     return [(student_strides.index(s), teacher_strides.index(s))
             for s in sorted(common)]
+
+
+def match_in_order(student, student_strides, teacher, teacher_strides,
+                   strides):
+    """Indices of two classifiers' stages that learn together: the same ones.
+
+    Args:
+        student (nn.Module): The student.
+        student_strides (Sequence[int]): Pixels per cell of each level.
+        teacher (nn.Module): The teacher.
+        teacher_strides (Sequence[int]): The same of the teacher.
+        strides (Sequence[int], optional): Of use to detectors alone.
+
+    Raises:
+        UserInputError: They do not have the same stages or input size, or one
+            of them is a detector.
+    """
+    sizes = [getattr(m, 'input_size', None) for m in (student, teacher)]
+    if None in sizes or sizes[0] != sizes[1]:
+        raise UserInputError(
+            f'student {type(student).__name__} takes images of side '
+            f'{sizes[0]}, teacher {type(teacher).__name__} of side {sizes[1]};'
+            ' both must be classifiers, for images of one size')
+    if len(student_strides) != len(teacher_strides) or strides:
+        raise UserInputError(
+            f'teacher has {len(teacher_strides)} levels, at strides '
+            f'{tuple(teacher_strides)}, student {len(student_strides)}, at '
+            f'{tuple(student_strides)}; those of classifiers are compared in '
+            'order, all of them: ImageClassifier(levels=[...]) chooses them')
+    return [(i, i) for i in range(len(student_strides))]

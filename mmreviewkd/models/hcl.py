@@ -36,6 +36,17 @@ def hcl_loss(student: Tensor, teacher: Tensor) -> Tensor:
     return _PooledSquares.apply(student.to(dtype) - teacher.detach())
 
 
+def l2_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared difference, in float32: the paper's baseline of HCL.
+
+    Args:
+        student (Tensor): Reviewed student feature, (N, C, H, W).
+        teacher (Tensor): Teacher feature, (N, C, H, W); gets no gradient.
+    """
+    dtype = torch.promote_types(student.dtype, torch.float32)
+    return F.mse_loss(student.to(dtype), teacher.detach().to(dtype))
+
+
 class _PooledSquares(torch.autograd.Function):
     """The loss of the difference, with its gradient built in one buffer.
 

@@ -8,8 +8,9 @@ import torch.nn as nn
 from mmengine.logging import print_log
 from torch import Tensor
 
+from ..errors import UserInputError
 from .abf import ABF
-from .hcl import hcl_loss
+from .hcl import hcl_loss, l2_loss
 
 
 class Review(nn.Module):
@@ -22,20 +23,42 @@ class Review(nn.Module):
         out_channels (Sequence[int]): The teacher's channels.
         mid_channels (int, optional): Channels of the residuals. Defaults to
             the published ``min(512, in_channels[-1])``.
+        fusion (str): ``'abf'``, or an ablation of the paper (its table 7):
+            ``'sum'`` adds the residual without attention; ``'pairs'`` compares
+            each level with the teacher's of it and of all shallower ones,
+            without residuals; ``'none'`` compares the same levels alone.
+        distance (str): ``'hcl'``, or ``'l2'``, the plain mean square.
     """
 
     def __init__(self,
                  in_channels: Sequence[int],
                  out_channels: Sequence[int],
-                 mid_channels: Optional[int] = None) -> None:
+                 mid_channels: Optional[int] = None,
+                 fusion: str = 'abf',
+                 distance: str = 'hcl') -> None:
         super().__init__()
+        for name, value, known in (('fusion', fusion, ('abf', 'sum', 'pairs',
+                                                       'none')),
+                                   ('distance', distance, ('hcl', 'l2'))):
+            if value not in known:
+                raise UserInputError(f'review=dict({name}={value!r}): must be '
+                                     f'one of {", ".join(known)}')
         mid_channels = mid_channels or min(512, in_channels[-1])
+        self.fusion = fusion
+        self.distance = hcl_loss if distance == 'hcl' else l2_loss
         self.settings = {}
         """What it is trained with, as a checkpoint remembers it."""
         deepest = len(in_channels) - 1
+        # (student's level, teacher's level) of each transform
+        self.transforms = [(i, j) for j in range(len(out_channels))
+                           for i in range(j, len(in_channels))
+                           if i == j or fusion == 'pairs']
         self.levels = nn.ModuleList(
-            ABF(c_in, mid_channels, c_out, with_residual=i < deepest)
-            for i, (c_in, c_out) in enumerate(zip(in_channels, out_channels)))
+            ABF(in_channels[i],
+                mid_channels,
+                out_channels[j],
+                with_residual=fusion == 'abf' and i < deepest)
+            for i, j in self.transforms)
 
     def forward(self, features: Sequence[Tensor],
                 target_sizes: Sequence[Tuple[int, int]]) -> List[Tensor]:
@@ -48,26 +71,24 @@ class Review(nn.Module):
         """
         reviewed = [
             abf.output(residual)
-            for abf, residual in self._residuals(features, target_sizes)
+            for abf, residual, _ in self._residuals(features, target_sizes)
         ]
         return reviewed[::-1]
 
     def loss(self, features: Sequence[Tensor],
              targets: Sequence[Tensor]) -> Tensor:
-        """HCL of each level, (levels, ); the method's loss is their sum.
+        """Distance at each of the teacher's levels, (levels, ); to be summed.
 
         Args:
             features (Sequence[Tensor]): Student features, (N, C_i, H_i, W_i).
             targets (Sequence[Tensor]): Teacher features.
         """
         sizes = [target.shape[-2:] for target in targets]
+        losses = [[] for _ in targets]
         # one level at a time: no reviewed feature outlives its loss
-        losses = [
-            hcl_loss(abf.output(residual), target)
-            for (abf, residual), target in zip(
-                self._residuals(features, sizes), reversed(targets))
-        ]
-        return torch.stack(losses[::-1])
+        for abf, residual, j in self._residuals(features, sizes):
+            losses[j].append(self.distance(abf.output(residual), targets[j]))
+        return torch.stack([sum(level) for level in losses])
 
     def get_extra_state(self) -> Tensor:
         """``settings``, in bytes: a state dict is expected to hold tensors."""
@@ -90,11 +111,12 @@ class Review(nn.Module):
     def _residuals(
         self, features: Sequence[Tensor],
         target_sizes: Sequence[Tuple[int, int]]
-    ) -> Iterator[Tuple[ABF, Tensor]]:
-        """Each level's ABF and residual, deepest first."""
+    ) -> Iterator[Tuple[ABF, Tensor, int]]:
+        """Each transform, its residual and teacher's level, deepest first."""
         residual = None
-        for abf, feature, size in zip(
-                reversed(self.levels), reversed(features),
-                reversed(target_sizes)):
-            residual = abf.fuse(feature, residual, tuple(size))
-            yield abf, residual
+        for abf, (i, j) in zip(
+                reversed(self.levels), reversed(self.transforms)):
+            if self.fusion in ('pairs', 'none'):
+                residual = None
+            residual = abf.fuse(features[i], residual, tuple(target_sizes[j]))
+            yield abf, residual, j

@@ -1,4 +1,4 @@
-"""Review-KD around a detector (arXiv 2104.09044)."""
+"""Review-KD around a detector or classifier (arXiv 2104.09044)."""
 import inspect
 import math
 from typing import Dict, List, Optional, Sequence, Union
@@ -10,19 +10,21 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..errors import UserInputError
-from .features import match_levels, probe_levels, record
+from .features import (NECK, level_names, match_in_order, match_levels, probe,
+                       record)
 from .review import Review
 from .teacher import Teacher, check_preprocessors
 
 
 @MODELS.register_module()
 class ReviewKD(BaseModel):
-    """A student that also learns its neck outputs from a trained teacher.
+    """A student that also learns its features from a trained teacher.
 
-    1. the teacher's backbone and neck see the batch (no gradient),
-    2. the student's own losses are computed; its neck outputs are recorded,
+    1. the teacher sees the batch (no gradient; a detector's heads do not run),
+    2. the student's own losses are computed; its features are recorded: a
+       detector's neck outputs, a classifier's stages and pooled vector,
     3. :class:`Review` fuses them from deep to shallow and compares each level
-       with the teacher's of the same stride.
+       with the teacher's of the same stride, or the same stage.
 
     In every other mode (predict, validation, test, tensor) the student alone
     runs.
@@ -35,11 +37,16 @@ class ReviewKD(BaseModel):
     is no child: it is in no state dict, optimizer, EMA or DDP bucket.
 
     Args:
-        student (dict): Config of a detector with a neck.
+        student (dict): Config of a detector with a neck, or of an
+            ``ImageClassifier``.
         teacher (dict): ``config`` and ``checkpoint``, see :class:`Teacher`.
-        review (dict): ``weight`` of the review loss (float, >= 0) and,
-            optionally, ``strides``, the levels that take part; by default all
-            do. :class:`ReviewWeightHook` varies the weight over a run.
+        review (dict): ``weight`` of the review loss (float, >= 0; with 0 it
+            is not computed) and, optionally, ``strides``, the levels that
+            take part; by default all do. For ablations ``fusion`` and
+            ``distance``, see :class:`Review`. :class:`ReviewWeightHook` varies
+            the weight over a run.
+        logits (dict, optional): Config of a loss between the logits of two
+            classifiers, such as ``dict(type='KDLoss')``, beside the review.
         inherit (Sequence[str]): Parts of the teacher that the student starts
             with where shapes agree, such as ``('neck', 'bbox_head')``.
 
@@ -52,34 +59,43 @@ class ReviewKD(BaseModel):
                  student: dict,
                  teacher: Optional[dict] = None,
                  review: Optional[dict] = None,
+                 logits: Optional[dict] = None,
                  inherit: Sequence[str] = ()) -> None:
         teacher = _arguments(Teacher.__init__, 'teacher', teacher)
-        weight, strides = _review_settings(**_arguments(
+        weight, strides, ablation = _review_settings(**_arguments(
             _review_settings, 'review', review))
         student = MODELS.build(student)
-        if getattr(student, 'neck', None) is None:
-            raise UserInputError(
-                f'student {type(student).__name__} has no neck; the review '
-                'works on the levels that a neck puts out')
+        names = level_names(student, 'student')
         super().__init__()
-        self.inherit = inherit
+        self.names, self.inherit, self.weight = names, inherit, weight
+        self.factor = 1.0
+        """Of the weight; set by a hook. None: the distillation has ended."""
         settings = dict(teacher=str(teacher['checkpoint']), weight=weight)
         teacher = Teacher(**teacher)
         check_preprocessors(student.data_preprocessor, teacher.preprocessor)
-        student_strides, channels = probe_levels(student)
-        self.pairs = match_levels(student_strides, teacher.strides, strides)
-        self.strides = [student_strides[i] for i, _ in self.pairs]
-        self.weight = weight
-        self.factor = 1.0
-        """Of the weight; set by a hook. None: the distillation has ended."""
+        ours, channels, classes = probe(student, names)
+        if names == teacher.names == NECK:
+            self.pairs = match_levels(ours, teacher.strides, strides)
+            self.levels = [f'stride {ours[i]}' for i, _ in self.pairs]
+        else:
+            self.pairs = match_in_order(student, ours, teacher.model,
+                                        teacher.strides, strides)
+            self.levels = [f'level {i}' for i, _ in self.pairs]
+        if logits and (classes is None or classes != teacher.classes):
+            raise UserInputError(
+                f'logits=dict(type={logits["type"]}) compares two classifiers '
+                f'of the same classes; the student has {classes}, the teacher '
+                f'{teacher.classes}')
         student.review = Review([channels[i] for i, _ in self.pairs],
-                                [teacher.channels[j] for _, j in self.pairs])
-        student.review.settings.update(settings, strides=self.strides)
-        # Neither is a child: the student shares its tables with this model
-        # instead, and the teacher is nobody's.
+                                [teacher.channels[j] for _, j in self.pairs],
+                                **ablation)
+        student.review.settings.update(settings, levels=self.levels)
+        # None is a child: the student shares its tables with this model
+        # instead, the teacher is nobody's, and a loss has no parameters.
         vars(self).update(
             student=student,
             teacher=teacher,
+            logits_loss=MODELS.build(logits) if logits else None,
             _parameters=student._parameters,
             _buffers=student._buffers,
             _modules=student._modules)
@@ -99,17 +115,24 @@ class ReviewKD(BaseModel):
         """
         if mode != 'loss':
             return self.student(inputs, data_samples, mode)
-        if self.factor is None:
+        with_review = self.factor is not None and self.weight > 0
+        with_logits = self.factor is not None and self.logits_loss is not None
+        if with_review or with_logits:
+            # first, while the student's activations do not yet fill the memory
+            targets, logits = self.teacher(inputs, data_samples,
+                                           self.data_preprocessor)
+        names = [*self.names] * with_review + ['backbone'] * with_logits
+        with record(self.student, names) as features:
             losses = self.student(inputs, data_samples, mode)
+        if with_logits:
+            losses['loss_logits'] = self.logits_loss(features.pop(), logits,
+                                                     data_samples)
+        if with_review:
+            losses.update(self._review_losses(features, targets))
+        else:
             # DDP waits for a gradient of every parameter
             losses['loss_review'] = 0 * sum(
                 parameter.sum() for parameter in self.review.parameters())
-            return losses
-        # first, while the student's activations do not yet fill the memory
-        targets = self.teacher(inputs, data_samples, self.data_preprocessor)
-        with record(self.neck) as features:
-            losses = self.student(inputs, data_samples, mode)
-        losses.update(self._review_losses(features, targets))
         return losses
 
     def _review_losses(self, features: Sequence[Tensor],
@@ -121,8 +144,8 @@ class ReviewKD(BaseModel):
             self._check_finite(features, targets, levels)
         losses = {'loss_review': self.weight * self.factor * levels.sum()}
         # shown, not added: the key has no "loss" in it
-        for stride, level in zip(self.strides, levels.detach()):
-            losses[f'review_stride{stride}'] = level
+        for name, level in zip(self.levels, levels.detach()):
+            losses[f'review_{name.replace(" ", "")}'] = level
         return losses
 
     def _check_finite(self, features: List[Tensor], targets: List[Tensor],
@@ -130,19 +153,19 @@ class ReviewKD(BaseModel):
         """Stop, unless it is an overflow that a GradScaler will skip."""
         iteration = MessageHub.get_current_instance().get_info('iter', 0) + 1
         # deepest first, the way in which one level spoils the next
-        for stride, feature, target, level in reversed(
-                list(zip(self.strides, features, targets, levels))):
+        for name, feature, target, level in reversed(
+                list(zip(self.levels, features, targets, levels))):
             if torch.isfinite(level):
                 continue
             culprits = [
-                name for name, values in (("student's", feature),
+                owner for owner, values in (("student's", feature),
                                           ("teacher's", target))
                 if not torch.isfinite(values).all()
             ]
             if feature.dtype == torch.float16 and "teacher's" not in culprits:
                 continue
             raise FloatingPointError(
-                f'review loss is {level.item()} at stride {stride} in '
+                f'review loss is {level.item()} at {name} in '
                 f'iteration {iteration}; ' +
                 (f'the {" and the ".join(culprits)} feature is not finite'
                  if culprits else 'both features are finite') +
@@ -167,12 +190,15 @@ class ReviewKD(BaseModel):
         return super()._apply(fn, *args, **kwargs)
 
 
-def _review_settings(weight: float = None, strides: Sequence[int] = None):
+def _review_settings(weight: float = None,
+                     strides: Sequence[int] = None,
+                     fusion: str = 'abf',
+                     distance: str = 'hcl'):
     if not isinstance(weight, (int, float)) or not 0 <= weight < math.inf:
         raise UserInputError(
             f'review=dict(weight={weight}): the weight of the review loss must '
             'be a number >= 0 (published: 1.0 for Faster R-CNN R101-R50)')
-    return float(weight), strides
+    return float(weight), strides, dict(fusion=fusion, distance=distance)
 
 
 def _arguments(function, name: str, given: Optional[dict]) -> dict:

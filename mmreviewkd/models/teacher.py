@@ -1,5 +1,5 @@
-"""The teacher: a frozen detector's backbone and neck, outside the student."""
-from typing import List, Optional, Sequence, Union
+"""The teacher: a frozen model, outside the student."""
+from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -13,13 +13,11 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..errors import UserInputError
-from .features import probe_levels, record
-
-_PARTS = ('backbone', 'neck')
+from .features import extract, level_names, probe, record
 
 
 class Teacher(nn.Module):
-    """A trained detector's features of the student's batch.
+    """A trained model's features, and logits, of the student's batch.
 
     Always in eval mode and without gradients. Copies of the distiller (an
     EMA's, for one) share it: nothing ever changes in it.
@@ -38,20 +36,18 @@ class Teacher(nn.Module):
         super().__init__()
         self.checkpoint = checkpoint
         model = MODELS.build(model_config(config))
-        if getattr(model, 'neck', None) is None:
-            raise UserInputError(
-                f'teacher {type(model).__name__} of {_name(config)} has no '
-                'neck, whose outputs the student learns from')
-        # The heads never run, so neither their memory nor their weights'
-        # shapes (another number of classes, say) matter.
-        for name, _ in list(model.named_children()):
-            if name not in _PARTS + ('data_preprocessor', ):
-                delattr(model, name)
+        self.names = level_names(model, 'teacher')
+        if not hasattr(model, 'level_names'):
+            # The heads never run, so neither their memory nor their weights'
+            # shapes (another number of classes, say) matter.
+            for name, _ in list(model.named_children()):
+                if name not in ('backbone', 'neck', 'data_preprocessor'):
+                    delattr(model, name)
         load_strictly(model, checkpoint, config)
         self.preprocessor = model.data_preprocessor
         self.model = model.requires_grad_(False)
         self.eval()
-        self.strides, self.channels = probe_levels(model)
+        self.strides, self.channels, self.classes = probe(model, self.names)
 
     def train(self, mode: bool = True) -> 'Teacher':
         """Stays in eval mode."""
@@ -61,21 +57,23 @@ class Teacher(nn.Module):
         return self
 
     @torch.no_grad()
-    def forward(self, inputs: Tensor, data_samples: Sequence,
-                preprocessor: nn.Module) -> List[Tensor]:
-        """Neck outputs, (N, C_i, H_i, W_i), for the extent of ``inputs``.
+    def forward(
+            self, inputs: Tensor, data_samples: Sequence,
+            preprocessor: nn.Module) -> Tuple[List[Tensor], Optional[Tensor]]:
+        """Features, (N, C_i, H_i, W_i), and a classifier's logits.
 
         Args:
             inputs (Tensor): The batch as the student sees it, (N, 3, H, W).
-            data_samples (Sequence[DetDataSample]): With ``img_shape``, the
-                part of each image that is not padding.
+            data_samples (Sequence[DetDataSample] | Tensor): With
+                ``img_shape``, the part of each image that is not padding; or
+                labels of images without.
             preprocessor (nn.Module): The student's, which made ``inputs``.
         """
         height, width = inputs.shape[-2:]
-        inputs = renormalize(inputs, [s.img_shape for s in data_samples],
-                             preprocessor, self.preprocessor)
-        with record(self.model.neck) as features:
-            self.model.extract_feat(inputs)
+        inputs = renormalize(inputs, data_samples, preprocessor,
+                             self.preprocessor)
+        with record(self.model, self.names) as features:
+            logits = extract(self.model, inputs)
         # where only the teacher's side is padded further, the cells of the
         # additional padding have no counterpart
         return [
@@ -83,8 +81,7 @@ class Teacher(nn.Module):
                     :_ceil_div(feature.size(2) * height, inputs.size(2)),
                     :_ceil_div(feature.size(3) * width, inputs.size(3))]
             for feature in features
-        ]
-
+        ], logits
 
     def bequeath(self, student: nn.Module, parts: Sequence[str]) -> None:
         """Copy parts of the checkpoint, heads too, into the student.
@@ -120,14 +117,14 @@ class Teacher(nn.Module):
                 (f'; not {", ".join(left)}' if left else ''), 'current')
 
 
-def renormalize(inputs: Tensor, img_shapes: Sequence, source: nn.Module,
+def renormalize(inputs: Tensor, data_samples: Sequence, source: nn.Module,
                 target: nn.Module) -> Tensor:
     """What data preprocessor ``target`` would have made of the same images.
 
     Args:
         inputs (Tensor): Made by ``source``, (N, 3, H, W).
-        img_shapes (Sequence[tuple[int, int]]): Height and width of each image
-            inside the padding.
+        data_samples (Sequence[DetDataSample] | Tensor): With ``img_shape``,
+            height and width inside the padding; or labels of images without.
         source (ImgDataPreprocessor): The student's.
         target (ImgDataPreprocessor): The teacher's.
 
@@ -154,7 +151,9 @@ def renormalize(inputs: Tensor, img_shapes: Sequence, source: nn.Module,
         if target._enable_normalize:
             images = (images - target.mean.to(images)) / target.std.to(images)
     images = F.pad(images, (0, more[1], 0, more[0]))
-    for image, (h, w) in zip(images, img_shapes):
+    shapes = [(height, width)] * len(images) if isinstance(
+        data_samples, Tensor) else [s.img_shape for s in data_samples]
+    for image, (h, w) in zip(images, shapes):
         image[:, h:] = target.pad_value
         image[:, :, w:] = target.pad_value
     return images
@@ -228,7 +227,8 @@ def read_checkpoint(filename: str) -> dict:
         raise UserInputError(f'teacher checkpoint {filename} holds a '
                              f'{type(checkpoint).__name__}, not weights')
     if 'state_dict' not in checkpoint:
-        checkpoint = dict(state_dict=checkpoint)
+        # the public CIFAR teachers have their weights under "model"
+        checkpoint = dict(state_dict=checkpoint.get('model', checkpoint))
     checkpoint['state_dict'] = {
         key[7:] if key.startswith('module.') else key: value
         for key, value in checkpoint['state_dict'].items()
@@ -251,10 +251,14 @@ def load_strictly(model: nn.Module, filename: str,
     """
     expected = model.state_dict()
     parts = {key.split('.')[0] for key in expected}
+    weights = read_checkpoint(filename)['state_dict']
+    if parts == {'backbone'} and not any(
+            key.startswith('backbone.') for key in weights):
+        # a bare network's, as others than this package save them
+        weights = {f'backbone.{key}': value for key, value in weights.items()}
     weights = {
         key: value
-        for key, value in read_checkpoint(filename)['state_dict'].items()
-        if key.split('.')[0] in parts
+        for key, value in weights.items() if key.split('.')[0] in parts
     }
     misshaped = {
         key: f'{key} {tuple(weights[key].shape)}, model {tuple(value.shape)}'

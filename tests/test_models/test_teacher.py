@@ -31,7 +31,7 @@ def preprocess(settings, dtype=torch.uint8):
                 data_samples=[DetDataSample(metainfo=dict(
                     img_shape=tuple(i.shape[1:]))) for i in images(dtype)])
     out = module(data, training=True)
-    return module, out['inputs'], [s.img_shape for s in out['data_samples']]
+    return module, out['inputs'], out['data_samples']
 
 
 @pytest.mark.parametrize('student', [IMAGENET, CAFFE, NONE])
@@ -39,12 +39,12 @@ def preprocess(settings, dtype=torch.uint8):
     IMAGENET, CAFFE, NONE, dict(IMAGENET, pad_value=1.5),
     dict(CAFFE, pad_size_divisor=128), dict(IMAGENET, pad_size_divisor=1)])
 def test_bitwise_what_the_teachers_own_preprocessor_makes(student, teacher):
-    source, inputs, shapes = preprocess(student)
+    source, inputs, samples = preprocess(student)
     before = inputs.clone()
     # where the student pads further than the teacher, both see its size
     divisor = max(student['pad_size_divisor'], teacher['pad_size_divisor'])
     target, expected, _ = preprocess(dict(teacher, pad_size_divisor=divisor))
-    got = renormalize(inputs, shapes, source, target)
+    got = renormalize(inputs, samples, source, target)
     assert torch.equal(got, expected)
     assert torch.equal(inputs, before)
     if {**student, 'pad_size_divisor': 0} == {**teacher,
@@ -54,16 +54,16 @@ def test_bitwise_what_the_teachers_own_preprocessor_makes(student, teacher):
 
 
 def test_images_of_fractions_to_1e_5():
-    source, inputs, shapes = preprocess(IMAGENET, torch.float32)
+    source, inputs, samples = preprocess(IMAGENET, torch.float32)
     target, expected, _ = preprocess(CAFFE, torch.float32)
     torch.testing.assert_close(
-        renormalize(inputs, shapes, source, target), expected, rtol=1e-5,
+        renormalize(inputs, samples, source, target), expected, rtol=1e-5,
         atol=1e-4)
     # and back, where the values are of order one
-    source, inputs, shapes = preprocess(CAFFE, torch.float32)
+    source, inputs, samples = preprocess(CAFFE, torch.float32)
     target, expected, _ = preprocess(IMAGENET, torch.float32)
     torch.testing.assert_close(
-        renormalize(inputs, shapes, source, target), expected, rtol=1e-5,
+        renormalize(inputs, samples, source, target), expected, rtol=1e-5,
         atol=1e-5)
 
 
@@ -73,17 +73,18 @@ def test_features_cover_the_students_extent(distiller, teachers):
     cfg['config']['data_preprocessor'] = dict(
         type='DetDataPreprocessor', **dict(CAFFE, pad_size_divisor=128))
     model = distiller(teacher=cfg)
-    source, inputs, shapes = preprocess(
+    source, inputs, samples = preprocess(
         dict(IMAGENET, pad_size_divisor=32))
-    samples = [DetDataSample(metainfo=dict(img_shape=s)) for s in shapes]
-    features = model.teacher(inputs, samples, source)
+    features, logits = model.teacher(inputs, samples, source)
+    assert logits is None
     assert inputs.shape[-2:] == (64, 96)
     _, padded, _ = preprocess(dict(CAFFE, pad_size_divisor=128))
     whole = model.teacher.model.extract_feat(padded)
     for feature, full, stride in zip(features, whole, (4, 8, 16, 32, 64)):
         h, w = -(-64 // stride), -(-96 // stride)
         assert torch.equal(feature, full[..., :h, :w])
-    losses = model(inputs, [s for s in _samples(shapes)], mode='loss')
+    shapes = [sample.img_shape for sample in samples]
+    losses = model(inputs, list(_samples(shapes)), mode='loss')
     assert torch.isfinite(losses['loss_review'])
 
 

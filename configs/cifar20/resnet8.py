@@ -1,0 +1,2 @@
+_base_ = '../_base_/cifar20.py'
+model = dict(backbone=dict(type='CifarResNet', depth=8, num_classes=20))

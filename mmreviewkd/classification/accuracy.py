@@ -1,0 +1,34 @@
+"""Top-k accuracy."""
+from typing import Dict, Sequence
+
+from mmengine.evaluator import BaseMetric
+from mmdet.registry import METRICS
+
+
+@METRICS.register_module()
+class Accuracy(BaseMetric):
+    """Share of images whose class is among the k most likely ones, in percent.
+
+    Args:
+        topk (Sequence[int]): The k, one figure each: ``accuracy/top1``.
+        **kwargs: As of :class:`mmengine.evaluator.BaseMetric`.
+    """
+
+    default_prefix = 'accuracy'
+
+    def __init__(self, topk: Sequence[int] = (1, 5), **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.topk = topk
+
+    def process(self, data_batch, data_samples) -> None:
+        for sample in data_samples:
+            scores = sample['pred_scores']
+            # ahead of the right class, or level with it
+            self.results.append(
+                int((scores >= scores[sample['gt_label']]).sum()))
+
+    def compute_metrics(self, results: list) -> Dict[str, float]:
+        return {
+            f'top{k}': 100 * sum(rank <= k for rank in results) / len(results)
+            for k in self.topk
+        }

@@ -1,0 +1,70 @@
+"""An image classifier that mmengine's Runner trains and tests."""
+from typing import Dict, List, Optional, Sequence, Union
+
+import torch.nn.functional as F
+from mmengine.model import BaseModel
+from mmdet.registry import MODELS
+from torch import Tensor
+
+
+@MODELS.register_module()
+class ImageClassifier(BaseModel):
+    """A network from images to logits, with cross-entropy.
+
+    Args:
+        backbone (dict): Config of a module whose ``forward`` gives logits,
+            (N, classes), from images, (N, 3, H, W).
+        data_preprocessor (dict): Of an ``ImgDataPreprocessor``.
+        input_size (int): Side of the images in pixels.
+        levels (str | Sequence[str], optional): Where the review takes its
+            features, stem left out, pooled vector last: ``'after'`` or
+            ``'before'`` the stages' activations, or names of the backbone's
+            modules (see :func:`record`). By default a student's are taken
+            after and a teacher's before, as published for CIFAR-100.
+        loss_weight (float): Of the cross-entropy; KD is published with 0.1
+            beside 0.9 of its own.
+    """
+
+    def __init__(self,
+                 backbone: dict,
+                 data_preprocessor: dict,
+                 input_size: int = 32,
+                 levels: Optional[Union[str, Sequence[str]]] = None,
+                 loss_weight: float = 1.0) -> None:
+        super().__init__(data_preprocessor)
+        self.loss_weight = loss_weight
+        self.backbone = MODELS.build(backbone)
+        self.input_size = input_size
+        self.levels = levels
+
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: Optional[Tensor] = None,
+        mode: str = 'tensor'
+    ) -> Union[Tensor, Dict[str, Tensor], List[dict]]:
+        """Logits, losses or predictions.
+
+        Args:
+            inputs (Tensor): (N, 3, H, W).
+            data_samples (Tensor, optional): Labels, (N, ).
+            mode (str): ``'tensor'``, ``'loss'`` or ``'predict'``.
+        """
+        logits = self.backbone(inputs)
+        if mode == 'tensor':
+            return logits
+        if mode == 'loss':
+            return dict(loss_cls=self.loss_weight *
+                        F.cross_entropy(logits, data_samples))
+        return [
+            dict(pred_scores=scores, gt_label=label)
+            for scores, label in zip(logits.softmax(1).cpu(),
+                                     data_samples.tolist())
+        ]
+
+    def level_names(self, role: str) -> List[str]:
+        """Modules with the features of a ``'student'`` or a ``'teacher'``."""
+        levels = self.levels or dict(student='after', teacher='before')[role]
+        if isinstance(levels, str):
+            levels = getattr(self.backbone, f'levels_{levels}')
+        return [f'backbone.{name}' for name in levels]

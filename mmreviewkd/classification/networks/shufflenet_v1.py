@@ -1,0 +1,99 @@
+"""ShuffleNetV1 for 32x32 images."""
+from typing import Tuple
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmdet.registry import MODELS
+from torch import Tensor
+
+from .layers import channel_shuffle, conv
+
+_GROUPS = 3
+_STEM = 24
+_WIDTHS = (240, 480, 960)
+_BLOCKS = (4, 8, 4)
+
+
+class ShuffleUnit(nn.Module):
+    """Grouped 1x1, depthwise 3x3 and grouped 1x1 convolution.
+
+    Args:
+        in_channels (int): Channels of the input.
+        out_channels (int): Channels of the output.
+        stride (int): With 2, the input is averaged and concatenated, with 1
+            added.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int,
+                 stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        if stride == 2:
+            out_channels -= in_channels
+        channels = out_channels // 4
+        # the stem has too few channels to be split
+        self.groups = 1 if in_channels == _STEM else _GROUPS
+        self.conv1 = conv(in_channels, channels, 1, groups=self.groups)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.relu1 = nn.ReLU()
+        self.conv2 = conv(channels, channels, 3, stride, groups=channels)
+        self.bn2 = nn.BatchNorm2d(channels)
+        # a ReLU here too, which arXiv 1707.01083 leaves out
+        self.relu2 = nn.ReLU()
+        self.conv3 = conv(channels, out_channels, 1, groups=_GROUPS)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.relu3 = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch = self.relu1(self.bn1(self.conv1(x)))
+        branch = channel_shuffle(branch, self.groups)
+        branch = self.relu2(self.bn2(self.conv2(branch)))
+        branch = self.bn3(self.conv3(branch))
+        if self.stride == 2:
+            x = F.avg_pool2d(x, 3, stride=2, padding=1)
+            return self.relu3(torch.cat([branch, x], dim=1))
+        return self.relu3(branch + x)
+
+
+@MODELS.register_module()
+class CifarShuffleNetV1(nn.Module):
+    """ShuffleNetV1 with 3 groups (arXiv 1707.01083) for 32x32 images.
+
+    The stem is a 1x1 convolution of stride 1. Its state dict has the keys of
+    CRD's ``ShuffleV1``.
+
+    Args:
+        num_classes (int): Logits.
+    """
+
+    def __init__(self, num_classes: int = 100) -> None:
+        super().__init__()
+        self.conv1 = conv(3, _STEM, 1)
+        self.bn1 = nn.BatchNorm2d(_STEM)
+        self.relu = nn.ReLU()
+        in_channels = _STEM
+        for stage, (width, blocks) in enumerate(zip(_WIDTHS, _BLOCKS), 1):
+            units = [ShuffleUnit(in_channels, width, stride=2)]
+            units += [ShuffleUnit(width, width, 1) for _ in range(blocks - 1)]
+            self.add_module(f'layer{stage}', nn.Sequential(*units))
+            in_channels = width
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.linear = nn.Linear(in_channels, num_classes)
+
+    @property
+    def levels_after(self) -> Tuple[str, ...]:
+        """Stage outputs, 16x16 to 4x4, and the pooled vector."""
+        return 'layer1', 'layer2', 'layer3', 'avgpool'
+
+    @property
+    def levels_before(self) -> Tuple[str, ...]:
+        """The same before each stage's last ReLU."""
+        return (*(f'layer{stage}.{blocks - 1}.relu3.input'
+                  for stage, blocks in enumerate(_BLOCKS, 1)), 'avgpool')
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits, (N, num_classes), of images (N, 3, 32, 32)."""
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.linear(self.avgpool(x).flatten(1))

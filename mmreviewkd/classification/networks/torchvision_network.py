@@ -1,0 +1,78 @@
+"""torchvision's ImageNet networks, with the levels that are distilled."""
+from typing import Optional
+
+import torch.nn as nn
+import torchvision
+from mmengine.runner import CheckpointLoader
+from mmdet.registry import MODELS
+
+from ...errors import UserInputError
+
+_BLOCKS = dict(resnet18=(2, 2, 2, 2), resnet34=(3, 4, 6, 3),
+               resnet50=(3, 4, 6, 3))
+_STAGES = dict(
+    {name: ('layer1', 'layer2', 'layer3', 'layer4')
+     for name in _BLOCKS},
+    mobilenet_v2=('features.3', 'features.6', 'features.13', 'features.17'),
+    shufflenet_v2_x1_0=('stage2', 'stage3', 'stage4'))
+_POOLED = dict(
+    {name: 'avgpool'
+     for name in _BLOCKS},
+    mobilenet_v2='classifier.input',
+    shufflenet_v2_x1_0='fc.input')
+
+
+@MODELS.register_module(name='TorchvisionNetwork')
+def torchvision_network(name: str,
+                        weights: Optional[str] = None,
+                        num_classes: int = 1000) -> nn.Module:
+    """A network of torchvision, with ``levels_after`` and ``levels_before``.
+
+    It is torchvision's own module, so that state dicts keep its keys. In its
+    residual blocks, one in-place ReLU is called two or three times; a level
+    before the activation is the input of its last call. MobileNetV2's stages
+    are linear, and in ShuffleNetV2 only half of a stage's channels end in a
+    ReLU: their stage outputs serve as both.
+
+    Args:
+        name (str): resnet18, resnet34, resnet50, mobilenet_v2 or
+            shufflenet_v2_x1_0.
+        weights (str, optional): A name of torchvision's enum of this network,
+            such as ``'IMAGENET1K_V1'``, or a file or URL. Defaults to random
+            weights.
+        num_classes (int): Logits.
+
+    Raises:
+        UserInputError: There is no such network, or no such weights, or they
+            do not fit the network.
+    """
+    if name not in _STAGES:
+        raise UserInputError(f'TorchvisionNetwork has {", ".join(_STAGES)}, '
+                             f'not {name}')
+    enum = torchvision.models.get_model_weights(name)
+    member = weights and weights.replace(f'{enum.__name__}.', '', 1)
+    member = enum.__members__.get(member)
+    try:
+        network = torchvision.models.get_model(
+            name, weights=member, num_classes=num_classes)
+        if weights and member is None:
+            network.load_state_dict(_state_dict(weights))
+    except FileNotFoundError:
+        raise UserInputError(
+            f'{name}: weights {weights} are neither a file nor one of '
+            f"torchvision's {', '.join(enum.__members__)}") from None
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserInputError(f'{name}: weights {weights} cannot be used: '
+                             f'{error}') from None
+    stages, pooled = _STAGES[name], _POOLED[name]
+    network.levels_after = (*stages, pooled)
+    if name in _BLOCKS:
+        stages = (f'{stage}.{blocks - 1}.relu.input'
+                  for stage, blocks in zip(stages, _BLOCKS[name]))
+    network.levels_before = (*stages, pooled)
+    return network
+
+
+def _state_dict(filename: str) -> dict:
+    checkpoint = CheckpointLoader.load_checkpoint(filename, 'cpu')
+    return checkpoint.get('state_dict', checkpoint)

@@ -1,0 +1,77 @@
+"""VGG with BatchNorm for 32x32 images."""
+from typing import Tuple
+
+import torch.nn as nn
+from mmdet.registry import MODELS
+from torch import Tensor
+
+from ...errors import UserInputError
+from .layers import initialize_convs, initialize_linear
+
+_CHANNELS = (64, 128, 256, 512, 512)
+_CONVS = {
+    8: (1, 1, 1, 1, 1),
+    11: (1, 1, 2, 2, 2),
+    13: (2, 2, 2, 2, 2),
+    16: (2, 2, 3, 3, 3),
+    19: (2, 2, 4, 4, 4)
+}
+"""Convolutions of each stage by depth; arXiv 1409.1556, table 1, but for 8."""
+
+
+@MODELS.register_module()
+class CifarVGG(nn.Module):
+    """VGG with BatchNorm and one fully connected layer, for 32x32 images.
+
+    Unlike in the ImageNet network, the last two stages share a size, 4x4, and
+    the maps are averaged in the end. Its state dict has the keys of the public
+    CRD teachers' ``vgg*``.
+
+    Args:
+        depth (int): 8, 11, 13, 16 or 19.
+        num_classes (int): Logits.
+    """
+
+    def __init__(self, depth: int, num_classes: int = 100) -> None:
+        super().__init__()
+        if depth not in _CONVS:
+            raise UserInputError(
+                f'CifarVGG has depth {", ".join(map(str, _CONVS))}, '
+                f'not {depth}')
+        in_channels = 3
+        for stage, convs in enumerate(_CONVS[depth]):
+            layers = []
+            for _ in range(convs):
+                layers += [
+                    nn.Conv2d(in_channels, _CHANNELS[stage], 3, padding=1),
+                    nn.BatchNorm2d(_CHANNELS[stage]),
+                    nn.ReLU()
+                ]
+                in_channels = _CHANNELS[stage]
+            # the last ReLU stands apart: a block ends before the activation
+            self.add_module(f'block{stage}', nn.Sequential(*layers[:-1]))
+            self.add_module(f'relu{stage}', layers[-1])
+        self.maxpool = nn.MaxPool2d(2)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Linear(in_channels, num_classes)
+        initialize_convs(self)
+        initialize_linear(self.classifier)
+
+    @property
+    def levels_after(self) -> Tuple[str, ...]:
+        """Stage outputs, 16x16, 8x8, 4x4 and 4x4, and the pooled vector."""
+        return 'relu1', 'relu2', 'relu3', 'relu4', 'avgpool'
+
+    @property
+    def levels_before(self) -> Tuple[str, ...]:
+        """The same before each stage's last ReLU."""
+        return 'block1', 'block2', 'block3', 'block4', 'avgpool'
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits, (N, num_classes), of images (N, 3, 32, 32)."""
+        x = self.maxpool(self.relu0(self.block0(x)))
+        x = self.maxpool(self.relu1(self.block1(x)))
+        x = self.maxpool(self.relu2(self.block2(x)))
+        x = self.relu3(self.block3(x))
+        x = self.relu4(self.block4(x))
+        return self.classifier(self.avgpool(x).flatten(1))

@@ -1,0 +1,103 @@
+"""Wide residual network of depth 6n + 4 for 32x32 images."""
+from typing import Tuple
+
+import torch.nn as nn
+from mmdet.registry import MODELS
+from torch import Tensor
+
+from ...errors import UserInputError
+from .layers import conv, initialize_convs
+
+
+class PreActivationBlock(nn.Module):
+    """BatchNorm and ReLU ahead of each of two 3x3 convolutions.
+
+    The block returns a plain sum, which the next block normalises.
+    """
+
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(in_channels)
+        self.relu1 = nn.ReLU()
+        self.conv1 = conv(in_channels, channels, 3, stride)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.relu2 = nn.ReLU()
+        self.conv2 = conv(channels, channels, 3)
+        # the public checkpoints' name
+        self.convShortcut = None
+        if in_channels != channels:
+            self.convShortcut = conv(in_channels, channels, 1, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        activated = self.relu1(self.bn1(x))
+        if self.convShortcut is not None:
+            x = self.convShortcut(activated)
+        activated = self.relu2(self.bn2(self.conv1(activated)))
+        return x + self.conv2(activated)
+
+
+class Stage(nn.Module):
+    """Blocks, the first with a stride, under the checkpoints' ``layer``."""
+
+    def __init__(self, blocks: int, in_channels: int, channels: int,
+                 stride: int) -> None:
+        super().__init__()
+        self.layer = nn.Sequential(
+            PreActivationBlock(in_channels, channels, stride),
+            *(PreActivationBlock(channels, channels, 1)
+              for _ in range(blocks - 1)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x)
+
+
+@MODELS.register_module()
+class CifarWideResNet(nn.Module):
+    """Wide residual network for 32x32 images (arXiv 1605.07146).
+
+    Its state dict has the keys of the public CRD teachers' ``wrn_*``.
+
+    Args:
+        depth (int): 16, 40 or another 6n + 4.
+        widen_factor (int): Times 16, 32 and 64 channels in the three stages.
+        num_classes (int): Logits.
+    """
+
+    def __init__(self,
+                 depth: int,
+                 widen_factor: int = 1,
+                 num_classes: int = 100) -> None:
+        super().__init__()
+        if depth < 10 or depth % 6 != 4:
+            raise UserInputError('CifarWideResNet has depth 6n + 4 (16, 22, '
+                                 f'28, ...), not {depth}')
+        blocks = (depth - 4) // 6
+        widths = [widen_factor * width for width in (16, 32, 64)]
+        self.conv1 = conv(3, 16, 3)
+        self.block1 = Stage(blocks, 16, widths[0], stride=1)
+        self.block2 = Stage(blocks, widths[0], widths[1], stride=2)
+        self.block3 = Stage(blocks, widths[1], widths[2], stride=2)
+        self.bn1 = nn.BatchNorm2d(widths[2])
+        self.relu = nn.ReLU()
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(widths[2], num_classes)
+        initialize_convs(self)
+        nn.init.zeros_(self.fc.bias)
+
+    @property
+    def levels_after(self) -> Tuple[str, ...]:
+        """Stage outputs, 32x32 to 8x8, and the pooled vector.
+
+        The published student features. They are sums without an activation.
+        """
+        return 'block1', 'block2', 'block3', 'avgpool'
+
+    @property
+    def levels_before(self) -> Tuple[str, ...]:
+        """Stage outputs after the BatchNorm that follows, and the vector."""
+        return 'block2.layer.0.bn1', 'block3.layer.0.bn1', 'bn1', 'avgpool'
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits, (N, num_classes), of images (N, 3, 32, 32)."""
+        x = self.block3(self.block2(self.block1(self.conv1(x))))
+        return self.fc(self.avgpool(self.relu(self.bn1(x))).flatten(1))
