@@ -33,10 +33,10 @@ from mmreviewkd.visualization import (draw_comparison, markdown_table,
                                       plot_curves)
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
-TEACHER = 'configs/demo/faster-rcnn_r18-w16_fpn_8e_shapes.py'
-STUDENT = 'configs/demo/faster-rcnn_r18-w8_fpn_8e_shapes.py'
+TEACHER = 'configs/demo/faster-rcnn_r18-w32_fpn_6e_shapes.py'
+STUDENT = 'configs/demo/faster-rcnn_r18-w8_fpn_6e_shapes.py'
 DISTILLED = ('configs/demo/'
-             'review-kd_faster-rcnn_r18-w16_r18-w8_fpn_8e_shapes.py')
+             'review-kd_faster-rcnn_r18-w32_r18-w8_fpn_6e_shapes.py')
 # run, which is also its folder: config to train with, config to use it with
 RUNS = {
     'teacher': (TEACHER, TEACHER),
@@ -59,7 +59,7 @@ def parse_args():
     parser.add_argument(
         '--quick',
         action='store_true',
-        help='a few images and two epochs: runs everything, teaches nothing')
+        help='a few images and an epoch: runs everything, teaches nothing')
     return parser.parse_args()
 
 
@@ -75,7 +75,7 @@ def main():
     data = osp.join(work_dir, 'data')
     print('=== drawing the data', flush=True)
     # on the same images whatever the seed of the trainings
-    make_dataset(data, *((16, 8) if args.quick else (640, 100)), seed=0)
+    make_dataset(data, *((16, 8) if args.quick else (640, 200)), seed=0)
     for number, name in enumerate(RUNS, 1):
         print(
             f'=== training {number} of {len(RUNS)}: {TITLES[name]}',
@@ -97,7 +97,7 @@ def train(name: str, work_dir: str, args: argparse.Namespace) -> None:
         settings['model.teacher.checkpoint'] = find_latest_checkpoint(
             osp.join(work_dir, 'teacher'))
     if args.quick:
-        settings['train_cfg.max_epochs'] = 2
+        settings['train_cfg.max_epochs'] = 1
     command = [
         sys.executable, 'tools/train.py', RUNS[name][0], '--work-dir',
         osp.join(work_dir, name), '--cfg-options',

@@ -1,6 +1,7 @@
 """Where a model's features are, and which of two models' belong together."""
 import difflib
 from contextlib import contextmanager
+from functools import partial
 from typing import Iterator, List, Optional, Sequence, Tuple
 
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor
 from ..errors import UserInputError
 
 NECK = ['neck']
+
+_INPUT = '.input'
 
 _BLANK_SIZE = 256
 """Side in pixels of the blank image that shows a detector's levels: large
@@ -59,51 +62,72 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[List[Tensor]]:
 
     Yields:
         list[Tensor]: Empty; filled with the features, (N, C_i, H_i, W_i), in
-        the order of ``names`` when the context ends.
+        the order of ``names`` when the context ends. A vector, (N, C), is a
+        map of one cell.
 
     Raises:
-        UserInputError: There is no module of a name.
+        UserInputError: There is no module of a name, it did not run, it does
+            not put out maps or vectors, or a module behind it wrote over them.
     """
-    modules = dict(model.named_modules())
+    modules = dict(model.named_modules(remove_duplicate=False))
     taken, handles, features = {}, [], []
 
-    def keep_output(name):
+    def keep(name, values):
+        values = [values] if isinstance(values, Tensor) else values
+        for value in values:
+            if not isinstance(value, Tensor) or value.dim() not in (2, 4):
+                raise UserInputError(
+                    f'{name} of {type(model).__name__} gives ' +
+                    (f'a tensor of shape {tuple(value.shape)}' if isinstance(
+                        value, Tensor) else f'a {type(value).__name__}') +
+                    ', neither a map (N, C, H, W) nor a vector (N, C)')
+        taken[name] = [(value, value._version) for value in values]
 
-        def hook(module, args, output):
-            if name in taken:
-                raise RuntimeError(
-                    f'{type(module).__name__} ran twice in one pass; its '
-                    'features are ambiguous')
-            taken[name] = output
+    def keep_output(name, module, args, output):
+        if name in taken:
+            raise RuntimeError(
+                f'{type(module).__name__} ran twice in one pass; its features '
+                'are ambiguous')
+        keep(name, output)
 
-        return hook
-
-    def keep_input(name):
-
-        def hook(module, args):
-            in_place = getattr(module, 'inplace', False)
-            taken[name] = args[0].clone() if in_place else args[0]
-
-        return hook
+    def keep_input(name, module, args):
+        in_place = getattr(module, 'inplace', False)
+        keep(name, args[0].clone() if in_place else args[0])
 
     try:
         for name in names:
-            path = name[:-len('.input')] if name.endswith('.input') else name
-            if path not in modules:
-                near = difflib.get_close_matches(path, modules)
-                raise UserInputError(
-                    f'{type(model).__name__} has no module "{path}"' +
-                    (f'; near: {", ".join(near)}' if near else ''))
-            handles.append(modules[path].register_forward_hook(
-                keep_output(name)) if path == name else modules[path].
-                           register_forward_pre_hook(keep_input(name)))
+            module = _find(model, modules, name)
+            handles.append(
+                module.register_forward_pre_hook(partial(keep_input, name))
+                if name.endswith(_INPUT) else module.register_forward_hook(
+                    partial(keep_output, name)))
         yield features
-        for name in names:
-            values = taken[name]
-            features += [values] if isinstance(values, Tensor) else values
     finally:
         for handle in handles:
             handle.remove()
+    for name in names:
+        if name not in taken:
+            raise UserInputError(
+                f'{name} of {type(model).__name__} did not run in this pass')
+        for value, version in taken[name]:
+            if value._version != version:
+                raise UserInputError(
+                    f'the feature of {name} of {type(model).__name__} was '
+                    'overwritten by an in-place module behind it; name that '
+                    "module's input instead, MODULE.input")
+            features.append(value[..., None, None] if value.dim() ==
+                            2 else value)
+
+
+def _find(model: nn.Module, modules: dict, name: str) -> nn.Module:
+    path = name[:-len(_INPUT)] if name.endswith(_INPUT) else name
+    if path in modules:
+        return modules[path]
+    near = difflib.get_close_matches(path, modules, n=5)
+    raise UserInputError(
+        f'{type(model).__name__} has no module {path}; ' +
+        (f'near names: {", ".join(near)}' if near else 'it consists of ' +
+         ', '.join(child for child, _ in model.named_children())))
 
 
 def probe(

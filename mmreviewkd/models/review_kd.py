@@ -125,8 +125,8 @@ class ReviewKD(BaseModel):
         with record(self.student, names) as features:
             losses = self.student(inputs, data_samples, mode)
         if with_logits:
-            losses['loss_logits'] = self.logits_loss(features.pop(), logits,
-                                                     data_samples)
+            losses['loss_logits'] = self.logits_loss(
+                features.pop().flatten(1), logits, data_samples)
         if with_review:
             losses.update(self._review_losses(features, targets))
         else:

@@ -99,9 +99,9 @@ class TestMakeDataset:
 
 @pytest.fixture(scope='module')
 def configs():
-    names = ('faster-rcnn_r18-w16_fpn_8e_shapes',
-             'faster-rcnn_r18-w8_fpn_8e_shapes',
-             'review-kd_faster-rcnn_r18-w16_r18-w8_fpn_8e_shapes')
+    names = ('faster-rcnn_r18-w32_fpn_6e_shapes',
+             'faster-rcnn_r18-w8_fpn_6e_shapes',
+             'review-kd_faster-rcnn_r18-w32_r18-w8_fpn_6e_shapes')
     return [
         Config.fromfile(osp.join(ROOT, 'configs', 'demo', f'{name}.py'))
         for name in names

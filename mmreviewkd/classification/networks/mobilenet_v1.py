@@ -31,8 +31,8 @@ class MobileNetV1(nn.Module):
         for channels, stride in _BLOCKS:
             self.model.append(
                 nn.Sequential(
-                    *conv_bn_relu(
-                        in_channels, in_channels, 3, stride, in_channels),
+                    *conv_bn_relu(in_channels, in_channels, 3, stride,
+                                  in_channels),
                     *conv_bn_relu(in_channels, channels, 1)))
             in_channels = channels
         self.model.append(nn.AdaptiveAvgPool2d(1))
@@ -46,8 +46,8 @@ class MobileNetV1(nn.Module):
     @property
     def levels_before(self) -> Tuple[str, ...]:
         """The same before each block's last ReLU."""
-        return (*(f'{name}.5.input' for name in self.levels_after[:-1]),
-                self.levels_after[-1])
+        return (*(f'{name}.5.input'
+                  for name in self.levels_after[:-1]), self.levels_after[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, (N, num_classes), of images (N, 3, H, W)."""

@@ -5,8 +5,7 @@ import torch.nn as nn
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .layers import (conv, conv_bn_relu, initialize_convs,
-                     initialize_linear)
+from .layers import (conv, conv_bn_relu, initialize_convs, initialize_linear)
 
 _STEM = 16
 _STAGES = ((1, 8, 1, 1), (6, 12, 2, 1), (6, 16, 3, 2), (6, 32, 4, 2),
@@ -39,9 +38,8 @@ class InvertedResidual(nn.Module):
 class CifarMobileNetV2(nn.Module):
     """MobileNetV2 (arXiv 1801.04381) of width 0.5 for 32x32 images.
 
-    Against the ImageNet network, the second stage has stride 1, the last
-    convolution full width, and ReLU is not capped at 6. Its state dict has the
-    keys of CRD's ``MobileNetV2``.
+    Against the ImageNet network, the second stage has stride 1 and ReLU is not
+    capped at 6. Its state dict has the keys of CRD's ``MobileNetV2``.
 
     Args:
         num_classes (int): Logits.

@@ -8,18 +8,14 @@ from mmdet.registry import MODELS
 
 from ...errors import UserInputError
 
-_BLOCKS = dict(resnet18=(2, 2, 2, 2), resnet34=(3, 4, 6, 3),
-               resnet50=(3, 4, 6, 3))
-_STAGES = dict(
-    {name: ('layer1', 'layer2', 'layer3', 'layer4')
-     for name in _BLOCKS},
-    mobilenet_v2=('features.3', 'features.6', 'features.13', 'features.17'),
-    shufflenet_v2_x1_0=('stage2', 'stage3', 'stage4'))
-_POOLED = dict(
-    {name: 'avgpool'
-     for name in _BLOCKS},
-    mobilenet_v2='classifier.input',
-    shufflenet_v2_x1_0='fc.input')
+_RESNET = ('layer1', 'layer2', 'layer3', 'layer4', 'avgpool')
+_LEVELS = dict(
+    resnet18=_RESNET,
+    resnet34=_RESNET,
+    resnet50=_RESNET,
+    mobilenet_v2=('features.3', 'features.6', 'features.13', 'features.17',
+                  'classifier.input'),
+    shufflenet_v2_x1_0=('stage2', 'stage3', 'stage4', 'fc.input'))
 
 
 @MODELS.register_module(name='TorchvisionNetwork')
@@ -46,8 +42,8 @@ def torchvision_network(name: str,
         UserInputError: There is no such network, or no such weights, or they
             do not fit the network.
     """
-    if name not in _STAGES:
-        raise UserInputError(f'TorchvisionNetwork has {", ".join(_STAGES)}, '
+    if name not in _LEVELS:
+        raise UserInputError(f'TorchvisionNetwork has {", ".join(_LEVELS)}, '
                              f'not {name}')
     enum = torchvision.models.get_model_weights(name)
     member = weights and weights.replace(f'{enum.__name__}.', '', 1)
@@ -64,12 +60,12 @@ def torchvision_network(name: str,
     except (OSError, RuntimeError, ValueError) as error:
         raise UserInputError(f'{name}: weights {weights} cannot be used: '
                              f'{error}') from None
-    stages, pooled = _STAGES[name], _POOLED[name]
-    network.levels_after = (*stages, pooled)
-    if name in _BLOCKS:
-        stages = (f'{stage}.{blocks - 1}.relu.input'
-                  for stage, blocks in zip(stages, _BLOCKS[name]))
-    network.levels_before = (*stages, pooled)
+    network.levels_after = network.levels_before = _LEVELS[name]
+    if _LEVELS[name] is _RESNET:
+        *stages, pooled = _RESNET
+        network.levels_before = (
+            *(f'{stage}.{len(getattr(network, stage)) - 1}.relu.input'
+              for stage in stages), pooled)
     return network
 
 

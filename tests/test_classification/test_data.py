@@ -1,0 +1,165 @@
+"""Data in memory and in folders, batch augmentation, accuracy."""
+import numpy as np
+import pytest
+import torch
+from mmdet.registry import DATASETS, METRICS, MODELS
+from mmengine.runner import Runner
+from PIL import Image
+from torchvision import transforms
+
+from mmreviewkd.classification.data_preprocessor import random_crop_and_flip
+from mmreviewkd.errors import UserInputError
+
+MEAN, STD = [125.3, 123.0, 113.9], [63.0, 62.1, 66.7]
+
+
+def archive(path, count=10, labels=None, **replaced):
+    rng = np.random.RandomState(0)
+    arrays = dict(
+        x=rng.randint(0, 256, (count, 32, 32, 3)).astype(np.uint8),
+        y=np.arange(count) % 5 if labels is None else np.asarray(labels))
+    arrays.update(replaced)
+    np.savez(path, **{k: v for k, v in arrays.items() if v is not None})
+    return str(path)
+
+
+def test_a_batch_is_one_indexing(tmp_path):
+    loader = Runner.build_dataloader(
+        dict(batch_size=4, num_workers=0,
+             sampler=dict(type='DefaultSampler', shuffle=False),
+             collate_fn=dict(type='as_is'),
+             dataset=dict(type='ArchiveImages', num_classes=5,
+                          path=archive(tmp_path / 'a.npz'))))
+    batches = list(loader)
+    assert [tuple(b['inputs'].shape) for b in batches] == [
+        (4, 3, 32, 32), (4, 3, 32, 32), (2, 3, 32, 32)]
+    with np.load(tmp_path / 'a.npz') as saved:
+        assert torch.equal(torch.cat([b['inputs'] for b in batches]),
+                           torch.from_numpy(saved['x']).permute(0, 3, 1, 2))
+        assert torch.cat([b['data_samples'] for b in batches]
+                         ).tolist() == saved['y'].tolist()
+    assert loader.dataset.metainfo['classes'] == ('0', '1', '2', '3', '4')
+
+
+def test_only_some_classes(tmp_path):
+    data = DATASETS.build(dict(type='ArchiveImages', num_classes=5,
+                               only_classes=2,
+                               path=archive(tmp_path / 'a.npz')))
+    assert len(data) == 4 and set(data.labels.tolist()) == {0, 1}
+    assert len(data.metainfo['classes']) == 2
+
+
+def test_preprocessor_normalises_as_torchvision_does():
+    module = MODELS.build(dict(type='ClsDataPreprocessor', mean=MEAN, std=STD,
+                               padding=4, flip=True))
+    images = torch.randint(0, 256, (5, 3, 32, 32), dtype=torch.uint8)
+    data = module(dict(inputs=images, data_samples=torch.arange(5)), False)
+    per_image = transforms.Normalize(MEAN, STD)
+    for got, image in zip(data['inputs'], images):
+        torch.testing.assert_close(got, per_image(image.float()))
+    # a list of single images and labels, as a per-image loader gives
+    listed = module(dict(inputs=list(images), data_samples=list(range(5))),
+                    False)
+    assert torch.equal(listed['inputs'], data['inputs'])
+    assert torch.equal(listed['data_samples'], data['data_samples'])
+
+
+def test_every_crop_is_one_that_torchvision_could_make():
+    # pixels tell where they come from
+    image = torch.arange(1, 1 + 6 * 5).view(1, 1, 6, 5).float()
+    padded = torch.nn.functional.pad(image[0], [2] * 4)
+    possible = {}
+    for top in range(5):
+        for left in range(5):
+            crop = padded[:, top:top + 6, left:left + 5]
+            for mirrored in (False, True):
+                key = tuple((crop.flip(2) if mirrored else crop
+                             ).flatten().tolist())
+                possible.setdefault(key, []).append((top, left, mirrored))
+    assert len(possible) == 50
+    torch.manual_seed(0)
+    count = 20000
+    made = random_crop_and_flip(image.expand(count, 1, 6, 5), 2, True)
+    seen = {}
+    for crop in made:
+        key = tuple(crop.flatten().tolist())
+        assert key in possible
+        seen[key] = seen.get(key, 0) + 1
+    # uniform: 400 of each, five standard deviations
+    assert len(seen) == 50
+    assert all(abs(n - count / 50) < 100 for n in seen.values())
+    assert torch.equal(random_crop_and_flip(image, 0, False), image)
+
+
+def test_augmentation_is_for_training_alone():
+    module = MODELS.build(dict(type='ClsDataPreprocessor', padding=4,
+                               flip=True))
+    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
+    data = dict(inputs=images, data_samples=torch.zeros(8))
+    assert torch.equal(module(data, False)['inputs'], images.float())
+    assert not torch.equal(module(data, True)['inputs'], images.float())
+
+
+@pytest.mark.parametrize('replaced, message', [
+    (dict(labels=[0, 1, 2, 3, 5] * 2), 'labels from 0 to 5; of 5 classes'),
+    (dict(labels=[-1] * 10), 'labels from -1 to -1'),
+    (dict(labels=[0, 1]), '10 images and 2 labels'),
+    (dict(y=None), 'no archive of images "x" and labels "y"'),
+    (dict(x=np.zeros((3, 8), np.uint8)), 'x is uint8 (3, 8), not uint8 (N'),
+    (dict(count=0), '0 images and 0 labels'),
+])
+def test_archives_that_cannot_be_used(tmp_path, replaced, message):
+    path = archive(tmp_path / 'a.npz', **replaced)
+    with pytest.raises(UserInputError) as error:
+        DATASETS.build(dict(type='ArchiveImages', num_classes=5, path=path))
+    assert message in str(error.value) and path in str(error.value)
+
+
+def test_files_and_folders_that_are_missing_or_broken(tmp_path):
+    build = DATASETS.build
+    with pytest.raises(UserInputError, match='no such file: none.npz'):
+        build(dict(type='ArchiveImages', num_classes=5, path='none.npz'))
+    path = tmp_path / 'torn.npz'
+    archive(path)
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(UserInputError, match='torn.npz is no archive'):
+        build(dict(type='ArchiveImages', num_classes=5, path=str(path)))
+    with pytest.raises(UserInputError, match='download=True fetches CIFAR-10'):
+        build(dict(type='CIFAR', data_root=str(tmp_path), train=True))
+    folder = dict(type='FolderImages', num_classes=2, train=True,
+                  input_size=32)
+    with pytest.raises(UserInputError, match='no such folder'):
+        build(dict(folder, data_root=str(tmp_path / 'none')))
+    (tmp_path / 'set' / 'cat').mkdir(parents=True)
+    with pytest.raises(UserInputError, match=r'has 1 classes \(folders\), the '
+                       'config says 2'):
+        build(dict(folder, data_root=str(tmp_path / 'set')))
+    (tmp_path / 'set' / 'dog').mkdir()
+    with pytest.raises(UserInputError, match='Found no valid file'):
+        build(dict(folder, data_root=str(tmp_path / 'set')))
+
+
+def test_folder_of_images(tmp_path):
+    for name in ('cat', 'dog'):
+        (tmp_path / name).mkdir()
+        Image.new('RGB', (50, 40), (250, 20, 0)).save(
+            tmp_path / name / '0.png')
+    for train in (True, False):
+        data = DATASETS.build(dict(
+            type='FolderImages', data_root=str(tmp_path), num_classes=2,
+            train=train, input_size=32))
+        assert len(data) == 2 and data.metainfo['classes'] == ('cat', 'dog')
+        item = data[1]
+        assert item['inputs'].shape == (3, 32, 32)
+        assert item['inputs'].dtype == torch.uint8
+        assert item['inputs'][:, 5, 5].tolist() == [250, 20, 0]
+        assert item['data_samples'] == 1
+
+
+def test_accuracy():
+    metric = METRICS.build(dict(type='Accuracy', topk=(1, 2)))
+    scores = torch.tensor([[.1, .7, .2], [.5, .3, .2], [.2, .3, .5]])
+    metric.process(None, [dict(pred_scores=s, gt_label=label)
+                          for s, label in zip(scores, (1, 1, 0))])
+    assert metric.evaluate(3) == {'accuracy/top1': pytest.approx(100 / 3),
+                                  'accuracy/top2': pytest.approx(200 / 3)}
