@@ -81,7 +81,7 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[List[Tensor]]:
                     (f'a tensor of shape {tuple(value.shape)}' if isinstance(
                         value, Tensor) else f'a {type(value).__name__}') +
                     ', neither a map (N, C, H, W) nor a vector (N, C)')
-        taken[name] = [(value, value._version) for value in values]
+        taken[name] = [(value, _version(value)) for value in values]
 
     def keep_output(name, module, args, output):
         if name in taken:
@@ -95,7 +95,7 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[List[Tensor]]:
         keep(name, args[0].clone() if in_place else args[0])
 
     try:
-        for name in names:
+        for name in dict.fromkeys(names):
             module = _find(model, modules, name)
             handles.append(
                 module.register_forward_pre_hook(partial(keep_input, name))
@@ -110,7 +110,7 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[List[Tensor]]:
             raise UserInputError(
                 f'{name} of {type(model).__name__} did not run in this pass')
         for value, version in taken[name]:
-            if value._version != version:
+            if _version(value) != version:
                 raise UserInputError(
                     f'the feature of {name} of {type(model).__name__} was '
                     'overwritten by an in-place module behind it; name that '
@@ -128,6 +128,11 @@ def _find(model: nn.Module, modules: dict, name: str) -> nn.Module:
         f'{type(model).__name__} has no module {path}; ' +
         (f'near names: {", ".join(near)}' if near else 'it consists of ' +
          ', '.join(child for child, _ in model.named_children())))
+
+
+def _version(feature: Tensor) -> int:
+    """How often it was written to; autograd does not count in inference."""
+    return 0 if feature.is_inference() else feature._version
 
 
 def probe(

@@ -1,7 +1,7 @@
 """Classification networks that tell where their levels are.
 
 Each is an ``nn.Module`` from images to logits with two sequences of names for
-:func:`mmreviewkd.classification.levels.record_levels`, shallow to deep, the
+:func:`mmreviewkd.models.features.record`, shallow to deep, the
 pooled vector last: ``levels_after`` the activation and ``levels_before`` it.
 The keys of their state dicts are those of public checkpoints: for 32x32 images
 CRD's (https://github.com/HobbitLong/RepDistiller), torchvision's for ImageNet.
