@@ -1,6 +1,6 @@
 _base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'
 # The paper's setting, where it differs from mmdet's 1x: short side 640 to 800,
-# BatchNorm wholly frozen. Its batch 8 at lr 0.01 for 180k iterations is mmdet's
+# BatchNorm wholly frozen. Its batch 8 at lr 0.01 for 180k steps is mmdet's
 # 16 at 0.02 for 12 epochs; --auto-scale-lr fits another batch.
 train_pipeline = [
     dict(type='LoadImageFromFile', backend_args=None),

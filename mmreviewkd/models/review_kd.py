@@ -42,9 +42,9 @@ class ReviewKD(BaseModel):
         teacher (dict): ``config`` and ``checkpoint``, see :class:`Teacher`.
         review (dict): ``weight`` of the review loss (float, >= 0; with 0 it
             is not computed) and, optionally, ``strides``, the levels that
-            take part; by default all do. For ablations ``fusion`` and
-            ``distance``, see :class:`Review`. :class:`ReviewWeightHook` varies
-            the weight over a run.
+            take part; by default all do. ``mid_channels`` and, for
+            ablations, ``fusion`` and ``distance``: see :class:`Review`.
+            :class:`ReviewWeightHook` varies the weight over a run.
         logits (dict, optional): Config of a loss between the logits of two
             classifiers, such as ``dict(type='KDLoss')``, beside the review.
         inherit (Sequence[str]): Parts of the teacher that the student starts
@@ -62,7 +62,7 @@ class ReviewKD(BaseModel):
                  logits: Optional[dict] = None,
                  inherit: Sequence[str] = ()) -> None:
         teacher = _arguments(Teacher.__init__, 'teacher', teacher)
-        weight, strides, ablation = _review_settings(**_arguments(
+        weight, strides, settings = _review_settings(**_arguments(
             _review_settings, 'review', review))
         student = MODELS.build(student)
         names = level_names(student, 'student')
@@ -70,7 +70,7 @@ class ReviewKD(BaseModel):
         self.names, self.inherit, self.weight = names, inherit, weight
         self.factor = 1.0
         """Of the weight; set by a hook. None: the distillation has ended."""
-        settings = dict(teacher=str(teacher['checkpoint']), weight=weight)
+        memory = dict(teacher=str(teacher['checkpoint']), weight=weight)
         teacher = Teacher(**teacher)
         check_preprocessors(student.data_preprocessor, teacher.preprocessor)
         ours, channels, classes = probe(student, names)
@@ -88,8 +88,8 @@ class ReviewKD(BaseModel):
                 f'{teacher.classes}')
         student.review = Review([channels[i] for i, _ in self.pairs],
                                 [teacher.channels[j] for _, j in self.pairs],
-                                **ablation)
-        student.review.settings.update(settings, levels=self.levels)
+                                **settings)
+        student.review.settings.update(memory, levels=self.levels)
         # None is a child: the student shares its tables with this model
         # instead, the teacher is nobody's, and a loss has no parameters.
         vars(self).update(
@@ -192,13 +192,15 @@ class ReviewKD(BaseModel):
 
 def _review_settings(weight: float = None,
                      strides: Sequence[int] = None,
+                     mid_channels: int = None,
                      fusion: str = 'abf',
                      distance: str = 'hcl'):
     if not isinstance(weight, (int, float)) or not 0 <= weight < math.inf:
         raise UserInputError(
             f'review=dict(weight={weight}): the weight of the review loss must '
             'be a number >= 0 (published: 1.0 for Faster R-CNN R101-R50)')
-    return float(weight), strides, dict(fusion=fusion, distance=distance)
+    return float(weight), strides, dict(
+        mid_channels=mid_channels, fusion=fusion, distance=distance)
 
 
 def _arguments(function, name: str, given: Optional[dict]) -> dict:

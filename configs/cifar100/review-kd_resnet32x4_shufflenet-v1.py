@@ -1,0 +1,10 @@
+_base_ = './shufflenet-v1.py'
+model = dict(
+    _delete_=True,
+    type='ReviewKD',
+    student=_base_.model,
+    teacher=dict(
+        config='configs/cifar100/resnet32x4.py',
+        checkpoint='work_dirs/resnet32x4/epoch_240.pth'),
+    review=dict(weight=5.0))
+custom_hooks = [dict(type='ReviewWeightHook', warmup=20)]
