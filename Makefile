@@ -1,14 +1,18 @@
-# make demo: distil on an embedded dataset; make test: the fast suite.
-# Both need nothing but Python >= 3.9 with pip, and install into .venv once.
+# make demo, demo-cls: distil on an embedded dataset; make test: the fast suite.
+# All need nothing but Python >= 3.9 with pip, and install into .venv once.
 PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
-PYTEST = $(BIN)/python -m pytest -q
+# two processes; the tests keep each of their own to one thread
+PYTEST = $(BIN)/python -m pytest -q -n 2
 
-.PHONY: demo test test-slow test-faults test-mmcv clean
+.PHONY: demo demo-cls test test-slow test-faults test-mmcv clean
 
 demo: $(VENV)/current
 	$(BIN)/python tools/demo.py
+
+demo-cls: $(VENV)/current
+	$(BIN)/python tools/demo_cls.py
 
 test: $(VENV)/current
 	$(PYTEST) -m "not slow and not mmcv"
@@ -40,4 +44,4 @@ $(VENV)-mmcv/current: requirements/mmcv.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-mmcv work_dirs/demo
+	rm -rf $(VENV) $(VENV)-mmcv work_dirs/demo work_dirs/demo_cls

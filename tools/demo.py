@@ -14,7 +14,7 @@ import sys
 import time
 from contextlib import suppress
 from statistics import median
-from typing import Dict, List, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 import torch
 
@@ -48,11 +48,11 @@ TITLES = dict(
 RESULTS = ('table.md', 'summary.json', 'predictions.png', 'curves.png')
 
 
-def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__)
+def parse_args(description: str, folder: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         '--work-dir',
-        default=osp.join(ROOT, 'work_dirs', 'demo'),
+        default=osp.join(ROOT, 'work_dirs', folder),
         help='folder for all that the demo writes')
     parser.add_argument(
         '--seed', type=int, default=0, help='seed of the three trainings')
@@ -60,38 +60,50 @@ def parse_args():
         '--quick',
         action='store_true',
         help='a few images and an epoch: runs everything, teaches nothing')
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.work_dir = osp.abspath(args.work_dir)
+    return args
 
 
 def main():
-    args = parse_args()
+    args = parse_args(__doc__, 'demo')
     start = time.time()
-    work_dir = osp.abspath(args.work_dir)
-    for name in RUNS:
-        shutil.rmtree(osp.join(work_dir, name), ignore_errors=True)
-    for name in RESULTS:
-        with suppress(FileNotFoundError):
-            os.remove(osp.join(work_dir, name))
+    work_dir = args.work_dir
+    clear(work_dir, RESULTS)
     data = osp.join(work_dir, 'data')
     print('=== drawing the data', flush=True)
     # on the same images whatever the seed of the trainings
     make_dataset(data, *((16, 8) if args.quick else (640, 200)), seed=0)
-    for number, name in enumerate(RUNS, 1):
-        print(
-            f'=== training {number} of {len(RUNS)}: {TITLES[name]}',
-            flush=True)
-        train(name, work_dir, args)
+    train_all(RUNS, data_settings(work_dir), args)
     print('=== comparing the three', flush=True)
     dataset, results, predictions = evaluate(work_dir)
     report(work_dir, dataset, results, predictions, args.seed)
-    minutes = (time.time() - start) / 60
-    print(f'{minutes:.1f} minutes on {get_device()}; table, pictures, logs '
-          f'and checkpoints are in {osp.relpath(work_dir)}')
+    print_end(work_dir, start)
 
 
-def train(name: str, work_dir: str, args: argparse.Namespace) -> None:
+def clear(work_dir: str, results: Sequence[str]) -> None:
+    """Remove what an earlier run has left."""
+    for name in TITLES:
+        shutil.rmtree(osp.join(work_dir, name), ignore_errors=True)
+    for name in results:
+        with suppress(FileNotFoundError):
+            os.remove(osp.join(work_dir, name))
+
+
+def train_all(runs: Dict[str, Tuple[str, str]], data: dict,
+              args: argparse.Namespace) -> None:
+    """Train the three in turn, with settings of where the data are."""
+    for number, (name, (config, _)) in enumerate(runs.items(), 1):
+        print(
+            f'=== training {number} of {len(runs)}: {TITLES[name]}',
+            flush=True)
+        train(name, config, dict(data), args)
+
+
+def train(name: str, config: str, settings: dict,
+          args: argparse.Namespace) -> None:
     """Train one of the three in a process of its own, as one would by hand."""
-    settings = data_settings(work_dir)
+    work_dir = args.work_dir
     settings['randomness.seed'] = args.seed
     if name == 'distilled':
         settings['model.teacher.checkpoint'] = find_latest_checkpoint(
@@ -99,7 +111,7 @@ def train(name: str, work_dir: str, args: argparse.Namespace) -> None:
     if args.quick:
         settings['train_cfg.max_epochs'] = 1
     command = [
-        sys.executable, 'tools/train.py', RUNS[name][0], '--work-dir',
+        sys.executable, 'tools/train.py', config, '--work-dir',
         osp.join(work_dir, name), '--cfg-options',
         *(f'{key}={value}' for key, value in settings.items())
     ]
@@ -170,8 +182,7 @@ def evaluate(
 def report(work_dir: str, dataset: BaseDataset, results: Dict[str, dict],
            predictions: Dict[str, List[DetDataSample]], seed: int) -> None:
     """Print the table; write it, the figures behind it, and the pictures."""
-    table, summary, pictures, curves = (
-        osp.join(work_dir, name) for name in RESULTS)
+    *_, pictures, curves = (osp.join(work_dir, name) for name in RESULTS)
     rows = [{
         'model': TITLES[name],
         **{
@@ -181,13 +192,7 @@ def report(work_dir: str, dataset: BaseDataset, results: Dict[str, dict],
         'seconds per image': f'{result["seconds_per_image"]:.4f}'
     } for name, result in results.items()]
     gain = 100 * (results['distilled']['AP'] - results['student']['AP'])
-    text = (f'{markdown_table(rows)}\n\n'
-            f'distilled - alone: {gain:+.1f} AP (seed {seed})\n')
-    print(f'\n{text}')
-    with open(table, 'w', encoding='utf-8') as file:
-        file.write(text)
-    with open(summary, 'w', encoding='utf-8') as file:
-        json.dump(dict(seed=seed, **results), file, indent=2)
+    write_table(work_dir, rows, f'{gain:+.1f} AP', results, seed)
 
     # the first images, not chosen ones
     truth = [dataset[index]['data_samples'] for index in range(5)]
@@ -200,6 +205,27 @@ def report(work_dir: str, dataset: BaseDataset, results: Dict[str, dict],
         columns, dataset.metainfo, pictures)
     plot_curves({TITLES[name]: osp.join(work_dir, name)
                  for name in RUNS}, curves)
+
+
+def write_table(work_dir: str, rows: List[dict], gain: str,
+                results: Dict[str, dict], seed: int) -> None:
+    """Print the table; write it and the figures behind it."""
+    text = (f'{markdown_table(rows)}\n\n'
+            f'distilled - alone: {gain} (seed {seed})\n')
+    print(f'\n{text}')
+    with open(
+            osp.join(work_dir, 'table.md'), 'w', encoding='utf-8') as file:
+        file.write(text)
+    with open(
+            osp.join(work_dir, 'summary.json'), 'w', encoding='utf-8') as file:
+        json.dump(dict(seed=seed, **results), file, indent=2)
+
+
+def print_end(work_dir: str, start: float) -> None:
+    """Say how long it took since ``start``, and where everything is."""
+    minutes = (time.time() - start) / 60
+    print(f'{minutes:.1f} minutes on {get_device()}; table, pictures, logs '
+          f'and checkpoints are in {osp.relpath(work_dir)}')
 
 
 if __name__ == '__main__':

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 @MODELS.register_module()
-class ClsDataPreprocessor(ImgDataPreprocessor):
+class CropFlipPreprocessor(ImgDataPreprocessor):
     """Random crop and flip in training, then normalisation.
 
     What torchvision's ``RandomCrop(size, padding)``, ``RandomHorizontalFlip``

@@ -19,7 +19,7 @@ class TensorImages(Dataset):
     """Images of one size, all in memory, handed out a batch at a time.
 
     ``DataLoader`` asks for a whole batch by ``__getitems__``, so that a batch
-    is one indexing of a tensor; :class:`ClsDataPreprocessor` augments it on
+    is one indexing of a tensor; :class:`CropFlipPreprocessor` augments it on
     the device. Goes with ``collate_fn=dict(type='as_is')``.
 
     Args:

@@ -14,7 +14,7 @@ class ReviewWeightHook(Hook):
 
     The weight is the config's times a factor that depends on the runner's
     progress alone, so that a resumed run goes on with it. It is logged as
-    ``review_weight``.
+    ``review_weight``. A loss between logits goes by the same factor.
 
     Args:
         warmup (int): Epochs or iterations, counted from 0, in which the factor

@@ -68,27 +68,33 @@ def evaluate(model: BaseModel,
         num_images (int, optional): Only so many of the first images.
     """
     dataloader, evaluator = copy.deepcopy((dataloader, evaluator))
-    if num_images:
+    metrics = evaluator if isinstance(evaluator, list) else [evaluator]
+    with_files = [metric for metric in metrics if metric.get('ann_file')]
+    if num_images and with_files:
         dataloader['dataset']['indices'] = num_images
     dataloader = Runner.build_dataloader(dataloader)
+    dataset = dataloader.dataset
     with tempfile.TemporaryDirectory() as folder:
-        if num_images:
+        if num_images and with_files:
             # else images that were not shown would count as missed
-            shown = {
-                dataloader.dataset.get_data_info(i)['img_id']
-                for i in range(len(dataloader.dataset))
+            images = {
+                dataset.get_data_info(i)['img_id']
+                for i in range(len(dataset))
             }
-            for metric in evaluator if isinstance(evaluator,
-                                                  list) else [evaluator]:
-                if metric.get('ann_file'):
-                    metric['ann_file'] = _annotations_of(
-                        shown, metric['ann_file'], folder)
-        evaluator = Evaluator(evaluator)
-        evaluator.dataset_meta = dataloader.dataset.metainfo
+            for metric in with_files:
+                metric['ann_file'] = _annotations_of(images,
+                                                     metric['ann_file'],
+                                                     folder)
+        evaluator = Evaluator(metrics)
+        evaluator.dataset_meta = dataset.metainfo
+        shown = 0
         for batch in track_iter_progress((iter(dataloader), len(dataloader))):
-            evaluator.process(
-                data_samples=model.val_step(batch), data_batch=batch)
-        return evaluator.evaluate(len(dataloader.dataset))
+            outputs = model.val_step(batch)
+            evaluator.process(data_samples=outputs, data_batch=batch)
+            shown += len(outputs)
+            if num_images and shown >= num_images:
+                break
+        return evaluator.evaluate(shown)
 
 
 def _annotations_of(images: set, ann_file: str, folder: str) -> str:
@@ -104,13 +110,15 @@ def _annotations_of(images: set, ann_file: str, folder: str) -> str:
 
 
 def main_metric(metrics: Dict[str, float]) -> float:
-    """AP of the boxes or, without, the first metric that there is.
+    """AP of the boxes, or top-1 accuracy, from 0 to 1.
 
     mmdet's metrics are none at all where nothing was detected.
     """
     for name, value in metrics.items():
         if name.endswith('bbox_mAP'):
             return value
+        if name.endswith('accuracy/top1'):
+            return value / 100
     return next(iter(metrics.values()), 0.)
 
 

@@ -69,7 +69,7 @@ class ReviewKD(BaseModel):
         super().__init__()
         self.names, self.inherit, self.weight = names, inherit, weight
         self.factor = 1.0
-        """Of the weight; set by a hook. None: the distillation has ended."""
+        """Of both losses; set by a hook. None: the distillation has ended."""
         memory = dict(teacher=str(teacher['checkpoint']), weight=weight)
         teacher = Teacher(**teacher)
         check_preprocessors(student.data_preprocessor, teacher.preprocessor)
@@ -125,7 +125,7 @@ class ReviewKD(BaseModel):
         with record(self.student, names) as features:
             losses = self.student(inputs, data_samples, mode)
         if with_logits:
-            losses['loss_logits'] = self.logits_loss(
+            losses['loss_logits'] = self.factor * self.logits_loss(
                 features.pop().flatten(1), logits, data_samples)
         if with_review:
             losses.update(self._review_losses(features, targets))

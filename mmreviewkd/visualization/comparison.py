@@ -1,4 +1,4 @@
-"""Several detectors beside each other: pictures and a table."""
+"""Several models beside each other: pictures and a table."""
 from typing import Dict, Sequence
 
 import numpy as np
@@ -75,6 +75,41 @@ def _draw_boxes(axes: Axes, instances: InstanceData, classes: Sequence[str],
             fontweight='bold',
             verticalalignment='bottom',
             bbox=dict(facecolor=colors[label], edgecolor='none', pad=1.2))
+
+
+def draw_labels(images: Sequence[np.ndarray], truth: Sequence[int],
+                columns: Dict[str, Sequence[int]], classes: Sequence[str],
+                out_file: str) -> None:
+    """A page of small images, with what each classifier takes them for.
+
+    Args:
+        images (Sequence[ndarray]): RGB, (H, W, 3) of uint8.
+        truth (Sequence[int]): The class of each.
+        columns (dict[str, Sequence[int]]): The name of each classifier and
+            its classes, which are green where they are right and else red.
+        classes (Sequence[str]): Names of the classes.
+        out_file (str): Picture to write.
+    """
+    across = min(5, len(images))
+    down = -(-len(images) // across)
+    figure = Figure(figsize=(3 * across, 3.4 * down), layout='constrained')
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(down, across, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for index, (axes, image) in enumerate(zip(grid.flat, images)):
+        axes.imshow(image)
+        axes.set_title(classes[truth[index]], fontsize=14, fontweight='bold')
+        for line, (title, labels) in enumerate(columns.items()):
+            axes.text(
+                0.5,
+                -0.04 - 0.1 * line,
+                f'{title}: {classes[labels[index]]}',
+                color='green' if labels[index] == truth[index] else 'red',
+                transform=axes.transAxes,
+                horizontalalignment='center',
+                verticalalignment='top')
+    figure.savefig(out_file, dpi=110, bbox_inches='tight')
 
 
 def markdown_table(rows: Sequence[dict]) -> str:

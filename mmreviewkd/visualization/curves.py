@@ -1,4 +1,4 @@
-"""Loss and AP over epochs, from the logs that mmengine writes."""
+"""Loss and score over epochs, from the logs that mmengine writes."""
 import glob
 import json
 import os.path as osp
@@ -57,21 +57,25 @@ def epoch_means(entries: Sequence[dict],
 
 def plot_curves(runs: Dict[str, str],
                 out_file: str,
-                metric: str = 'coco/bbox_mAP') -> None:
-    """Detection loss and AP of several runs, side by side.
+                metric: str = 'coco/bbox_mAP',
+                percent: float = 100.0,
+                labels: Tuple[str, str] = ('detection loss', 'AP')) -> None:
+    """Loss and score of several runs, side by side.
 
     The review loss of a distilled run is drawn apart, on an axis of its own,
-    so that detection losses compare.
+    so that the students' own losses compare.
 
     Args:
         runs (dict[str, str]): The folder of each run, by the name to show.
         out_file (str): Picture to write.
-        metric (str): Key of the AP, a fraction, in the logs.
+        metric (str): Key of the score in the logs.
+        percent (float): What turns it into percent.
+        labels (tuple[str, str]): Of loss and score.
     """
     figure = Figure(figsize=(12, 4.5), layout='constrained')
     FigureCanvasAgg(figure)
     losses, scores = figure.subplots(1, 2)
-    # many times the detection loss where features are large
+    # many times the own loss where features are large
     reviews = losses.twinx()
     for number, (name, work_dir) in enumerate(runs.items()):
         entries = read_scalars(work_dir)
@@ -83,11 +87,11 @@ def plot_curves(runs: Dict[str, str],
             reviews.plot(reviewed, review, linestyle='--', **style)
         losses.plot(epochs, loss, label=name, **style)
         epochs, score = epoch_means(entries, metric)
-        scores.plot(epochs, 100 * np.array(score), label=name, **style)
-    losses.set(title='Training', ylabel='detection loss (solid)')
+        scores.plot(epochs, percent * np.array(score), label=name, **style)
+    losses.set(title='Training', ylabel=f'{labels[0]} (solid)')
     reviews.set(ylabel='review loss (dashed)', ylim=(0, None))
     reviews.set_visible(bool(reviews.lines))
-    scores.set(title='Validation', ylabel='AP (%)', ylim=(0, None))
+    scores.set(title='Validation', ylabel=f'{labels[1]} (%)', ylim=(0, None))
     for axes in (losses, scores):
         axes.set(xlabel='epoch')
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

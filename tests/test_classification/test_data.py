@@ -50,7 +50,7 @@ def test_only_some_classes(tmp_path):
 
 
 def test_preprocessor_normalises_as_torchvision_does():
-    module = MODELS.build(dict(type='ClsDataPreprocessor', mean=MEAN, std=STD,
+    module = MODELS.build(dict(type='CropFlipPreprocessor', mean=MEAN, std=STD,
                                padding=4, flip=True))
     images = torch.randint(0, 256, (5, 3, 32, 32), dtype=torch.uint8)
     data = module(dict(inputs=images, data_samples=torch.arange(5)), False)
@@ -92,7 +92,7 @@ def test_every_crop_is_one_that_torchvision_could_make():
 
 
 def test_augmentation_is_for_training_alone():
-    module = MODELS.build(dict(type='ClsDataPreprocessor', padding=4,
+    module = MODELS.build(dict(type='CropFlipPreprocessor', padding=4,
                                flip=True))
     images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
     data = dict(inputs=images, data_samples=torch.zeros(8))

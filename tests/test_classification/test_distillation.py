@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from mmreviewkd.classification.logits import kd_loss
 from mmreviewkd.compat import load_local
+from mmreviewkd.engine import check_teacher
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models import Review
 from tests import textbook
@@ -26,7 +27,7 @@ def classifier(depth=8, widths=(4, 4, 8, 16), num_classes=10, **replaced):
             backbone=dict(type='CifarResNet', depth=depth, widths=widths,
                           num_classes=num_classes),
             data_preprocessor=dict(
-                type='ClsDataPreprocessor', mean=[125.3, 123.0, 113.9],
+                type='CropFlipPreprocessor', mean=[125.3, 123.0, 113.9],
                 std=[63.0, 62.1, 66.7], padding=4, flip=True)), **replaced)
 
 
@@ -118,6 +119,10 @@ def test_logits_term(teacher):
     torch.testing.assert_close(
         losses['loss_logits'], .9 * kd_loss(
             logits, model.teacher.model(data['inputs']), 4.))
+    model.factor = .5
+    halved = model(**data, mode='loss')
+    torch.testing.assert_close(halved['loss_logits'],
+                               losses['loss_logits'] / 2, rtol=1e-3, atol=1e-4)
     # KD alone: the review is not computed
     alone = distiller(teacher, logits=dict(type='KDLoss'),
                       review=dict(weight=0))
@@ -262,3 +267,24 @@ def test_run_save_resume_and_plain_student(tmp_path, teacher, monkeypatch):
     model = plain.model
     for key, value in model.state_dict().items():
         assert torch.equal(value, saved['state_dict'][key])
+
+
+def test_teacher_check(tmp_path, teacher, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmreviewkd.engine.teacher_check.print_log',
+                        lambda message, *_: said.append(message))
+    np.savez(tmp_path / 'test', y=np.arange(50) % 10,
+             x=np.zeros((50, 32, 32, 3), np.uint8))
+    loader = Config(dict(
+        batch_size=10, num_workers=0, collate_fn=dict(type='as_is'),
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(type='ArchiveImages', num_classes=10,
+                     path=str(tmp_path / 'test.npz'))))
+    cfg = dict(student=classifier(), teacher=teacher)
+    # of images that are all alike one class in ten is right
+    metrics = check_teacher(cfg, loader, dict(type='Accuracy'), expected=.72)
+    assert metrics['accuracy/top1'] == pytest.approx(10)
+    assert said[0] == 'teacher: 0.100, expected 0.720 (all validation images)'
+    assert 'is below what was expected' in said[1]
+    check_teacher(cfg, loader, dict(type='Accuracy'), num_images=20)
+    assert said[-1] == 'teacher: 0.100 (20 validation images)'

@@ -1,0 +1,66 @@
+"""Each published pair's config trains, saves, resumes and is exported."""
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmreviewkd.compat import load_local
+from mmreviewkd.models import teacher
+
+ROOT = Path(__file__).parents[2]
+PAIRS = sorted(
+    path.relative_to(ROOT) for folder in ('cifar100', 'imagenet')
+    for path in ROOT.glob(f'configs/{folder}/review-kd_*.py'))
+assert len(PAIRS) == 13
+
+
+@pytest.mark.parametrize('path', PAIRS, ids=lambda path: path.stem)
+def test_two_iterations_resume_and_export(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    # the teachers' weights are downloads, or come out of their own runs
+    monkeypatch.setattr(teacher, 'load_strictly', lambda *args: None)
+    side = 32 if path.parts[1] == 'cifar100' else 224
+    rng = np.random.RandomState(0)
+    np.savez(tmp_path / 'images', y=np.arange(4),
+             x=rng.randint(0, 256, (4, side, side, 3)).astype(np.uint8))
+    for epochs in (1, 2):
+        cfg = Config.fromfile(path)
+        cfg.work_dir = str(tmp_path / 'run')
+        cfg.visualizer.name = f'{path.stem}_{epochs}'
+        cfg.train_dataloader = dict(
+            batch_size=2, num_workers=0, collate_fn=dict(type='as_is'),
+            sampler=dict(type='DefaultSampler', shuffle=True),
+            dataset=dict(type='ArchiveImages', num_classes=1000,
+                         path=str(tmp_path / 'images.npz')))
+        cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+        cfg.test_dataloader = cfg.test_cfg = cfg.test_evaluator = None
+        cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs)
+        cfg.default_hooks.checkpoint = dict(type='CheckpointHook', interval=1)
+        cfg.resume = epochs == 2
+        runner = Runner.from_cfg(cfg)
+        runner.train()
+    assert (runner.epoch, runner.iter) == (2, 4)
+    hub = runner.message_hub
+    assert len(hub.get_scalar('train/loss_review').data[0]) == 4
+    # warm-up from 0 in the second epoch, ImageNet without any
+    assert hub.get_scalar('train/loss_review').current() > 0
+    if side == 32:
+        assert hub.get_scalar('train/review_weight').data[0] == \
+            pytest.approx([0, 0] + 2 * [cfg.model.review.weight / 20])
+
+    monkeypatch.setattr(sys, 'argv', [
+        'export_student.py', str(tmp_path / 'run' / 'epoch_2.pth'),
+        str(tmp_path / 'student.pth')])
+    runpy.run_path(str(ROOT / 'tools' / 'export_student.py'),
+                   run_name='__main__')
+    plain = MODELS.build(Config.fromfile(path).model.student)
+    plain.load_state_dict(load_local(str(tmp_path / 'student.pth'))[
+        'state_dict'])
+    for key, value in plain.state_dict().items():
+        assert torch.equal(value, runner.model.state_dict()[key]), key
