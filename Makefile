@@ -1,4 +1,4 @@
-# make demo, demo-cls: distil on an embedded dataset; make test: the fast suite.
+# make demo, demo-cls: distil on embedded data; make test: the fast suite.
 # All need nothing but Python >= 3.9 with pip, and install into .venv once.
 PYTHON ?= python3
 VENV = .venv

@@ -7,3 +7,7 @@ class UserInputError(ValueError):
     The message names what was given and what was expected; ``tools/`` print it
     as one line instead of a traceback.
     """
+
+
+class MissingFileError(UserInputError, FileNotFoundError):
+    """A file of the user's is not there."""

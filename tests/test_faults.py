@@ -84,7 +84,7 @@ def test_resume_with_other_settings_warns_with_both(project):
     refused = call('train', project / 'distil.py', '--work-dir',
                    project / 'run', '--resume', '--cfg-options', strides('8'))
     assert refused.startswith('error: cannot resume: the optimizer of the '
-                              'checkpoint is for another number of parameters')
+                              'checkpoint is for other parameters')
 
 
 def test_resume_takes_no_torn_file(project):
@@ -155,8 +155,8 @@ def test_disk_full_while_saving(project):
         'os.fsync = fsync')
     assert full.returncode == 1
     assert full.stdout.splitlines()[-1] == (
-        'error: [Errno 28] No space left on device; checkpoints written so '
-        'far are whole')
+        'error: [Errno 28] No space left on device; whatever checkpoint is '
+        'there is whole')
     assert whole(project, 1)['meta']['epoch'] == 1
     assert [p.name for p in (project / 'run').glob('epoch*')] == [
         'epoch_1.pth']

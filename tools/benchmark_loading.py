@@ -96,8 +96,7 @@ def build_per_batch(args, cfg: Config, archive: str) -> Callable:
     return epoch
 
 
-def build_per_image(args, cfg: Config, archive: str,
-                    workers: int) -> Callable:
+def build_per_image(args, cfg: Config, archive: str, workers: int) -> Callable:
     """The pipeline of torchvision's examples, with the same settings."""
     settings = cfg.model.data_preprocessor
     with np.load(archive) as arrays:

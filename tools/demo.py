@@ -213,8 +213,7 @@ def write_table(work_dir: str, rows: List[dict], gain: str,
     text = (f'{markdown_table(rows)}\n\n'
             f'distilled - alone: {gain} (seed {seed})\n')
     print(f'\n{text}')
-    with open(
-            osp.join(work_dir, 'table.md'), 'w', encoding='utf-8') as file:
+    with open(osp.join(work_dir, 'table.md'), 'w', encoding='utf-8') as file:
         file.write(text)
     with open(
             osp.join(work_dir, 'summary.json'), 'w', encoding='utf-8') as file:

@@ -2,7 +2,8 @@
 """Distil one mmdet detector into another, without writing a config.
 
 The merged config is written to the work dir; tools/train.py, and mmdet's own,
-train from it again.
+train from it again. --cfg-options here are the student's, as in its own config; what
+concerns the distillation beyond the flags below goes into the merged one.
 """
 import argparse
 import os
@@ -10,7 +11,8 @@ import os.path as osp
 
 import mmreviewkd  # noqa: F401
 from mmengine.config import ConfigDict
-from mmreviewkd.engine.launch import (add_train_arguments, one_line_errors,
+from mmreviewkd.engine.launch import (add_train_arguments, check_data,
+                                      check_machine, one_line_errors,
                                       read_config, train)
 from mmreviewkd.models.teacher import plain_model
 
@@ -50,6 +52,8 @@ def main():
             args.work_dir = osp.join('work_dirs',
                                      f'review-kd_{teacher}_{name}')
         cfg = distill(read_config(args.student, args), args)
+        check_data(cfg, 'train', 'val')
+        check_machine(cfg)
         path = osp.join(cfg.work_dir, f'review-kd_{teacher}_{name}.py')
         os.makedirs(cfg.work_dir, exist_ok=True)
         cfg.dump(path)

@@ -26,6 +26,8 @@ def export_student(source: str, target: str) -> None:
     if osp.exists(target) and osp.samefile(source, target):
         raise UserInputError(f'{target} is the input itself; its optimizer and '
                              'review weights would be lost')
+    if osp.isdir(target):
+        raise UserInputError(f'{target} is a folder; name the file to write')
     try:
         checkpoint = CheckpointLoader.load_checkpoint(source, 'cpu')
     except FileNotFoundError as error:

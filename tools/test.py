@@ -9,6 +9,7 @@ from mmreviewkd.engine.launch import (add_arguments, add_test_time_augmentation,
                                       build_runner, check_data,
                                       check_machine, one_line_errors, read_config)
 from mmreviewkd.errors import UserInputError
+from mmreviewkd.models.teacher import plain_model
 
 
 def parse_args():
@@ -37,6 +38,8 @@ def main():
             raise UserInputError(f'--out {args.out}: must end in .pkl')
         cfg = read_config(args.config, args)
         cfg.load_from = args.checkpoint
+        # the student alone is tested; the teacher's file need not be there
+        cfg.model = plain_model(cfg.model)
         check_data(cfg, 'test')
         check_machine(cfg)
         if args.show or args.show_dir:

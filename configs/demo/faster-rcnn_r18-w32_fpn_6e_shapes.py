@@ -23,4 +23,4 @@ model = dict(
         rcnn=dict(sampler=dict(num=32, pos_fraction=0.5))),
     test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100)))
 default_hooks = dict(
-    logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=1))
+    logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=2))

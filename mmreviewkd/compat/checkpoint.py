@@ -23,7 +23,7 @@ from mmengine.dist import barrier, get_rank
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
-from ..errors import UserInputError
+from ..errors import MissingFileError, UserInputError
 
 # numpy 2 renamed numpy.core; a file names the module that wrote it
 _numpy_globals = {
@@ -118,7 +118,7 @@ def load_local(filename: str, map_location: Any = None) -> dict:
     if osp.isdir(filename):
         raise UserInputError(f'checkpoint {filename} is a folder, not a file')
     if not osp.isfile(filename):
-        raise FileNotFoundError(f'checkpoint {filename} does not exist')
+        raise MissingFileError(f'checkpoint {filename} does not exist')
     how = dict(weights_only=True) if _HAS_SAFE_GLOBALS else dict(
         pickle_module=_restricted_pickle())
     try:
@@ -173,7 +173,7 @@ def _download(url: str, path: str) -> None:
     if osp.isfile(path):
         return
     os.makedirs(osp.dirname(path), exist_ok=True)
-    file_hash = re.search(r'-([a-f0-9]{8,})\.', osp.basename(path))
+    file_hash = re.search(r'-(?=\d*[a-f])([a-f0-9]{8,})\.', osp.basename(path))
     try:
         torch.hub.download_url_to_file(url, path, file_hash
                                        and file_hash.group(1))

@@ -50,8 +50,10 @@ def find_latest_whole_checkpoint(path: str) -> Optional[str]:
             last = file.read().strip()
         if last and '://' in last or _is_whole(last):
             return last
-    candidates = [*glob.glob(osp.join(path, 'epoch_*.pth')),
-                  *glob.glob(osp.join(path, 'iter_*.pth'))]
+    candidates = [
+        name for name in glob.glob(osp.join(path, '*.pth'))
+        if not osp.basename(name).startswith('best_')
+    ]
     for candidate in sorted(candidates, key=osp.getmtime, reverse=True):
         if _is_whole(candidate):
             print_log(

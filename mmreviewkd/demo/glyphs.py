@@ -34,8 +34,8 @@ def make_archives(root: str, num_train: int, num_test: int, seed: int) -> None:
     unfinished = root.rstrip('/') + '.part'
     shutil.rmtree(unfinished, ignore_errors=True)
     os.makedirs(unfinished)
-    for number, (split, size) in enumerate(
-        (('train', num_train), ('test', num_test))):
+    sizes = dict(train=num_train, test=num_test)
+    for number, (split, size) in enumerate(sizes.items()):
         labels = np.arange(size) % len(CLASSES)
         images = [
             draw_glyph(label, np.random.default_rng([seed, number, index]))
@@ -66,7 +66,7 @@ def draw_glyph(label: int, rng: np.random.Generator) -> np.ndarray:
         _draw_clutter(image, rng)
 
     # all of the shape, somewhere in a square that is up to twice its size
-    side = int((high - low).max() * rng.uniform(1.1, 2)) + 1
+    side = min(int((high - low).max() * rng.uniform(1.1, 2)) + 1, CANVAS)
     left, top = rng.integers(
         np.maximum(high + 1 - side, 0),
         np.minimum(low, CANVAS - side) + 1)

@@ -94,14 +94,15 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     runner = build_runner(cfg)
     try:
         runner.train()
-    except ValueError as error:
-        if 'parameter group' not in str(error):
+    except (ValueError, RuntimeError) as error:
+        if not cfg.get('resume') or not ('parameter group' in str(error)
+                                         or 'must match' in str(error)):
             raise
         raise UserInputError(
-            'cannot resume: the optimizer of the checkpoint is for another '
-            'number of parameters. Has the student, or the number of levels, '
-            'changed? To start a new run with its weights: --cfg-options '
-            'load_from=CHECKPOINT') from None
+            'cannot resume: the optimizer of the checkpoint is for other '
+            'parameters. Has the student, the teacher\'s width or the number '
+            'of levels changed? To start a new run with its weights: '
+            f'--cfg-options load_from=CHECKPOINT ({error})') from None
 
 
 def add_test_time_augmentation(cfg: Config) -> None:
@@ -151,6 +152,11 @@ def check_data(cfg: Config, *splits: str) -> None:
                 if path and '://' not in root + path
                 and not osp.exists(osp.join(root, path))
             ]
+        metrics = cfg.get(f'{split}_evaluator') or []
+        for metric in metrics if isinstance(metrics, list) else [metrics]:
+            path = metric.get('ann_file')
+            if path and '://' not in path and not osp.exists(path):
+                missing.append(f'{path} ({split}_evaluator)')
     if missing and cfg.get('backend_args') is None:
         raise UserInputError('no such file or folder: ' + ', '.join(missing) +
                              '. Set data_root in the config, or link the data '
@@ -170,10 +176,14 @@ def check_machine(cfg: Config) -> None:
     except OSError as error:
         raise UserInputError(
             f'cannot write to work dir {cfg.work_dir}: {error}') from None
-    if cfg.launcher != 'none' and not torch.cuda.is_available():
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if cfg.launcher != 'none' and int(os.environ['LOCAL_RANK']) >= gpus:
         raise UserInputError(
             f'--launcher {cfg.launcher} starts one process per GPU, and torch '
-            f'{torch.__version__} sees no GPU here')
+            f'{torch.__version__} sees {gpus or "no"} GPU here')
+    if not gpus and 'Amp' in (cfg.get('optim_wrapper') or {}).get('type', ''):
+        raise UserInputError("mmengine's mixed precision (--amp) needs a GPU, "
+                             f'and torch {torch.__version__} sees none here')
 
 
 def _datasets(dataset) -> Iterator[ConfigDict]:
@@ -196,4 +206,4 @@ def one_line_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise
-        sys.exit(f'error: {error}; checkpoints written so far are whole')
+        sys.exit(f'error: {error}; whatever checkpoint is there is whole')

@@ -3,6 +3,7 @@ from typing import Optional, Tuple
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.runner import EpochBasedTrainLoop
 from mmdet.registry import HOOKS
 
 from ..errors import UserInputError
@@ -22,8 +23,9 @@ class ReviewWeightHook(Hook):
             with 20 epochs.
         decay (tuple[int, int], optional): The factor falls linearly from 1 at
             the first to 0 at the second.
-        stop (int, optional): From here on neither teacher nor review run, and
-            a step takes the student's time.
+        stop (int, optional): From here on the factor is 0. Where it is,
+            neither teacher nor review run, and a step takes the student's
+            time.
         by_epoch (bool): Whether ``t`` counts epochs or iterations.
 
     Raises:
@@ -40,22 +42,30 @@ class ReviewWeightHook(Hook):
         points = [0, warmup, *(decay or ())]
         if stop is not None:
             points.append(stop)
-        if points != sorted(points) or decay and decay[0] == decay[1]:
+        if points != sorted(points) or decay and (len(decay) != 2
+                                                  or decay[0] == decay[1]):
             raise UserInputError(
                 f'ReviewWeightHook(warmup={warmup}, decay={decay}, '
                 f'stop={stop}): must be at least 0, and in this order')
         self.warmup, self.decay, self.stop = warmup, decay, stop
         self.by_epoch = by_epoch
 
-    def factor(self, t: int) -> Optional[float]:
-        """Factor at epoch or iteration ``t``; None once all has ended."""
+    def factor(self, t: int) -> float:
+        """Factor at epoch or iteration ``t``."""
         if self.stop is not None and t >= self.stop:
-            return None
+            return 0.
         factor = min(1., t / self.warmup) if self.warmup else 1.
         if self.decay:
             begin, end = self.decay
             factor *= min(1., max(0., (end - t) / (end - begin)))
         return factor
+
+    def before_train(self, runner) -> None:
+        if self.by_epoch and not isinstance(runner.train_loop,
+                                            EpochBasedTrainLoop):
+            raise UserInputError(
+                'ReviewWeightHook counts epochs, and this run is iteration '
+                'based: set by_epoch=False, and points in iterations')
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         model = runner.model
@@ -65,5 +75,5 @@ class ReviewWeightHook(Hook):
                                  f'not {type(model).__name__}')
         model.factor = self.factor(
             runner.epoch if self.by_epoch else runner.iter)
-        runner.message_hub.update_scalar('train/review_weight', model.weight *
-                                         (model.factor or 0.))
+        runner.message_hub.update_scalar('train/review_weight',
+                                         model.weight * model.factor)

@@ -149,15 +149,16 @@ def check_teacher(distiller: ConfigDict,
     preprocessor = MODELS.build(distiller['student']['data_preprocessor'])
     model = WholeTeacher(teacher['config'], teacher['checkpoint'],
                          preprocessor).to(get_device())
-    known = read_checkpoint(teacher['checkpoint']).get('meta', {}).get(
-        'dataset_meta', {}) or {}
+    meta = read_checkpoint(teacher['checkpoint']).get('meta') or {}
+    # "CLASSES" in checkpoints of mmdet 2.x
+    known = (meta.get('dataset_meta') or {}).get('classes') or meta.get(
+        'CLASSES')
     classes = Runner.build_dataloader(
         copy.deepcopy(dataloader)).dataset.metainfo.get('classes')
-    if known.get('classes') and classes and \
-            tuple(known['classes']) != tuple(classes):
+    if known and classes and tuple(known) != tuple(classes):
         raise UserInputError(
             f'teacher {teacher["checkpoint"]} was trained for other classes '
-            f'({_few(known["classes"])}) than these data have '
+            f'({_few(known)}) than these data have '
             f'({_few(classes)}); its features can teach, but its head has no '
             'figure here')
     metrics = evaluate(model, dataloader, evaluator, num_images)
@@ -166,7 +167,8 @@ def check_teacher(distiller: ConfigDict,
     problems = []
     if expected is not None:
         message += f', expected {expected:.3f}'
-        if value < expected - TOLERANCE:
+        # of a part of the images it may well be another
+        if value < expected - TOLERANCE and num_images is None:
             problems.append('is below what was expected')
     if student is not None:
         was_training = student.training
@@ -201,7 +203,8 @@ class TeacherCheckHook(Hook):
     Args:
         num_images (int, optional): Only so many validation images; None takes
             all.
-        expected (float, optional): The figure known for the teacher, 0 to 1.
+        expected (float, optional): The figure known for the teacher, 0 to 1;
+            compared where all images are taken.
     """
 
     def __init__(self,
@@ -211,10 +214,16 @@ class TeacherCheckHook(Hook):
 
     def before_train(self, runner) -> None:
         model = runner.model
-        check_teacher(
-            runner.cfg.model,
-            runner.cfg.val_dataloader,
-            runner.cfg.val_evaluator,
-            student=model.module if is_model_wrapper(model) else model,
-            expected=self.expected,
-            num_images=self.num_images)
+        if runner.cfg.get('val_dataloader') is None:
+            raise UserInputError('TeacherCheckHook needs a val_dataloader')
+        try:
+            check_teacher(
+                runner.cfg.model,
+                runner.cfg.val_dataloader,
+                runner.cfg.val_evaluator,
+                student=model.module if is_model_wrapper(model) else model,
+                expected=self.expected,
+                num_images=self.num_images)
+        except UserInputError as error:
+            # the features can teach where the head has no figure
+            runner.logger.warning(f'no teacher check: {error}')

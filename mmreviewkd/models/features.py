@@ -14,9 +14,9 @@ NECK = ['neck']
 
 _INPUT = '.input'
 
-_BLANK_SIZE = 256
+_BLANK_SIZE = 512
 """Side in pixels of the blank image that shows a detector's levels: large
-enough that the deepest in use, of stride 128, has more than one cell."""
+enough that the deepest in use, of stride 256, has more than one cell."""
 
 
 def level_names(model: nn.Module, role: str) -> List[str]:
@@ -85,7 +85,7 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[List[Tensor]]:
 
     def keep_output(name, module, args, output):
         if name in taken:
-            raise RuntimeError(
+            raise UserInputError(
                 f'{type(module).__name__} ran twice in one pass; its features '
                 'are ambiguous')
         keep(name, output)
@@ -147,8 +147,14 @@ def probe(
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
-    with torch.no_grad(), record(model, names) as features:
-        logits = extract(model, torch.zeros(1, 3, size, size, device=device))
+    try:
+        with torch.no_grad(), record(model, names) as features:
+            logits = extract(model,
+                             torch.zeros(1, 3, size, size, device=device))
+    except RuntimeError as error:
+        raise UserInputError(
+            f'{type(model).__name__} does not take an image of {size}x{size}, '
+            f'on which its levels are looked up: {error}') from None
     model.train(was_training)
     return ([round(size / feature.size(-1)) for feature in features],
             [feature.size(1) for feature in features],
@@ -176,7 +182,9 @@ def match_levels(student_strides, teacher_strides, strides=None):
     common = {s for s in wanted
               if student_strides.count(s) == teacher_strides.count(s) == 1}
     if wanted != common:
-        usable = tuple(sorted(set(student_strides) & set(teacher_strides)))
+        usable = tuple(
+            s for s in sorted({*student_strides})
+            if student_strides.count(s) == teacher_strides.count(s) == 1)
         raise UserInputError(
             f'{both}; no pair of levels at {tuple(sorted(wanted - common))}. '
             + (f'To use common ones alone: review=dict(strides={usable})'

@@ -1,6 +1,8 @@
 """Review-KD around a detector or classifier (arXiv 2104.09044)."""
+import copy
 import inspect
 import math
+import os.path as osp
 from typing import Dict, List, Optional, Sequence, Union
 
 import torch
@@ -14,6 +16,9 @@ from .features import (NECK, level_names, match_in_order, match_levels, probe,
                        record)
 from .review import Review
 from .teacher import Teacher, check_preprocessors
+
+
+_MAX_OVERFLOWS = 40
 
 
 @MODELS.register_module()
@@ -49,6 +54,8 @@ class ReviewKD(BaseModel):
             classifiers, such as ``dict(type='KDLoss')``, beside the review.
         inherit (Sequence[str]): Parts of the teacher that the student starts
             with where shapes agree, such as ``('neck', 'bbox_head')``.
+        data_preprocessor (dict, optional): The student's, of configs that have
+            it beside the model: mmengine's Runner hands it over.
 
     Raises:
         UserInputError: An argument, the teacher's checkpoint or the pair of
@@ -60,17 +67,30 @@ class ReviewKD(BaseModel):
                  teacher: Optional[dict] = None,
                  review: Optional[dict] = None,
                  logits: Optional[dict] = None,
-                 inherit: Sequence[str] = ()) -> None:
+                 inherit: Sequence[str] = (),
+                 data_preprocessor: Optional[dict] = None) -> None:
         teacher = _arguments(Teacher.__init__, 'teacher', teacher)
         weight, strides, settings = _review_settings(**_arguments(
             _review_settings, 'review', review))
+        student = copy.deepcopy(student)
+        if data_preprocessor is not None:
+            student.setdefault('data_preprocessor', data_preprocessor)
         student = MODELS.build(student)
         names = level_names(student, 'student')
+        inherit = [inherit] if isinstance(inherit, str) else list(inherit)
+        if set(inherit) - set(student._modules):
+            raise UserInputError(
+                f'inherit={inherit}: the parts of a {type(student).__name__} '
+                f'are {", ".join(student._modules)}')
         super().__init__()
         self.names, self.inherit, self.weight = names, inherit, weight
         self.factor = 1.0
-        """Of both losses; set by a hook. None: the distillation has ended."""
-        memory = dict(teacher=str(teacher['checkpoint']), weight=weight)
+        """Of both losses; set by a hook."""
+        self.overflows = 0
+        file = teacher['checkpoint']
+        memory = dict(
+            teacher=osp.abspath(file) if osp.exists(file) else file,
+            weight=weight)
         teacher = Teacher(**teacher)
         check_preprocessors(student.data_preprocessor, teacher.preprocessor)
         ours, channels, classes = probe(student, names)
@@ -89,7 +109,15 @@ class ReviewKD(BaseModel):
         student.review = Review([channels[i] for i, _ in self.pairs],
                                 [teacher.channels[j] for _, j in self.pairs],
                                 **settings)
-        student.review.settings.update(memory, levels=self.levels)
+        student.review.settings.update(
+            memory,
+            levels=self.levels,
+            channels=[
+                f'{abf.reduce.conv.in_channels}-{abf.output.conv.out_channels}'
+                for abf in student.review.levels
+            ],
+            fusion=settings['fusion'],
+            distance=settings['distance'])
         # None is a child: the student shares its tables with this model
         # instead, the teacher is nobody's, and a loss has no parameters.
         vars(self).update(
@@ -115,8 +143,8 @@ class ReviewKD(BaseModel):
         """
         if mode != 'loss':
             return self.student(inputs, data_samples, mode)
-        with_review = self.factor is not None and self.weight > 0
-        with_logits = self.factor is not None and self.logits_loss is not None
+        with_review = self.factor > 0 and self.weight > 0
+        with_logits = self.factor > 0 and self.logits_loss is not None
         if with_review or with_logits:
             # first, while the student's activations do not yet fill the memory
             targets, logits = self.teacher(inputs, data_samples,
@@ -140,7 +168,9 @@ class ReviewKD(BaseModel):
         features = [features[i] for i, _ in self.pairs]
         targets = [targets[j] for _, j in self.pairs]
         levels = self.review.loss(features, targets)
-        if not torch.isfinite(levels).all():
+        if torch.isfinite(levels).all():
+            self.overflows = 0
+        else:
             self._check_finite(features, targets, levels)
         losses = {'loss_review': self.weight * self.factor * levels.sum()}
         # shown, not added: the key has no "loss" in it
@@ -150,7 +180,14 @@ class ReviewKD(BaseModel):
 
     def _check_finite(self, features: List[Tensor], targets: List[Tensor],
                       levels: Tensor) -> None:
-        """Stop, unless it is an overflow that a GradScaler will skip."""
+        """Stop, unless it is an overflow that a GradScaler will skip.
+
+        A scaler halves its scale each time, from 2 ** 16 by default; what does
+        not end by then is no overflow.
+        """
+        self.overflows += 1
+        scaled = torch.is_autocast_enabled() and \
+            torch.get_autocast_gpu_dtype() == torch.float16
         iteration = MessageHub.get_current_instance().get_info('iter', 0) + 1
         # deepest first, the way in which one level spoils the next
         for name, feature, target, level in reversed(
@@ -162,7 +199,8 @@ class ReviewKD(BaseModel):
                                           ("teacher's", target))
                 if not torch.isfinite(values).all()
             ]
-            if feature.dtype == torch.float16 and "teacher's" not in culprits:
+            if scaled and "teacher's" not in culprits and \
+                    self.overflows <= _MAX_OVERFLOWS:
                 continue
             raise FloatingPointError(
                 f'review loss is {level.item()} at {name} in '
@@ -210,6 +248,12 @@ def _arguments(function, name: str, given: Optional[dict]) -> dict:
         for key, parameter in inspect.signature(function).parameters.items()
         if key != 'self'
     }
+    for key, value in (given.items() if isinstance(given, dict) else ()):
+        kinds = parameters[key].annotation if key in parameters else None
+        kinds = getattr(kinds, '__args__', (kinds, ))
+        if str in kinds and not isinstance(value, kinds):
+            raise UserInputError(f'{name}=dict({key}={value!r}): must be ' +
+                                 ' or '.join(kind.__name__ for kind in kinds))
     example = ', '.join(f'{key}=...' for key in parameters)
     if not isinstance(given, dict):
         raise UserInputError(f'ReviewKD needs {name}=dict({example})')

@@ -1,4 +1,5 @@
 """The teacher: a frozen model, outside the student."""
+import copy
 from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
@@ -168,7 +169,9 @@ def check_preprocessors(student: nn.Module, teacher: nn.Module) -> None:
                 f'{type(preprocessor).__name__}; to show both models the same '
                 'image, it must be a DetDataPreprocessor or another '
                 'ImgDataPreprocessor')
-    ours, theirs = _settings(student), _settings(teacher)
+    ours, theirs = (
+        dict(_settings(each), pad_size_divisor=each.pad_size_divisor)
+        for each in (student, teacher))
     if ours != theirs:
         print_log(
             'The teacher sees each image in its own normalisation: ' +
@@ -200,8 +203,14 @@ def load_config(config: str) -> Config:
 def model_config(config: Union[str, dict]) -> ConfigDict:
     """The detector of a config, by path or name, or as it is."""
     if isinstance(config, str):
-        config = load_config(config).model
-    return plain_model(config)
+        whole = load_config(config)
+        if 'model' not in whole:
+            raise UserInputError(f'config {config} has no "model"')
+        config = whole.model
+        if whole.get('data_preprocessor'):
+            config.setdefault('data_preprocessor', whole.data_preprocessor)
+    # builders write into what they build from
+    return copy.deepcopy(plain_model(config))
 
 
 def plain_model(model: dict) -> dict:

@@ -18,21 +18,21 @@ from mmreviewkd.errors import UserInputError
     # published for CIFAR-100: min(1, epoch / 20), from 0
     (dict(warmup=20), {0: 0, 1: .05, 10: .5, 19: .95, 20: 1, 200: 1}),
     (dict(decay=(10, 20)), {0: 1, 10: 1, 15: .5, 20: 0, 30: 0}),
-    (dict(stop=7), {0: 1, 6: 1, 7: None, 8: None}),
+    (dict(stop=7), {0: 1, 6: 1, 7: 0, 8: 0}),
     (dict(warmup=2, decay=(4, 8), stop=9), {0: 0, 1: .5, 3: 1, 6: .5, 8: 0,
-                                            9: None}),
-    (dict(stop=0), {0: None}),
+                                            9: 0}),
+    (dict(stop=0), {0: 0}),
 ])
 def test_factor(arguments, expected):
     hook = ReviewWeightHook(**arguments)
     for t, factor in expected.items():
-        assert hook.factor(t) == (
-            None if factor is None else pytest.approx(factor))
+        assert hook.factor(t) == pytest.approx(factor)
 
 
 @pytest.mark.parametrize('arguments', [
     dict(warmup=-1), dict(decay=(5, 5)), dict(decay=(6, 5)), dict(stop=-2),
-    dict(warmup=5, decay=(3, 9)), dict(decay=(3, 9), stop=8)])
+    dict(warmup=5, decay=(3, 9)), dict(decay=(3, 9), stop=8),
+    dict(decay=(1, 2, 3))])
 def test_points_out_of_order(arguments):
     with pytest.raises(UserInputError, match='in this order'):
         ReviewWeightHook(**arguments)
@@ -43,6 +43,15 @@ def test_other_models_are_refused():
     with pytest.raises(UserInputError, match='needs a ReviewKD model, not '
                        'Linear'):
         ReviewWeightHook().before_train_iter(runner, 0)
+
+
+def test_epochs_are_not_counted_where_there_are_none(project):
+    cfg = Config.fromfile(project / 'distil.py')
+    cfg.work_dir, cfg.visualizer.name = str(project / 'work'), 'iterations'
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=2)
+    cfg.custom_hooks = [dict(type='ReviewWeightHook', warmup=1)]
+    with pytest.raises(UserInputError, match='set by_epoch=False'):
+        Runner.from_cfg(cfg).train()
 
 
 def test_weight_is_set_by_epoch_or_iteration_and_logged(distiller):

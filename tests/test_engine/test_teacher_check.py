@@ -61,9 +61,11 @@ def test_figure_of_a_sound_teacher(trained, lines):
     assert main_metric(metrics) == metrics['coco/bbox_mAP'] > .05
     assert lines[-1].startswith(f'teacher: {metrics["coco/bbox_mAP"]:.3f} ('
                                 'all validation images)')
-    check(cfg, num_images=2, expected=main_metric(metrics) + .5)
-    assert '(2 validation images)' in lines[-2]
+    check(cfg, expected=main_metric(metrics) + .5)
     assert 'is below what was expected' in lines[-1]
+    # of a part of the images the figure may well be another
+    check(cfg, num_images=2, expected=main_metric(metrics) + .5)
+    assert '(2 validation images)' in lines[-1]
 
 
 def test_wrong_normalisation_shows(trained, lines):
@@ -98,6 +100,7 @@ def test_other_classes_and_half_a_head(trained, tmp_path, lines):
     cfg = Config(cfg.to_dict())
     saved = load_local(cfg.model.teacher.checkpoint)
     saved['meta']['dataset_meta']['classes'] = ('cat', 'dog', 'cow', 'hen')
+    saved['meta']['CLASSES'] = ()
     cfg.model.teacher.checkpoint = str(tmp_path / 'other.pth')
     torch.save(saved, tmp_path / 'other.pth')
     with pytest.raises(UserInputError) as error:
@@ -118,7 +121,7 @@ def test_hook_and_tool(trained, project, capsys):
     cfg.train_cfg.max_epochs = 1
     cfg.work_dir = str(project / 'hook')
     cfg.custom_hooks = [
-        dict(type='TeacherCheckHook', num_images=2, expected=.99)]
+        dict(type='TeacherCheckHook', num_images=None, expected=.99)]
     cfg.visualizer.name = 'hook'
     Runner.from_cfg(cfg).train()
     log = next((project / 'hook').glob('*/*.log')).read_text()

@@ -51,7 +51,7 @@ def test_order_and_last_call(toy):
     torch.testing.assert_close(logits, toy.fc(pooled.flatten(1)))
     assert hooks(toy) == 0
     # which of several outputs is meant cannot be told
-    with pytest.raises(RuntimeError, match='ReLU ran twice'):
+    with pytest.raises(UserInputError, match='ReLU ran twice'):
         with record(toy, ['relu']):
             toy(IMAGES)
     assert hooks(toy) == 0

@@ -226,7 +226,7 @@ def test_record_leaves_nothing_behind(distiller):
     assert not model.neck._forward_hooks
     losses_of(model)
     assert not model.neck._forward_hooks
-    with pytest.raises(RuntimeError, match='FPN ran twice'):
+    with pytest.raises(UserInputError, match='FPN ran twice'):
         with record(model.student, ['neck']):
             for _ in range(2):
                 model.student.extract_feat(torch.zeros(1, 3, 64, 64))
@@ -270,6 +270,7 @@ def test_levels_match_by_stride_whatever_their_order():
     for student, teacher, strides, message in (
         ([8, 8], [8, 8], None, 'no pair of levels at (8,)'),
         ([8], [16], None, 'They have no stride in common'),
+        ([8, 16, 16], [8, 16, 16], None, 'review=dict(strides=(8,))'),
         ([8, 16], [8, 16], [32], 'no pair of levels at (32,)')):
         with pytest.raises(UserInputError) as error:
             match_levels(student, teacher, strides)
@@ -291,6 +292,12 @@ def test_levels_match_by_stride_whatever_their_order():
     (dict(review=dict(weight=float('inf'))), 'weight=inf'),
     (dict(review=dict(weight='1')), 'must be a number >= 0'),
     (dict(review=dict(strides=(4, ))), 'weight=None'),
+    (dict(teacher=dict(config='x.py', checkpoint=None)),
+     'teacher=dict(checkpoint=None): must be str'),
+    (dict(teacher=dict(config=None, checkpoint='x.pth')),
+     'teacher=dict(config=None): must be str or dict'),
+    (dict(inherit='nekc'), "inherit=['nekc']: the parts of a FasterRCNN are "
+     'data_preprocessor, backbone, neck, rpn_head, roi_head'),
 ])
 def test_arguments_that_cannot_be_used(teachers, replaced, message):
     cfg = dict(
@@ -328,14 +335,27 @@ def test_a_review_that_is_not_finite_stops_and_names_the_level(
     assert f"the {side}'s feature is not finite" in message
 
 
-def test_half_precision_overflow_is_left_to_the_scaler(distiller):
+def test_half_precision_overflow_is_left_to_the_scaler(
+        distiller, monkeypatch):
     model = distiller()
-    feature = torch.full((1, 8, 4, 4), float('inf'), dtype=torch.float16)
-    target = torch.zeros(1, 12, 4, 4, dtype=torch.float16)
+    feature, target = torch.zeros(1, 8, 4, 4), torch.zeros(1, 12, 4, 4)
     level = torch.tensor([float('inf')])
-    model._check_finite([feature], [target], level)
+    with pytest.raises(FloatingPointError, match='both features are finite'):
+        model._check_finite([feature], [target], level)
+    # as CUDA's autocast sets it, to float16
+    monkeypatch.setattr(torch, 'is_autocast_enabled', lambda: True)
+    model.overflows = 0
+    for _ in range(40):
+        model._check_finite([feature / 0], [target], level)
+    with pytest.raises(FloatingPointError, match="the student's feature"):
+        model._check_finite([feature / 0], [target], level)
+    model.overflows = 0
     with pytest.raises(FloatingPointError, match="the teacher's feature"):
         model._check_finite([feature], [target / 0], level)
+    monkeypatch.undo()
+    model.overflows = 5
+    losses_of(model)
+    assert model.overflows == 0
 
 
 @pytest.mark.parametrize('shapes, num_items', [([[3, 64, 64]], None),
@@ -408,8 +428,33 @@ def test_a_checkpoint_remembers_teacher_weight_and_levels(
     load_state_dict(other, state)
     assert said == ['The review of this checkpoint was trained with another '
                     'weight 1.0 (now: 2.0)']
+    other.review.settings['fusion'] = 'sum'
+    load_state_dict(other, state)
+    assert said.pop().endswith('weight 1.0 (now: 2.0), fusion abf (now: sum)')
     other.review.settings.update(teacher='b.pth', levels=['stride 4'])
     load_state_dict(other, state)
     assert 'another teacher /' in said[1] and '(now: b.pth)' in said[1]
     assert "levels ['stride 4', 'stride 8', 'stride 16', 'stride 32', " \
         "'stride 64'] (now: ['stride 4'])" in said[1]
+
+
+def test_preprocessor_beside_the_model(teachers):
+    """As yolov3 and ssdlite configs have it; the Runner hands it over."""
+    student = tiny_detector()
+    preprocessor = student.pop('data_preprocessor')
+    model = MODELS.build(
+        dict(
+            type='ReviewKD',
+            student=student,
+            teacher=teachers['faster_rcnn'],
+            review=dict(weight=1.0),
+            data_preprocessor=dict(preprocessor, pad_size_divisor=64)))
+    assert model.data_preprocessor.pad_size_divisor == 64
+    assert 'data_preprocessor' not in student
+
+
+def test_a_model_that_takes_no_large_image(distiller, monkeypatch):
+    from mmreviewkd.models import features
+    monkeypatch.setattr(features, '_BLANK_SIZE', 0)
+    with pytest.raises(UserInputError, match='does not take an image of 0x0'):
+        distiller()

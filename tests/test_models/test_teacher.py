@@ -118,6 +118,10 @@ def test_the_log_says_what_differs(caplog, monkeypatch):
                         DetDataPreprocessor(**dict(IMAGENET, pad_value=3)))
     assert lines == ['The teacher sees each image in its own normalisation: '
                      'pad_value 3 (student: 0)']
+    check_preprocessors(DetDataPreprocessor(**IMAGENET),
+                        DetDataPreprocessor(**dict(IMAGENET,
+                                                   pad_size_divisor=128)))
+    assert lines[1].endswith('pad_size_divisor 128 (student: 32)')
 
 
 # ------------------------------------------------------------------ loading
@@ -202,6 +206,9 @@ def test_files_that_are_no_checkpoint(checkpoint, tmp_path):
 
 
 def test_config_that_does_not_exist(tmp_path):
+    (tmp_path / 'empty.py').write_text('x = 1')
+    with pytest.raises(UserInputError, match='empty.py has no "model"'):
+        Teacher(str(tmp_path / 'empty.py'), 'x.pth')
     for name in (str(tmp_path / 'none.py'), 'mmdet::faster_rcnn/none.py'):
         with pytest.raises(UserInputError) as error:
             Teacher(name, 'x.pth')

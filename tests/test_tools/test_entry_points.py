@@ -136,6 +136,10 @@ def test_our_test_agrees_and_writes_predictions(run):
     assert json.loads(path.read_text())['coco/bbox_mAP'] == \
         average_precision(work_dir)[1]
     assert out.stat().st_size
+    # the teacher need not be there
+    assert call('test', project / 'distil.py', work_dir / 'epoch_2.pth',
+                '--work-dir', project / 'gone', '--cfg-options',
+                'model.teacher.checkpoint=gone.pth') is None
     assert 'must end in .pkl' in call(
         'test', project / 'distil.py', work_dir / 'epoch_2.pth', '--out', 'x')
     assert call('test', project / 'plain.py', work_dir / 'epoch_2.pth',
@@ -169,6 +173,7 @@ def test_export_refuses_what_would_lose_something(run, tmp_path):
     missing = tmp_path / 'nowhere.pth'
     assert f'error: checkpoint {missing} does not exist' == call(
         'export_student', missing, tmp_path / 'out.pth')
+    assert 'is a folder' in call('export_student', source, tmp_path)
     torch.save([1], tmp_path / 'list.pth')
     assert 'has no "state_dict"' in call(
         'export_student', tmp_path / 'list.pth', tmp_path / 'out.pth')
@@ -220,6 +225,9 @@ def test_distill_takes_a_distillation_config_for_its_student(
 @pytest.mark.parametrize('options, message', [
     (['train_dataloader.dataset.ann_file=none.json'], 'none.json (train_data'),
     (['val_dataloader.dataset.data_prefix.img=none/'], 'none/ (val_dataload'),
+    (['val_evaluator.ann_file=none.json'], 'none.json (val_evaluator)'),
+    (['load_from=none.pth'], 'checkpoint none.pth does not exist'),
+    (['optim_wrapper.type=AmpOptimWrapper'], 'mixed precision'),
     (['model.teacher.checkpoint=none.pth'],
      'teacher checkpoint none.pth does not exist'),
     (['model.teacher.config=none.py'], 'config none.py does not exist'),
