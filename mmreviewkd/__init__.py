@@ -18,8 +18,8 @@ def _check_environment() -> None:
                 return tuple(int(digit) for digit in digits)
             except PackageNotFoundError:
                 pass
-        raise ImportError(f'mmreviewkd needs {names[0]}; see "Installation" in '
-                          'README.md')
+        raise ImportError(f'mmreviewkd needs {names[0]}; see "Installation" '
+                          'in README.md')
 
     for names, low, high in ((('torch', ), (2, 1), None),
                              (('torchvision', ), (0, 16), None),

@@ -5,14 +5,15 @@ import os
 # two threads on small maps only get in each other's way
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
-import cv2  # noqa: E402
 import mmreviewkd  # noqa: E402, F401
+
+import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from mmdet.registry import MODELS  # noqa: E402
 from mmengine.hub import get_config  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
-from mmdet.registry import MODELS  # noqa: E402
 
 torch.set_num_threads(1)
 

@@ -1,12 +1,12 @@
 """Every config parses and builds, with the published settings in place."""
 from pathlib import Path
 
+from mmreviewkd.models import ReviewKD, teacher
+
 import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
-
-from mmreviewkd.models import ReviewKD, teacher
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(

@@ -3,6 +3,8 @@ import copy
 import os
 import socket
 
+from tests.conftest import tiny_detector
+
 import torch
 import torch.multiprocessing as mp
 from mmdet.registry import MODELS
@@ -11,8 +13,6 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from torch import distributed as dist
-
-from tests.conftest import tiny_detector
 
 LEVELS = (8, 16, 32)
 """Of an image of 128x192; on the few cells of deeper levels BatchNorm blows

@@ -5,12 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from mmreviewkd.compat import load_local
+from tests.test_tools.test_entry_points import ROOT, call, process
+
 import pytest
 import torch
 from mmengine.config import Config
-
-from mmreviewkd.compat import load_local
-from tests.test_tools.test_entry_points import ROOT, call, process
 
 TRAIN = [ROOT / 'tools' / 'train.py', 'distil.py', '--work-dir', 'run']
 

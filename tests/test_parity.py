@@ -5,11 +5,11 @@ there is nothing to compare. Level 0 is the shallowest.
 """
 from pathlib import Path
 
+from mmreviewkd.models import Review, hcl_loss
+
 import numpy as np
 import pytest
 import torch
-
-from mmreviewkd.models import Review, hcl_loss
 
 FOLDER = Path(__file__).parents[1].parent / 'shared' / 'parity'
 TOLERANCE = dict(rtol=1e-9, atol=1e-9)

@@ -24,19 +24,19 @@ from functools import partial
 from statistics import median
 from typing import Callable, Iterator
 
+import mmreviewkd  # noqa: F401
+from mmreviewkd.visualization import markdown_table
+
 import numpy as np
 import torch
+from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmdet.registry import MODELS
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
-
-import mmreviewkd  # noqa: F401
-from mmreviewkd.visualization import markdown_table
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 
@@ -161,18 +161,20 @@ def main():
                 speeds[name].append(speed)
 
     device = (
-        torch.cuda.get_device_name(args.device) if args.device.startswith(
-            'cuda') else f'CPU, {torch.get_num_threads()} threads')
+        torch.cuda.get_device_name(args.device)
+        if args.device.startswith('cuda') else
+        f'CPU, {torch.get_num_threads()} threads')
     print(f'{device}; torch {torch.__version__}; {args.images} images of '
           f'32x32, batches of {args.batch}; median of {args.repeats} epochs')
     ours = median(speeds['per batch'])
-    print(markdown_table([{
-        'pipeline': name,
-        'images per second': f'{median(each):.0f}',
-        'slowest': f'{min(each):.0f}',
-        'fastest': f'{max(each):.0f}',
-        'per batch is': f'{ours / median(each):.1f}x'
-    } for name, each in speeds.items()]))
+    print(
+        markdown_table([{
+            'pipeline': name,
+            'images per second': f'{median(each):.0f}',
+            'slowest': f'{min(each):.0f}',
+            'fastest': f'{max(each):.0f}',
+            'per batch is': f'{ours / median(each):.1f}x'
+        } for name, each in speeds.items()]))
 
 
 if __name__ == '__main__':

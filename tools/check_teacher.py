@@ -3,15 +3,15 @@
 import argparse
 
 import mmreviewkd  # noqa: F401
+from mmreviewkd.engine import check_teacher
+from mmreviewkd.engine.launch import check_data, one_line_errors, read_config
+from mmreviewkd.errors import UserInputError
+
+from mmdet.registry import MODELS
 from mmengine.config import DictAction
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
-from mmdet.registry import MODELS
-from mmreviewkd.engine import check_teacher
-from mmreviewkd.engine.launch import (check_data, one_line_errors,
-                                      read_config)
-from mmreviewkd.errors import UserInputError
 
 
 def parse_args():

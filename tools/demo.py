@@ -16,21 +16,21 @@ from contextlib import suppress
 from statistics import median
 from typing import Dict, List, Sequence, Tuple
 
-import torch
-
 import mmreviewkd  # noqa: F401
+from mmreviewkd.demo import make_dataset
+from mmreviewkd.visualization import (draw_comparison, markdown_table,
+                                      plot_curves)
+
+import torch
 from mmcv import imread
+from mmdet.apis import init_detector
+from mmdet.registry import DATASETS
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.device import get_device
 from mmengine.evaluator import Evaluator
 from mmengine.runner import find_latest_checkpoint
-from mmdet.apis import init_detector
-from mmdet.registry import DATASETS
-from mmdet.structures import DetDataSample
-from mmreviewkd.demo import make_dataset
-from mmreviewkd.visualization import (draw_comparison, markdown_table,
-                                      plot_curves)
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 TEACHER = 'configs/demo/faster-rcnn_r18-w32_fpn_6e_shapes.py'

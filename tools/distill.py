@@ -2,19 +2,21 @@
 """Distil one mmdet detector into another, without writing a config.
 
 The merged config is written to the work dir; tools/train.py, and mmdet's own,
-train from it again. --cfg-options here are the student's, as in its own config; what
-concerns the distillation beyond the flags below goes into the merged one.
+train from it again. --cfg-options here are the student's, as in its own
+config; what concerns the distillation beyond the flags below goes into the
+merged one.
 """
 import argparse
 import os
 import os.path as osp
 
 import mmreviewkd  # noqa: F401
-from mmengine.config import ConfigDict
 from mmreviewkd.engine.launch import (add_train_arguments, check_data,
                                       check_machine, one_line_errors,
                                       read_config, train)
 from mmreviewkd.models.teacher import plain_model
+
+from mmengine.config import ConfigDict
 
 
 def parse_args():

@@ -8,12 +8,12 @@ import argparse
 import os
 import os.path as osp
 
-import torch
-
 import mmreviewkd
-from mmengine.runner import CheckpointLoader
 from mmreviewkd.engine.launch import one_line_errors
 from mmreviewkd.errors import UserInputError
+
+import torch
+from mmengine.runner import CheckpointLoader
 
 
 def export_student(source: str, target: str) -> None:
@@ -24,8 +24,9 @@ def export_student(source: str, target: str) -> None:
         target (str): File to write; folders are made. Complete or not there.
     """
     if osp.exists(target) and osp.samefile(source, target):
-        raise UserInputError(f'{target} is the input itself; its optimizer and '
-                             'review weights would be lost')
+        raise UserInputError(
+            f'{target} is the input itself; its optimizer and '
+            'review weights would be lost')
     if osp.isdir(target):
         raise UserInputError(f'{target} is a folder; name the file to write')
     try:

@@ -3,13 +3,15 @@
 import argparse
 
 import mmreviewkd  # noqa: F401
-from mmdet.engine.hooks.utils import trigger_visualization_hook
-from mmdet.evaluation import DumpDetResults
-from mmreviewkd.engine.launch import (add_arguments, add_test_time_augmentation,
-                                      build_runner, check_data,
-                                      check_machine, one_line_errors, read_config)
+from mmreviewkd.engine.launch import (add_arguments,
+                                      add_test_time_augmentation, build_runner,
+                                      check_data, check_machine,
+                                      one_line_errors, read_config)
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models.teacher import plain_model
+
+from mmdet.engine.hooks.utils import trigger_visualization_hook
+from mmdet.evaluation import DumpDetResults
 
 
 def parse_args():
@@ -17,8 +19,7 @@ def parse_args():
     parser.add_argument('config', help='path, or mmdet::folder/name.py')
     parser.add_argument('checkpoint', help='checkpoint file')
     add_arguments(parser)
-    parser.add_argument(
-        '--out', help='dump predictions to this .pkl file')
+    parser.add_argument('--out', help='dump predictions to this .pkl file')
     parser.add_argument(
         '--show', action='store_true', help='show predictions in a window')
     parser.add_argument(

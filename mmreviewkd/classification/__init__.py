@@ -1,9 +1,9 @@
+from . import networks  # noqa: F401  (registers them)
 from .accuracy import Accuracy
 from .classifier import ImageClassifier
 from .data_preprocessor import CropFlipPreprocessor
 from .datasets import CIFAR, ArchiveImages, FolderImages
 from .logits import DKDLoss, KDLoss
-from . import networks  # noqa: F401  (registers them)
 
 __all__ = [
     'Accuracy', 'ArchiveImages', 'CIFAR', 'CropFlipPreprocessor', 'DKDLoss',

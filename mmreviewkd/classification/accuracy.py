@@ -1,8 +1,8 @@
 """Top-k accuracy."""
 from typing import Dict, Sequence
 
-from mmengine.evaluator import BaseMetric
 from mmdet.registry import METRICS
+from mmengine.evaluator import BaseMetric
 
 
 @METRICS.register_module()

@@ -2,8 +2,8 @@
 from typing import Dict, List, Optional, Sequence, Union
 
 import torch.nn.functional as F
-from mmengine.model import BaseModel
 from mmdet.registry import MODELS
+from mmengine.model import BaseModel
 from torch import Tensor
 
 
@@ -38,10 +38,10 @@ class ImageClassifier(BaseModel):
         self.levels = levels
 
     def forward(
-        self,
-        inputs: Tensor,
-        data_samples: Optional[Tensor] = None,
-        mode: str = 'tensor'
+            self,
+            inputs: Tensor,
+            data_samples: Optional[Tensor] = None,
+            mode: str = 'tensor'
     ) -> Union[Tensor, Dict[str, Tensor], List[dict]]:
         """Logits, losses or predictions.
 
@@ -57,9 +57,8 @@ class ImageClassifier(BaseModel):
             return dict(loss_cls=self.loss_weight *
                         F.cross_entropy(logits, data_samples))
         return [
-            dict(pred_scores=scores, gt_label=label)
-            for scores, label in zip(logits.softmax(1).cpu(),
-                                     data_samples.tolist())
+            dict(pred_scores=scores, gt_label=label) for scores, label in zip(
+                logits.softmax(1).cpu(), data_samples.tolist())
         ]
 
     def level_names(self, role: str) -> List[str]:

@@ -3,8 +3,8 @@ from typing import Union
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import ImgDataPreprocessor
 from mmdet.registry import MODELS
+from mmengine.model import ImgDataPreprocessor
 from torch import Tensor
 
 
@@ -61,7 +61,6 @@ def random_crop_and_flip(images: Tensor, padding: int, flip: bool) -> Tensor:
     if flip:
         mirrored = torch.rand(count, 1, device=device) < 0.5
         columns = torch.where(mirrored, columns.flip(1), columns)
-    return images[
-        torch.arange(count, device=device)[:, None, None, None],
-        torch.arange(channels, device=device)[None, :, None, None],
-        rows[:, None, :, None], columns[:, None, None, :]]
+    return images[torch.arange(count, device=device)[:, None, None, None],
+                  torch.arange(channels, device=device)[None, :, None, None],
+                  rows[:, None, :, None], columns[:, None, None, :]]

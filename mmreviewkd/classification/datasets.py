@@ -7,8 +7,8 @@ from typing import List, Optional, Sequence
 import numpy as np
 import torch
 import torchvision
-from mmengine.registry import FUNCTIONS
 from mmdet.registry import DATASETS
+from mmengine.registry import FUNCTIONS
 from torch.utils.data import Dataset
 from torchvision import transforms
 
@@ -45,8 +45,8 @@ class TensorImages(Dataset):
                 f'{source} has labels from {labels.min()} to {labels.max()}; '
                 f'of {len(classes)} classes they go from 0 to '
                 f'{len(classes) - 1}')
-        images = torch.as_tensor(np.ascontiguousarray(
-            np.asarray(images).transpose(0, 3, 1, 2)))
+        images = torch.as_tensor(
+            np.ascontiguousarray(np.asarray(images).transpose(0, 3, 1, 2)))
         if only_classes:
             kept = labels < only_classes
             images, labels = images[kept], labels[kept]
@@ -58,8 +58,7 @@ class TensorImages(Dataset):
         return len(self.labels)
 
     def __getitem__(self, index: int) -> dict:
-        return dict(inputs=self.images[index],
-                    data_samples=self.labels[index])
+        return dict(inputs=self.images[index], data_samples=self.labels[index])
 
     def __getitems__(self, indices: List[int]) -> dict:
         return self[torch.as_tensor(indices)]
@@ -130,9 +129,8 @@ class ArchiveImages(TensorImages):
                 images.dtype != np.uint8:
             raise UserInputError(f'{path}: x is {images.dtype} {images.shape},'
                                  ' not uint8 (N, H, W, 3)')
-        super().__init__(images, labels,
-                         [str(i) for i in range(num_classes)], path,
-                         only_classes)
+        super().__init__(images, labels, [str(i) for i in range(num_classes)],
+                         path, only_classes)
 
 
 @DATASETS.register_module()

@@ -47,8 +47,8 @@ def dkd_loss(student: Tensor, teacher: Tensor, labels: Tensor, alpha: float,
         log_p = F.log_softmax(logits / temperature, 1)
         others = log_p.masked_fill(target, -torch.inf)
         right_or_not = torch.stack([log_p[target], others.logsumexp(1)], 1)
-        return right_or_not, F.log_softmax(others, 1)[~target].view(
-            len(logits), -1)
+        return right_or_not, F.log_softmax(others,
+                                           1)[~target].view(len(logits), -1)
 
     parts = [
         F.kl_div(ours, theirs, reduction='batchmean', log_target=True)

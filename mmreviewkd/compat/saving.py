@@ -61,8 +61,9 @@ def find_latest_whole_checkpoint(path: str) -> Optional[str]:
                 f'{candidate}, the newest checkpoint that is', 'current',
                 logging.WARNING)
             return candidate
-    print_log(f'{path} has no whole checkpoint to resume from; the run starts '
-              'anew', 'current', logging.WARNING)
+    print_log(
+        f'{path} has no whole checkpoint to resume from; the run starts '
+        'anew', 'current', logging.WARNING)
     return None
 
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from typing import Iterator
 
 import torch
+from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
-from mmdet.utils import setup_cache_size_limit_of_dynamo
 
 from ..errors import UserInputError
 from ..models.teacher import load_config
@@ -33,8 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='none',
         help='job launcher')
     # torch.distributed.launch passes it in one spelling or the other
-    parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0)
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,8 +81,8 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise UserInputError(
-                '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) '
-                f'in {cfg.filename}: the batch size that its learning rate is '
+                '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...)'
+                f' in {cfg.filename}: the batch size that its learning rate is '
                 'meant for')
         cfg.auto_scale_lr.enable = True
     if args.resume is not None:
@@ -149,8 +148,8 @@ def check_data(cfg: Config, *splits: str) -> None:
             paths += [prefix] if isinstance(prefix, str) else prefix.values()
             missing += [
                 f'{osp.join(root, path)} ({key})' for path in paths
-                if path and '://' not in root + path
-                and not osp.exists(osp.join(root, path))
+                if path and '://' not in root +
+                path and not osp.exists(osp.join(root, path))
             ]
         metrics = cfg.get(f'{split}_evaluator') or []
         for metric in metrics if isinstance(metrics, list) else [metrics]:

@@ -1,10 +1,10 @@
 """The weight of the review loss over a run."""
 from typing import Optional, Tuple
 
+from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop
-from mmdet.registry import HOOKS
 
 from ..errors import UserInputError
 

@@ -12,6 +12,7 @@ from typing import Dict, Optional, Union
 
 import torch
 import torch.nn as nn
+from mmdet.registry import HOOKS, MODELS
 from mmengine.config import ConfigDict
 from mmengine.device import get_device
 from mmengine.evaluator import Evaluator
@@ -21,7 +22,6 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.utils import track_iter_progress
-from mmdet.registry import HOOKS, MODELS
 
 from ..errors import UserInputError
 from ..models.teacher import (load_strictly, model_config, read_checkpoint,
@@ -151,8 +151,8 @@ def check_teacher(distiller: ConfigDict,
                          preprocessor).to(get_device())
     meta = read_checkpoint(teacher['checkpoint']).get('meta') or {}
     # "CLASSES" in checkpoints of mmdet 2.x
-    known = (meta.get('dataset_meta') or {}).get('classes') or meta.get(
-        'CLASSES')
+    known = (meta.get('dataset_meta')
+             or {}).get('classes') or meta.get('CLASSES')
     classes = Runner.build_dataloader(
         copy.deepcopy(dataloader)).dataset.metainfo.get('classes')
     if known and classes and tuple(known) != tuple(classes):
@@ -192,8 +192,8 @@ def check_teacher(distiller: ConfigDict,
 
 
 def _few(names) -> str:
-    return ', '.join(names[:3]) + (f', ... {len(names)} in all'
-                                   if len(names) > 3 else '')
+    return ', '.join(
+        names[:3]) + (f', ... {len(names)} in all' if len(names) > 3 else '')
 
 
 @HOOKS.register_module()

@@ -41,7 +41,7 @@ def level_names(model: nn.Module, role: str) -> List[str]:
 
 
 def extract(model: nn.Module, inputs: Tensor) -> Optional[Tensor]:
-    """As much of a forward pass as its features take; a classifier's logits."""
+    """As much of a forward pass as features take; a classifier's logits."""
     if hasattr(model, 'level_names'):
         return model(inputs)
     model.extract_feat(inputs)
@@ -99,8 +99,8 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[List[Tensor]]:
             module = _find(model, modules, name)
             handles.append(
                 module.register_forward_pre_hook(partial(keep_input, name))
-                if name.endswith(_INPUT) else module.register_forward_hook(
-                    partial(keep_output, name)))
+                if name.endswith(_INPUT) else module.
+                register_forward_hook(partial(keep_output, name)))
         yield features
     finally:
         for handle in handles:
@@ -115,8 +115,8 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[List[Tensor]]:
                     f'the feature of {name} of {type(model).__name__} was '
                     'overwritten by an in-place module behind it; name that '
                     "module's input instead, MODULE.input")
-            features.append(value[..., None, None] if value.dim() ==
-                            2 else value)
+            features.append(value[..., None,
+                                  None] if value.dim() == 2 else value)
 
 
 def _find(model: nn.Module, modules: dict, name: str) -> nn.Module:
@@ -124,10 +124,9 @@ def _find(model: nn.Module, modules: dict, name: str) -> nn.Module:
     if path in modules:
         return modules[path]
     near = difflib.get_close_matches(path, modules, n=5)
-    raise UserInputError(
-        f'{type(model).__name__} has no module {path}; ' +
-        (f'near names: {", ".join(near)}' if near else 'it consists of ' +
-         ', '.join(child for child, _ in model.named_children())))
+    raise UserInputError(f'{type(model).__name__} has no module {path}; ' + (
+        f'near names: {", ".join(near)}' if near else 'it consists of ' +
+        ', '.join(child for child, _ in model.named_children())))
 
 
 def _version(feature: Tensor) -> int:
@@ -135,9 +134,8 @@ def _version(feature: Tensor) -> int:
     return 0 if feature.is_inference() else feature._version
 
 
-def probe(
-    model: nn.Module, names: Sequence[str]
-) -> Tuple[List[int], List[int], Optional[int]]:
+def probe(model: nn.Module,
+          names: Sequence[str]) -> Tuple[List[int], List[int], Optional[int]]:
     """Strides in pixels, channels and, of a classifier, number of classes.
 
     They are read off a blank image, so that any backbone and neck will do.
@@ -156,8 +154,8 @@ def probe(
             f'{type(model).__name__} does not take an image of {size}x{size}, '
             f'on which its levels are looked up: {error}') from None
     model.train(was_training)
-    return ([round(size / feature.size(-1)) for feature in features],
-            [feature.size(1) for feature in features],
+    return ([round(size / feature.size(-1)) for feature in features
+             ], [feature.size(1) for feature in features],
             None if logits is None else logits.size(1))
 
 
@@ -179,8 +177,11 @@ def match_levels(student_strides, teacher_strides, strides=None):
     both = (f'teacher has levels at strides {tuple(teacher_strides)}, student '
             f'at {tuple(student_strides)}')
     wanted = set(strides or {*student_strides, *teacher_strides})
-    common = {s for s in wanted
-              if student_strides.count(s) == teacher_strides.count(s) == 1}
+    common = {
+        s
+        for s in wanted
+        if student_strides.count(s) == teacher_strides.count(s) == 1
+    }
     if wanted != common:
         usable = tuple(
             s for s in sorted({*student_strides})

@@ -61,8 +61,9 @@ class _PooledSquares(torch.autograd.Function):
         pooled = [F.adaptive_avg_pool2d(difference, size) for size in sizes]
         ctx.save_for_backward(difference, *pooled)
         ctx.weights = [weight / sum(weights) for weight in weights]
-        return sum(weight * _mean_square(values) for weight, values in zip(
-            ctx.weights, [difference, *pooled]))
+        return sum(
+            weight * _mean_square(values)
+            for weight, values in zip(ctx.weights, [difference, *pooled]))
 
     @staticmethod
     @once_differentiable
@@ -82,7 +83,8 @@ class _PooledSquares(torch.autograd.Function):
         cells_columns = torch.cat([
             cells @ _averaging(width, len(cells[0, 0]), cells) *
             (weight / cells.numel()) for weight, cells in zip(weights, pooled)
-        ], dim=2).flatten(0, 1)
+        ],
+                                  dim=2).flatten(0, 1)
         grad = torch.baddbmm(
             difference.flatten(0, 1),
             rows.t().expand(len(cells_columns), -1, -1),

@@ -109,13 +109,13 @@ class Review(nn.Module):
                 ', '.join(changes), 'current', logging.WARNING)
 
     def _residuals(
-        self, features: Sequence[Tensor],
-        target_sizes: Sequence[Tuple[int, int]]
+        self, features: Sequence[Tensor], target_sizes: Sequence[Tuple[int,
+                                                                       int]]
     ) -> Iterator[Tuple[ABF, Tensor, int]]:
         """Each transform, its residual and teacher's level, deepest first."""
         residual = None
-        for abf, (i, j) in zip(
-                reversed(self.levels), reversed(self.transforms)):
+        for abf, (i,
+                  j) in zip(reversed(self.levels), reversed(self.transforms)):
             if self.fusion in ('pairs', 'none'):
                 residual = None
             residual = abf.fuse(features[i], residual, tuple(target_sizes[j]))

@@ -6,9 +6,9 @@ import os.path as osp
 from typing import Dict, List, Optional, Sequence, Union
 
 import torch
+from mmdet.registry import MODELS
 from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
-from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..errors import UserInputError
@@ -16,7 +16,6 @@ from .features import (NECK, level_names, match_in_order, match_levels, probe,
                        record)
 from .review import Review
 from .teacher import Teacher, check_preprocessors
-
 
 _MAX_OVERFLOWS = 40
 
@@ -38,8 +37,8 @@ class ReviewKD(BaseModel):
     ``review``: parameters, buffers and modules keep their names. So every
     setting that goes by name (``paramwise_cfg``, hooks, activation
     checkpointing) means what it means for the student, and each checkpoint
-    loads into the plain student's config, which skips ``review.*``. The teacher
-    is no child: it is in no state dict, optimizer, EMA or DDP bucket.
+    loads into the plain student's config, which skips ``review.*``. The
+    teacher is no child: it is in no state dict, optimizer, EMA or DDP bucket.
 
     Args:
         student (dict): Config of a detector with a neck, or of an
@@ -70,8 +69,8 @@ class ReviewKD(BaseModel):
                  inherit: Sequence[str] = (),
                  data_preprocessor: Optional[dict] = None) -> None:
         teacher = _arguments(Teacher.__init__, 'teacher', teacher)
-        weight, strides, settings = _review_settings(**_arguments(
-            _review_settings, 'review', review))
+        weight, strides, settings = _review_settings(
+            **_arguments(_review_settings, 'review', review))
         student = copy.deepcopy(student)
         if data_preprocessor is not None:
             student.setdefault('data_preprocessor', data_preprocessor)
@@ -129,10 +128,10 @@ class ReviewKD(BaseModel):
             _modules=student._modules)
 
     def forward(
-        self,
-        inputs: Tensor,
-        data_samples: Optional[list] = None,
-        mode: str = 'tensor'
+            self,
+            inputs: Tensor,
+            data_samples: Optional[list] = None,
+            mode: str = 'tensor'
     ) -> Union[Dict[str, Tensor], list, tuple, Tensor]:
         """The student's, with the review loss added in mode ``'loss'``.
 
@@ -196,7 +195,7 @@ class ReviewKD(BaseModel):
                 continue
             culprits = [
                 owner for owner, values in (("student's", feature),
-                                          ("teacher's", target))
+                                            ("teacher's", target))
                 if not torch.isfinite(values).all()
             ]
             if scaled and "teacher's" not in culprits and \
@@ -235,8 +234,8 @@ def _review_settings(weight: float = None,
                      distance: str = 'hcl'):
     if not isinstance(weight, (int, float)) or not 0 <= weight < math.inf:
         raise UserInputError(
-            f'review=dict(weight={weight}): the weight of the review loss must '
-            'be a number >= 0 (published: 1.0 for Faster R-CNN R101-R50)')
+            f'review=dict(weight={weight}): the weight of the review loss '
+            'must be a number >= 0 (published: 1.0 for Faster R-CNN R101-R50)')
     return float(weight), strides, dict(
         mid_channels=mid_channels, fusion=fusion, distance=distance)
 
@@ -258,13 +257,13 @@ def _arguments(function, name: str, given: Optional[dict]) -> dict:
     if not isinstance(given, dict):
         raise UserInputError(f'ReviewKD needs {name}=dict({example})')
     unknown = sorted(set(given) - set(parameters))
-    missing = sorted(key for key, parameter in parameters.items()
-                     if parameter.default is parameter.empty
-                     and key not in given)
+    missing = sorted(
+        key for key, parameter in parameters.items()
+        if parameter.default is parameter.empty and key not in given)
     if unknown or missing:
-        raise UserInputError(
-            f'{name}=dict({example}): ' + '; '.join(
-                f'{problem} {", ".join(keys)}'
-                for problem, keys in (('unknown', unknown),
-                                      ('missing', missing)) if keys))
+        raise UserInputError(f'{name}=dict({example}): ' +
+                             '; '.join(f'{problem} {", ".join(keys)}'
+                                       for problem, keys in (
+                                           ('unknown', unknown),
+                                           ('missing', missing)) if keys))
     return given

@@ -5,12 +5,12 @@ from typing import List, Optional, Sequence, Tuple, Union
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
 from mmengine.logging import print_log
 from mmengine.model import ImgDataPreprocessor
 from mmengine.runner import CheckpointLoader
-from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..errors import UserInputError
@@ -78,9 +78,8 @@ class Teacher(nn.Module):
         # where only the teacher's side is padded further, the cells of the
         # additional padding have no counterpart
         return [
-            feature[...,
-                    :_ceil_div(feature.size(2) * height, inputs.size(2)),
-                    :_ceil_div(feature.size(3) * width, inputs.size(3))]
+            feature[..., :_ceil_div(feature.size(2) * height, inputs.size(
+                2)), :_ceil_div(feature.size(3) * width, inputs.size(3))]
             for feature in features
         ], logits
 
@@ -108,13 +107,14 @@ class Teacher(nn.Module):
             left = [key for key in own if key not in fits]
             if not fits:
                 raise UserInputError(
-                    f"inherit: none of the {len(own)} tensors of the student's "
-                    f'{part} has its name and shape in {self.checkpoint}')
+                    f'inherit: none of the {len(own)} tensors of the '
+                    f"student's {part} has its name and shape in "
+                    f'{self.checkpoint}')
             for key in fits:
                 own[key].copy_(weights[key])
             print_log(
-                f"The student starts with the teacher's {part}: {len(fits)} of "
-                f'{len(own)} tensors' +
+                f"The student starts with the teacher's {part}: {len(fits)} "
+                f'of {len(own)} tensors' +
                 (f'; not {", ".join(left)}' if left else ''), 'current')
 
 
@@ -135,10 +135,12 @@ def renormalize(inputs: Tensor, data_samples: Sequence, source: nn.Module,
         last bit for images of whole numbers.
     """
     height, width = inputs.shape[-2:]
-    more = (-height % target.pad_size_divisor, -width % target.pad_size_divisor)
+    more = (-height % target.pad_size_divisor,
+            -width % target.pad_size_divisor)
     if _settings(source) == _settings(target):
-        return F.pad(inputs, (0, more[1], 0, more[0]),
-                     value=target.pad_value) if any(more) else inputs
+        return F.pad(
+            inputs, (0, more[1], 0,
+                     more[0]), value=target.pad_value) if any(more) else inputs
     with torch.autocast(inputs.device.type, enabled=False):
         images = inputs
         if source._enable_normalize:
@@ -161,7 +163,7 @@ def renormalize(inputs: Tensor, data_samples: Sequence, source: nn.Module,
 
 
 def check_preprocessors(student: nn.Module, teacher: nn.Module) -> None:
-    """Refuse a pair that :func:`renormalize` cannot serve; log what it does."""
+    """Refuse pairs that :func:`renormalize` cannot serve; log its work."""
     for owner, preprocessor in (('student', student), ('teacher', teacher)):
         if not isinstance(preprocessor, ImgDataPreprocessor):
             raise UserInputError(
@@ -195,9 +197,11 @@ def load_config(config: str) -> Config:
         UserInputError: There is no such config.
     """
     try:
-        return get_config(config) if '::' in config else Config.fromfile(config)
+        return get_config(config) if '::' in config else Config.fromfile(
+            config)
     except FileNotFoundError as error:
-        raise UserInputError(f'config {config} does not exist: {error}') from None
+        raise UserInputError(
+            f'config {config} does not exist: {error}') from None
 
 
 def model_config(config: Union[str, dict]) -> ConfigDict:
@@ -261,8 +265,8 @@ def load_strictly(model: nn.Module, filename: str,
     expected = model.state_dict()
     parts = {key.split('.')[0] for key in expected}
     weights = read_checkpoint(filename)['state_dict']
-    if parts == {'backbone'} and not any(
-            key.startswith('backbone.') for key in weights):
+    if parts == {'backbone'
+                 } and not any(key.startswith('backbone.') for key in weights):
         # a bare network's, as others than this package save them
         weights = {f'backbone.{key}': value for key, value in weights.items()}
     weights = {

@@ -12,10 +12,10 @@ import shutil
 import subprocess
 import types
 
+import mmreviewkd.compat.ops as served
+
 import pytest
 import torch
-
-import mmreviewkd.compat.ops as served
 
 mmcv_ops = pytest.importorskip('mmcv.ops')
 pytestmark = pytest.mark.mmcv

@@ -1,4 +1,7 @@
 """Data in memory and in folders, batch augmentation, accuracy."""
+from mmreviewkd.classification.data_preprocessor import random_crop_and_flip
+from mmreviewkd.errors import UserInputError
+
 import numpy as np
 import pytest
 import torch
@@ -6,9 +9,6 @@ from mmdet.registry import DATASETS, METRICS, MODELS
 from mmengine.runner import Runner
 from PIL import Image
 from torchvision import transforms
-
-from mmreviewkd.classification.data_preprocessor import random_crop_and_flip
-from mmreviewkd.errors import UserInputError
 
 MEAN, STD = [125.3, 123.0, 113.9], [63.0, 62.1, 66.7]
 

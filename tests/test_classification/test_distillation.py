@@ -2,6 +2,13 @@
 import copy
 from pathlib import Path
 
+from mmreviewkd.classification.logits import kd_loss
+from mmreviewkd.compat import load_local
+from mmreviewkd.engine import check_teacher
+from mmreviewkd.errors import UserInputError
+from mmreviewkd.models import Review
+from tests import textbook
+
 import numpy as np
 import pytest
 import torch
@@ -9,13 +16,6 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.runner import Runner
-
-from mmreviewkd.classification.logits import kd_loss
-from mmreviewkd.compat import load_local
-from mmreviewkd.engine import check_teacher
-from mmreviewkd.errors import UserInputError
-from mmreviewkd.models import Review
-from tests import textbook
 
 ROOT = Path(__file__).parents[2]
 

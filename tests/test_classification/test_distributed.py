@@ -2,6 +2,8 @@
 import os
 import socket
 
+from tests.test_classification.test_distillation import classifier
+
 import torch
 import torch.multiprocessing as mp
 from mmdet.registry import MODELS
@@ -11,8 +13,6 @@ from mmengine.registry import init_default_scope
 from torch import distributed as dist
 from torch import nn
 from torch.distributed.nn.functional import all_reduce
-
-from tests.test_classification.test_distillation import classifier
 
 
 class GlobalBatchNorm(nn.BatchNorm2d):

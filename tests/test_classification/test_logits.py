@@ -1,10 +1,10 @@
 """Losses between logits, against their definitions."""
+from mmreviewkd.classification.logits import dkd_loss, kd_loss
+
 import pytest
 import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
-
-from mmreviewkd.classification.logits import dkd_loss, kd_loss
 
 
 @pytest.fixture

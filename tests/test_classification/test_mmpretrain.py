@@ -1,9 +1,9 @@
 """A classifier of mmpretrain, where it is installed, on either side."""
+from tests.test_classification.test_distillation import batch, classifier
+
 import pytest
 import torch
 from mmdet.registry import MODELS
-
-from tests.test_classification.test_distillation import batch, classifier
 
 pytest.importorskip('mmpretrain.models')
 

@@ -1,12 +1,12 @@
 """Networks: their levels, sizes, state dicts, and what they compute."""
+from mmreviewkd.errors import UserInputError
+from mmreviewkd.models.features import record
+
 import pytest
 import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torchvision import models
-
-from mmreviewkd.models.features import record
-from mmreviewkd.errors import UserInputError
 
 
 def resnet(depth, widths=(16, 16, 32, 64)):

@@ -3,15 +3,15 @@ import runpy
 import sys
 from pathlib import Path
 
+from mmreviewkd.compat import load_local
+from mmreviewkd.models import teacher
+
 import numpy as np
 import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.runner import Runner
-
-from mmreviewkd.compat import load_local
-from mmreviewkd.models import teacher
 
 ROOT = Path(__file__).parents[2]
 PAIRS = sorted(

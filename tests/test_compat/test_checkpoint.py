@@ -8,14 +8,14 @@ from email.message import Message
 from http.client import IncompleteRead
 from urllib.error import HTTPError, URLError
 
+from mmreviewkd.compat import load_local, register_safe_loaders
+from mmreviewkd.errors import UserInputError
+
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader, load_checkpoint
-
-from mmreviewkd.compat import load_local, register_safe_loaders
-from mmreviewkd.errors import UserInputError
 
 register_safe_loaders()
 

@@ -11,12 +11,12 @@ import sys
 import types
 from collections import OrderedDict
 
+import mmreviewkd.compat.ops as served
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-
-import mmreviewkd.compat.ops as served
 
 served.ensure_mmcv_ops()
 import mmcv.ops  # noqa: E402

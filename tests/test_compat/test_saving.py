@@ -2,12 +2,12 @@
 import errno
 import os
 
+from mmreviewkd.compat.saving import find_latest_whole_checkpoint
+
 import pytest
 import torch
 from mmengine.fileio import LocalBackend
 from mmengine.runner import save_checkpoint
-
-from mmreviewkd.compat.saving import find_latest_whole_checkpoint
 
 
 def write(folder, name, age, size=None):

@@ -2,15 +2,15 @@
 import json
 from types import SimpleNamespace
 
+from mmreviewkd.engine import ReviewWeightHook
+from mmreviewkd.errors import UserInputError
+
 import pytest
 import torch
 from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.runner import Runner
-
-from mmreviewkd.engine import ReviewWeightHook
-from mmreviewkd.errors import UserInputError
 
 
 @pytest.mark.parametrize('arguments, expected', [

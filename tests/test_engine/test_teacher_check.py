@@ -3,15 +3,15 @@ import runpy
 import sys
 from pathlib import Path
 
-import pytest
-import torch
-from mmengine.config import Config
-from mmengine.runner import Runner
-
 from mmreviewkd.compat import load_local
 from mmreviewkd.engine import check_teacher
 from mmreviewkd.engine.teacher_check import main_metric
 from mmreviewkd.errors import UserInputError
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'check_teacher.py'
 

@@ -1,13 +1,13 @@
 """mmengine's training features on a distillation run."""
+from mmreviewkd.compat import load_local
+from tests.conftest import tiny_detector
+
 import pytest
 import torch
 from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config
 from mmengine.runner import Runner
-
-from mmreviewkd.compat import load_local
-from tests.conftest import tiny_detector
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@
 import math
 from copy import deepcopy
 
+from mmreviewkd.models import ABF
+from mmreviewkd.models.abf import BatchNorm, _AttentionFusion, recompute
+
 import pytest
 import torch
 import torch.nn.functional as F
-
-from mmreviewkd.models import ABF
-from mmreviewkd.models.abf import BatchNorm, _AttentionFusion, recompute
 
 
 def make(shape, residual_size=None, mid=4, out=6, seed=0):

@@ -1,11 +1,11 @@
 """Recording levels: order, in-place modules, errors, nothing left behind."""
+from mmreviewkd.errors import UserInputError
+from mmreviewkd.models.features import record
+
 import pytest
 import torch
 import torch.nn as nn
 from mmdet.registry import MODELS
-
-from mmreviewkd.errors import UserInputError
-from mmreviewkd.models.features import record
 
 
 class Toy(nn.Module):

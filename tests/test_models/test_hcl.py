@@ -1,9 +1,9 @@
 """The hierarchical context loss, against its formula and by hand."""
+from mmreviewkd.models import hcl_loss
+
 import pytest
 import torch
 import torch.nn.functional as F
-
-from mmreviewkd.models import hcl_loss
 
 from ..textbook import hcl
 

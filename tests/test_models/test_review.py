@@ -1,10 +1,10 @@
 """The review of all levels, against the method as the paper states it."""
 from copy import deepcopy
 
+from mmreviewkd.models import Review
+
 import pytest
 import torch
-
-from mmreviewkd.models import Review
 
 from .. import textbook
 

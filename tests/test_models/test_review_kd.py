@@ -1,9 +1,13 @@
 """The distiller: what it computes, what it leaves alone, what it refuses."""
 import copy
 
+from mmreviewkd.errors import UserInputError
+from mmreviewkd.models.features import match_levels, record
+from tests import textbook
+from tests.conftest import save_weights, tiny_detector
+
 import pytest
 import torch
-from tests.conftest import save_weights, tiny_detector
 from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
 from mmengine.logging import MessageHub
@@ -11,10 +15,6 @@ from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import OptimWrapper
 from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 from torch import nn
-
-from mmreviewkd.errors import UserInputError
-from mmreviewkd.models.features import match_levels, record
-from tests import textbook
 
 SHAPES = [[3, 96, 120], [3, 64, 128]]
 

@@ -1,16 +1,15 @@
 """The teacher: strict loading and its own normalisation."""
 import json
 
+from mmreviewkd.errors import UserInputError
+from mmreviewkd.models.teacher import Teacher, check_preprocessors, renormalize
+from tests.conftest import save_weights, tiny_detector
+
 import pytest
 import torch
-from tests.conftest import save_weights, tiny_detector
 from mmdet.models import DetDataPreprocessor
 from mmdet.structures import DetDataSample
 from mmengine.model import BaseDataPreprocessor
-
-from mmreviewkd.errors import UserInputError
-from mmreviewkd.models.teacher import (Teacher, check_preprocessors,
-                                       renormalize)
 
 IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
                 bgr_to_rgb=True, pad_size_divisor=32)

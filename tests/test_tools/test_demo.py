@@ -6,6 +6,13 @@ import subprocess
 import sys
 from collections import Counter
 
+from mmreviewkd.demo import CLASSES, make_dataset
+from mmreviewkd.demo.shapes import SIZE
+from mmreviewkd.errors import UserInputError
+from mmreviewkd.visualization import (draw_comparison, epoch_means,
+                                      markdown_table, plot_curves,
+                                      read_scalars)
+
 import cv2
 import numpy as np
 import pytest
@@ -13,13 +20,6 @@ import torch
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 from pycocotools.coco import COCO
-
-from mmreviewkd.demo import CLASSES, make_dataset
-from mmreviewkd.demo.shapes import SIZE
-from mmreviewkd.errors import UserInputError
-from mmreviewkd.visualization import (draw_comparison, epoch_means,
-                                      markdown_table, plot_curves,
-                                      read_scalars)
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 RESULTS = ('table.md', 'summary.json', 'predictions.png', 'curves.png')

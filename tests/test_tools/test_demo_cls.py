@@ -5,15 +5,15 @@ import os.path as osp
 import subprocess
 import sys
 
+from mmreviewkd.demo.glyphs import CLASSES, SIZE, draw_glyph, make_archives
+from mmreviewkd.visualization import draw_labels
+
 import cv2
 import numpy as np
 import pytest
+from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmdet.registry import DATASETS
-
-from mmreviewkd.demo.glyphs import CLASSES, SIZE, draw_glyph, make_archives
-from mmreviewkd.visualization import draw_labels
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 RESULTS = ('table.md', 'summary.json', 'examples.png', 'curves.png')

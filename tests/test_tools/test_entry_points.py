@@ -7,14 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from mmreviewkd.compat import load_local
+from tests.conftest import tiny_detector
+
 import mmdet
 import pytest
 import torch
 from mmdet.apis import inference_detector, init_detector
 from mmengine.config import Config
-from tests.conftest import tiny_detector
-
-from mmreviewkd.compat import load_local
 
 ROOT = Path(__file__).parents[2]
 MMDET_TOOLS = Path(mmdet.__file__).parent / '.mim' / 'tools'

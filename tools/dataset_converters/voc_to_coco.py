@@ -6,10 +6,10 @@ import os
 import os.path as osp
 import xml.etree.ElementTree as ElementTree
 
-from mmengine.utils import scandir, track_iter_progress
-
 from mmreviewkd.engine.launch import one_line_errors
 from mmreviewkd.errors import UserInputError
+
+from mmengine.utils import scandir, track_iter_progress
 
 
 def convert(annotations: str, classes: list) -> dict:
@@ -33,8 +33,9 @@ def convert(annotations: str, classes: list) -> dict:
         path = osp.join(annotations, name)
         try:
             root = ElementTree.parse(path).getroot()
-            width, height = (int(root.find(f'size/{side}').text)
-                             for side in ('width', 'height'))
+            width, height = (
+                int(root.find(f'size/{side}').text)
+                for side in ('width', 'height'))
         except (ElementTree.ParseError, AttributeError) as error:
             raise UserInputError(f'{path} is no VOC file: {error}') from None
         images.append(
@@ -48,8 +49,9 @@ def convert(annotations: str, classes: list) -> dict:
             if label not in classes:
                 raise UserInputError(f'{path}: class "{label}" is not one of '
                                      f'{", ".join(classes)}')
-            x1, y1, x2, y2 = (float(item.find(f'bndbox/{edge}').text)
-                              for edge in ('xmin', 'ymin', 'xmax', 'ymax'))
+            x1, y1, x2, y2 = (
+                float(item.find(f'bndbox/{edge}').text)
+                for edge in ('xmin', 'ymin', 'xmax', 'ymax'))
             if x2 <= x1 or y2 <= y1:
                 dropped += 1
                 continue
@@ -61,8 +63,9 @@ def convert(annotations: str, classes: list) -> dict:
                     bbox=[x1, y1, x2 - x1, y2 - y1],
                     area=(x2 - x1) * (y2 - y1),
                     iscrowd=0))
-    print(f'\n{len(images)} images, {len(boxes)} boxes, {dropped} without area '
-          'left out')
+    print(
+        f'\n{len(images)} images, {len(boxes)} boxes, {dropped} without area '
+        'left out')
     return dict(
         images=images,
         annotations=boxes,

@@ -5,7 +5,7 @@ import torch.nn as nn
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .layers import (conv, conv_bn_relu, initialize_convs, initialize_linear)
+from .layers import conv, conv_bn_relu, initialize_convs, initialize_linear
 
 _STEM = 16
 _STAGES = ((1, 8, 1, 1), (6, 12, 2, 1), (6, 16, 3, 2), (6, 32, 4, 2),

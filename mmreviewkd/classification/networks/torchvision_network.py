@@ -3,8 +3,8 @@ from typing import Optional
 
 import torch.nn as nn
 import torchvision
-from mmengine.runner import CheckpointLoader
 from mmdet.registry import MODELS
+from mmengine.runner import CheckpointLoader
 
 from ...errors import UserInputError
 
