@@ -1,4 +1,6 @@
 """Data in memory and in folders, batch augmentation, accuracy."""
+import pickle
+
 from mmreviewkd.classification.data_preprocessor import random_crop_and_flip
 from mmreviewkd.errors import UserInputError
 
@@ -163,3 +165,28 @@ def test_accuracy():
                           for s, label in zip(scores, (1, 1, 0))])
     assert metric.evaluate(3) == {'accuracy/top1': pytest.approx(100 / 3),
                                   'accuracy/top2': pytest.approx(200 / 3)}
+
+
+def test_cifar_as_torchvision_stores_it(tmp_path, monkeypatch):
+    """Its files, made here; only their checksums cannot be the real ones."""
+    from torchvision.datasets import cifar
+    monkeypatch.setattr(cifar, 'check_integrity', lambda *args: True)
+    folder = tmp_path / 'cifar-100-python'
+    folder.mkdir()
+    rng = np.random.RandomState(0)
+    pixels = rng.randint(0, 256, (6, 3072)).astype(np.uint8)
+    for part in ('train', 'test'):
+        with open(folder / part, 'wb') as file:
+            pickle.dump(dict(data=pixels, fine_labels=[3, 1, 2, 0, 99, 1]),
+                        file)
+    names = [f'class {i}' for i in range(100)]
+    with open(folder / 'meta', 'wb') as file:
+        pickle.dump(dict(fine_label_names=names), file)
+    for train in (True, False):
+        data = DATASETS.build(
+            dict(type='CIFAR', data_root=str(tmp_path), train=train))
+        assert torch.equal(
+            data.images,
+            torch.from_numpy(pixels).view(6, 3, 32, 32))
+        assert data.labels.tolist() == [3, 1, 2, 0, 99, 1]
+        assert data.metainfo['classes'] == tuple(names)
