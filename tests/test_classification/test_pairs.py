@@ -1,10 +1,11 @@
-"""Each published pair's config trains, saves, resumes and is exported."""
+"""Each classification config trains, saves, resumes and is exported."""
 import runpy
 import sys
 from pathlib import Path
 
 from mmreviewkd.compat import load_local
 from mmreviewkd.models import teacher
+from mmreviewkd.models.teacher import plain_model
 
 import numpy as np
 import pytest
@@ -14,18 +15,18 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 ROOT = Path(__file__).parents[2]
-PAIRS = sorted(
-    path.relative_to(ROOT) for folder in ('cifar100', 'imagenet')
-    for path in ROOT.glob(f'configs/{folder}/review-kd_*.py'))
-assert len(PAIRS) == 13
+CONFIGS = sorted(
+    path.relative_to(ROOT) for folder in ('cifar100', 'cifar20', 'imagenet')
+    for path in ROOT.glob(f'configs/{folder}/**/*.py'))
+assert len([c for c in CONFIGS if c.name.startswith('review-kd_')]) == 14
 
 
-@pytest.mark.parametrize('path', PAIRS, ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', CONFIGS, ids=str)
 def test_two_iterations_resume_and_export(path, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     # the teachers' weights are downloads, or come out of their own runs
     monkeypatch.setattr(teacher, 'load_strictly', lambda *args: None)
-    side = 32 if path.parts[1] == 'cifar100' else 224
+    side = 224 if path.parts[1] == 'imagenet' else 32
     rng = np.random.RandomState(0)
     np.savez(tmp_path / 'images', y=np.arange(4),
              x=rng.randint(0, 256, (4, side, side, 3)).astype(np.uint8))
@@ -47,19 +48,24 @@ def test_two_iterations_resume_and_export(path, tmp_path, monkeypatch):
         runner.train()
     assert (runner.epoch, runner.iter) == (2, 4)
     hub = runner.message_hub
-    assert len(hub.get_scalar('train/loss_review').data[0]) == 4
-    # warm-up from 0 in the second epoch, ImageNet without any
-    assert hub.get_scalar('train/loss_review').current() > 0
-    if side == 32:
+    assert len(hub.get_scalar('train/loss_cls').data[0]) == 4
+    distilled = cfg.model.type == 'ReviewKD'
+    if distilled and cfg.model.review.weight:
+        assert hub.get_scalar('train/loss_review').current() > 0
+    if distilled and cfg.model.get('logits'):
+        assert hub.get_scalar('train/loss_logits').current() > 0
+    for hook in cfg.get('custom_hooks', []):
+        # from 0 in the first epoch
         assert hub.get_scalar('train/review_weight').data[0] == \
-            pytest.approx([0, 0] + 2 * [cfg.model.review.weight / 20])
+            pytest.approx([0, 0] +
+                          2 * [cfg.model.review.weight / hook.warmup])
 
     monkeypatch.setattr(sys, 'argv', [
         'export_student.py', str(tmp_path / 'run' / 'epoch_2.pth'),
         str(tmp_path / 'student.pth')])
     runpy.run_path(str(ROOT / 'tools' / 'export_student.py'),
                    run_name='__main__')
-    plain = MODELS.build(Config.fromfile(path).model.student)
+    plain = MODELS.build(plain_model(Config.fromfile(path).model))
     plain.load_state_dict(load_local(str(tmp_path / 'student.pth'))[
         'state_dict'])
     for key, value in plain.state_dict().items():

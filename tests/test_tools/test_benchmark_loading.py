@@ -1,4 +1,5 @@
 """tools/benchmark_loading.py runs, and prints what it measured."""
+import os
 import re
 import subprocess
 import sys
@@ -6,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'benchmark_loading.py'
+ROOT = Path(__file__).parents[2]
+TOOL = ROOT / 'tools' / 'benchmark_loading.py'
 
 
 def test_prints_speeds_and_ratios():
@@ -16,7 +18,8 @@ def test_prints_speeds_and_ratios():
         '--workers', '0', '1', '--repeats', '2'
     ],
                             capture_output=True,
-                            text=True)
+                            text=True,
+                            env=dict(os.environ, PYTHONPATH=str(ROOT)))
     assert result.returncode == 0, result.stderr
     assert '200 images of 32x32, batches of 64' in result.stdout
     rows = {
