@@ -24,8 +24,8 @@ from mmengine.runner import Runner
 from mmengine.utils import track_iter_progress
 
 from ..errors import UserInputError
-from ..models.teacher import (load_strictly, model_config, read_checkpoint,
-                              renormalize)
+from ..models.renormalize import renormalize
+from ..models.teacher import load_strictly, model_config, read_checkpoint
 
 NEAR_ZERO = 0.01
 TOLERANCE = 0.01

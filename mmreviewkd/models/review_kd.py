@@ -14,8 +14,9 @@ from torch import Tensor
 from ..errors import UserInputError
 from .features import (NECK, level_names, match_in_order, match_levels, probe,
                        record)
+from .renormalize import check_preprocessors
 from .review import Review
-from .teacher import Teacher, check_preprocessors
+from .teacher import Teacher
 
 _MAX_OVERFLOWS = 40
 

@@ -2,7 +2,8 @@
 import json
 
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.models.teacher import Teacher, check_preprocessors, renormalize
+from mmreviewkd.models.renormalize import check_preprocessors, renormalize
+from mmreviewkd.models.teacher import Teacher
 from tests.conftest import save_weights, tiny_detector
 
 import pytest
@@ -108,7 +109,7 @@ def test_impossible_preprocessors_are_refused():
 
 def test_the_log_says_what_differs(caplog, monkeypatch):
     lines = []
-    monkeypatch.setattr('mmreviewkd.models.teacher.print_log',
+    monkeypatch.setattr('mmreviewkd.models.renormalize.print_log',
                         lambda message, *_: lines.append(message))
     check_preprocessors(DetDataPreprocessor(**IMAGENET),
                         DetDataPreprocessor(**IMAGENET))

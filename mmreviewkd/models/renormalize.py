@@ -1,0 +1,83 @@
+"""The same images in the data preprocessing of another model."""
+from typing import Sequence
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmengine.logging import print_log
+from mmengine.model import ImgDataPreprocessor
+from torch import Tensor
+
+from ..errors import UserInputError
+
+
+def renormalize(inputs: Tensor, data_samples: Sequence, source: nn.Module,
+                target: nn.Module) -> Tensor:
+    """What data preprocessor ``target`` would have made of the same images.
+
+    Args:
+        inputs (Tensor): Made by ``source``, (N, 3, H, W).
+        data_samples (Sequence[DetDataSample] | Tensor): With ``img_shape``,
+            height and width inside the padding; or labels of images without.
+        source (ImgDataPreprocessor): The student's.
+        target (ImgDataPreprocessor): The teacher's.
+
+    Returns:
+        Tensor: (N, 3, H', W'); larger than ``inputs`` where ``target`` pads to
+        a larger divisor. ``inputs`` itself where the two agree. Equal to the
+        last bit for images of whole numbers.
+    """
+    height, width = inputs.shape[-2:]
+    more = (-height % target.pad_size_divisor,
+            -width % target.pad_size_divisor)
+    if _settings(source) == _settings(target):
+        return F.pad(
+            inputs, (0, more[1], 0,
+                     more[0]), value=target.pad_value) if any(more) else inputs
+    with torch.autocast(inputs.device.type, enabled=False):
+        images = inputs
+        if source._enable_normalize:
+            images = images * source.std.to(images) + source.mean.to(images)
+            # Pixels are whole numbers but for what resizing a batch or colour
+            # jitter leave, so this takes the rounding error off.
+            whole = images.round()
+            images = torch.where((images - whole).abs() < 1e-4, whole, images)
+        if source._channel_conversion != target._channel_conversion:
+            images = images.flip(1)
+        if target._enable_normalize:
+            images = (images - target.mean.to(images)) / target.std.to(images)
+    images = F.pad(images, (0, more[1], 0, more[0]))
+    shapes = [(height, width)] * len(images) if isinstance(
+        data_samples, Tensor) else [s.img_shape for s in data_samples]
+    for image, (h, w) in zip(images, shapes):
+        image[:, h:] = target.pad_value
+        image[:, :, w:] = target.pad_value
+    return images
+
+
+def check_preprocessors(student: nn.Module, teacher: nn.Module) -> None:
+    """Refuse pairs that :func:`renormalize` cannot serve; log its work."""
+    for owner, preprocessor in (('student', student), ('teacher', teacher)):
+        if not isinstance(preprocessor, ImgDataPreprocessor):
+            raise UserInputError(
+                f'the {owner}\'s data_preprocessor is a '
+                f'{type(preprocessor).__name__}; to show both models the same '
+                'image, it must be a DetDataPreprocessor or another '
+                'ImgDataPreprocessor')
+    ours, theirs = (
+        dict(_settings(each), pad_size_divisor=each.pad_size_divisor)
+        for each in (student, teacher))
+    if ours != theirs:
+        print_log(
+            'The teacher sees each image in its own normalisation: ' +
+            ', '.join(f'{key} {theirs[key]} (student: {ours[key]})'
+                      for key in ours if ours[key] != theirs[key]), 'current')
+
+
+def _settings(preprocessor: ImgDataPreprocessor) -> dict:
+    normalize = preprocessor._enable_normalize
+    return dict(
+        mean=preprocessor.mean.flatten().tolist() if normalize else None,
+        std=preprocessor.std.flatten().tolist() if normalize else None,
+        channels_reversed=preprocessor._channel_conversion,
+        pad_value=preprocessor.pad_value)
