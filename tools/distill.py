@@ -16,7 +16,7 @@ from mmreviewkd.engine.launch import (add_train_arguments, check_data,
                                       read_config, train)
 from mmreviewkd.models.teacher import plain_model
 
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 
 
 def parse_args():
@@ -60,7 +60,8 @@ def main():
         os.makedirs(cfg.work_dir, exist_ok=True)
         cfg.dump(path)
         print(f'merged config: {path}')
-        train(cfg, args)
+        # read back, so that the run and its logs go by the merged one's name
+        train(Config.fromfile(path), args)
 
 
 def distill(cfg, args):

@@ -191,6 +191,7 @@ def test_distill_merges_two_configs_that_train_again(project, tmp_path):
         'merged', *short, cwd=project)
     assert result.returncode == 0, result.stdout[-3000:]
     merged = work_dir / 'review-kd_teacher_plain.py'
+    assert [p.name for p in work_dir.glob('*.py')] == [merged.name]
     cfg = Config.fromfile(merged)
     assert cfg.model.review == dict(weight=0.5)
     assert cfg.model.student == tiny_detector()
