@@ -1,6 +1,6 @@
 """What upstream lacks on some machines, applied once at import."""
 from .checkpoint import load_local, register_safe_loaders
-from .ops import ensure_mmcv_ops
+from .mmcv_ext import ensure_mmcv_ops
 from .saving import keep_checkpoints_whole
 
 __all__ = [

@@ -1,24 +1,16 @@
-"""Serve mmcv's compiled operators from torchvision's kernels.
+"""mmcv's operators, from torchvision's kernels.
 
-``mmcv.ops`` loads one extension module, ``mmcv._ext``, and hands it tensors to
-fill. Where that module does not import (mmcv-lite, mmcv built without torch or
-for another torch), :func:`ensure_mmcv_ops` puts a stand-in into
-``sys.modules``. Each function below has the signature with which
-``mmcv/ops/*.py`` calls its compiled namesake (mmcv 2.0 to 2.1), so everything
-above it (``batched_nms``, ``RoIAlign``, ``DCNv2``, ...) is mmcv's own code.
+Each function has the signature with which ``mmcv/ops/*.py`` calls its compiled
+namesake (mmcv 2.0 to 2.1): tensors come in to be filled. So everything above
+(``batched_nms``, ``RoIAlign``, ``DCNv2``, ...) is mmcv's own code;
+:mod:`.mmcv_ext` puts the functions where it looks for them.
 """
-import importlib.abc
-import importlib.machinery
-import sys
-import types
 from typing import List, NoReturn
 
 import torch
 import torchvision  # noqa: F401  (registers torch.ops.torchvision)
-from mmengine.logging import print_log
 from torch import Tensor
 
-_NAME = 'mmcv._ext'
 _HOW_TO = ('install a compiled mmcv (>=2.0, <2.2) for your torch: '
            '"pip install -U openmim && mim install \'mmcv>=2.0.0,<2.2.0\'", '
            'or build it from source')
@@ -118,7 +110,7 @@ def roi_align_forward(input: Tensor, rois: Tensor, output: Tensor,
                       aligned: bool) -> None:
     """RoIAlign (arXiv 1703.06870) of (N, C, H, W) at (K, 5) RoIs."""
     if pool_mode == 0:
-        _unavailable('roi_align_forward with pool_mode="max"')
+        unavailable('roi_align_forward with pool_mode="max"')
     input, = _at_least_float32(input)
     output.copy_(
         torch.ops.torchvision.roi_align(input, rois.to(input), spatial_scale,
@@ -357,66 +349,17 @@ def get_compiling_cuda_version() -> str:
     return 'none (operators served by torchvision)'
 
 
-_SERVED = (nms, softnms, roi_align_forward, roi_align_backward,
-           roi_pool_forward, roi_pool_backward, sigmoid_focal_loss_forward,
-           sigmoid_focal_loss_backward, deform_conv_forward,
-           deform_conv_backward_input, deform_conv_backward_parameters,
-           modulated_deform_conv_forward, modulated_deform_conv_backward,
-           get_compiler_version, get_compiling_cuda_version)
+SERVED = (nms, softnms, roi_align_forward, roi_align_backward,
+          roi_pool_forward, roi_pool_backward, sigmoid_focal_loss_forward,
+          sigmoid_focal_loss_backward, deform_conv_forward,
+          deform_conv_backward_input, deform_conv_backward_parameters,
+          modulated_deform_conv_forward, modulated_deform_conv_backward,
+          get_compiler_version, get_compiling_cuda_version)
 
 
-def _unavailable(name: str) -> NoReturn:
+def unavailable(name: str) -> NoReturn:
+    """Say of an operator why it is missing, and how to get it."""
     raise NotImplementedError(
         f'mmcv operator "{name}" is not available: this mmcv has no compiled '
         'operators, and torchvision has no equivalent kernel that mmreviewkd '
         f'could serve in its place. To use it, {_HOW_TO}.')
-
-
-class _Operators(types.ModuleType):
-    """Any operator can be looked up; one not served raises when called."""
-
-    def __getattr__(self, name: str):
-        if name.startswith('__'):  # probed by the import system and inspect
-            raise AttributeError(name)
-        return lambda *args, **kwargs: _unavailable(name)
-
-
-class _Loader(importlib.abc.Loader):
-
-    def create_module(self, spec):
-        return sys.modules[_NAME]
-
-    def exec_module(self, module):
-        pass  # made by ensure_mmcv_ops, complete
-
-
-def ensure_mmcv_ops() -> str:
-    """Make ``import mmcv.ops`` work; a compiled mmcv is left untouched.
-
-    Returns:
-        str: ``'mmcv'`` where mmcv's own operators import, else
-        ``'torchvision'``.
-    """
-    loaded = sys.modules.get(_NAME)
-    if isinstance(loaded, _Operators):
-        return 'torchvision'
-    try:
-        importlib.import_module(_NAME)
-    except ImportError as error:
-        # also an extension built for another torch: undefined symbols
-        reason = str(error)
-    else:
-        print_log("mmcv operators: mmcv's own compiled ones", 'current')
-        return 'mmcv'
-    module = _Operators(_NAME, __doc__)
-    # mmcv's check_ops_exist looks for a loader in the module's spec, and by
-    # it the finder of mmreviewkd_mmcv_ops.pth hands the module to an import
-    module.__spec__ = importlib.machinery.ModuleSpec(_NAME, _Loader())
-    module.__dict__.update({op.__name__: op for op in _SERVED})
-    sys.modules[_NAME] = module
-    import mmcv
-    mmcv._ext = module
-    print_log(
-        f'mmcv operators: torchvision kernels ({reason}). Not every operator '
-        'of mmcv is among them; one that is not raises when called', 'current')
-    return 'torchvision'

@@ -13,6 +13,7 @@ import subprocess
 import types
 
 import mmreviewkd.compat.ops as served
+from mmreviewkd.compat import ensure_mmcv_ops
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ mmcv_ops = pytest.importorskip('mmcv.ops')
 pytestmark = pytest.mark.mmcv
 
 needs_compiled_mmcv = pytest.mark.skipif(
-    served.ensure_mmcv_ops() != 'mmcv', reason='this mmcv is not compiled')
+    ensure_mmcv_ops() != 'mmcv', reason='this mmcv is not compiled')
 CSRC = osp.join(osp.dirname(mmcv_ops.__file__), 'csrc', 'common', 'cuda')
 needs_kernel_source = pytest.mark.skipif(
     not (osp.isdir(CSRC) and shutil.which('c++')),
@@ -29,7 +30,7 @@ needs_kernel_source = pytest.mark.skipif(
 
 STAND_IN = types.SimpleNamespace(
     **{function.__name__: function
-       for function in served._SERVED})
+       for function in served.SERVED})
 TOLERANCE = dict(rtol=1e-5, atol=1e-5)
 
 

@@ -12,13 +12,14 @@ import types
 from collections import OrderedDict
 
 import mmreviewkd.compat.ops as served
+from mmreviewkd.compat import ensure_mmcv_ops
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-served.ensure_mmcv_ops()
+ensure_mmcv_ops()
 import mmcv.ops  # noqa: E402
 
 
@@ -27,7 +28,7 @@ def use_served_operators(monkeypatch):
     """Where mmcv is compiled, test the stand-ins all the same."""
     stand_in = types.SimpleNamespace(
         **{function.__name__: function
-           for function in served._SERVED})
+           for function in served.SERVED})
     for name in ('nms', 'roi_align', 'roi_pool', 'focal_loss', 'deform_conv',
                  'modulated_deform_conv'):
         module = importlib.import_module(f'mmcv.ops.{name}')

@@ -458,3 +458,15 @@ def test_a_model_that_takes_no_large_image(distiller, monkeypatch):
     monkeypatch.setattr(features, '_BLANK_SIZE', 0)
     with pytest.raises(UserInputError, match='does not take an image of 0x0'):
         distiller()
+
+
+@pytest.mark.parametrize('fusion', ['sum', 'pairs', 'none'])
+def test_ablations_work_on_detectors_too(distiller, fusion):
+    model = distiller(
+        review=dict(weight=1.0, fusion=fusion, distance='l2'))
+    losses = losses_of(model)
+    model.parse_losses(losses)[0].backward()
+    assert losses['loss_review'] > 0
+    assert all(p.grad is not None for p in model.review.parameters())
+    assert not any('attention' in name
+                   for name, _ in model.review.named_parameters())

@@ -1,0 +1,65 @@
+"""A stand-in for ``mmcv._ext``, the extension that ``mmcv.ops`` loads.
+
+Where the extension does not import (mmcv-lite, mmcv built without torch or for
+another torch), :func:`ensure_mmcv_ops` puts the stand-in into ``sys.modules``.
+"""
+import importlib.abc
+import importlib.machinery
+import sys
+import types
+
+from mmengine.logging import print_log
+
+from .ops import SERVED, unavailable
+
+_NAME = 'mmcv._ext'
+
+
+class _Operators(types.ModuleType):
+    """Any operator can be looked up; one not served raises when called."""
+
+    def __getattr__(self, name: str):
+        if name.startswith('__'):  # probed by the import system and inspect
+            raise AttributeError(name)
+        return lambda *args, **kwargs: unavailable(name)
+
+
+class _Loader(importlib.abc.Loader):
+
+    def create_module(self, spec):
+        return sys.modules[_NAME]
+
+    def exec_module(self, module):
+        pass  # made by ensure_mmcv_ops, complete
+
+
+def ensure_mmcv_ops() -> str:
+    """Make ``import mmcv.ops`` work; a compiled mmcv is left untouched.
+
+    Returns:
+        str: ``'mmcv'`` where mmcv's own operators import, else
+        ``'torchvision'``.
+    """
+    loaded = sys.modules.get(_NAME)
+    if isinstance(loaded, _Operators):
+        return 'torchvision'
+    try:
+        importlib.import_module(_NAME)
+    except ImportError as error:
+        # also an extension built for another torch: undefined symbols
+        reason = str(error)
+    else:
+        print_log("mmcv operators: mmcv's own compiled ones", 'current')
+        return 'mmcv'
+    module = _Operators(_NAME, __doc__)
+    # mmcv's check_ops_exist looks for a loader in the module's spec, and by
+    # it the finder of mmreviewkd_mmcv_ops.pth hands the module to an import
+    module.__spec__ = importlib.machinery.ModuleSpec(_NAME, _Loader())
+    module.__dict__.update({op.__name__: op for op in SERVED})
+    sys.modules[_NAME] = module
+    import mmcv
+    mmcv._ext = module
+    print_log(
+        f'mmcv operators: torchvision kernels ({reason}). Not every operator '
+        'of mmcv is among them; one that is not raises when called', 'current')
+    return 'torchvision'
