@@ -1,18 +1,47 @@
 """Every config parses and builds, with the published settings in place."""
+import functools
 from pathlib import Path
 
-from mmreviewkd.models import ReviewKD, teacher
+from mmreviewkd.models import ReviewKD, features, teacher
 
+import mmengine
 import pytest
 import torch
+import yaml
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.hub import get_config
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(
     path.relative_to(ROOT) for path in ROOT.glob('configs/[!_]*/**/*.py'))
-DISTILLED = [path for path in CONFIGS if path.name.startswith('review-kd_')]
-DETECTORS = ('cbc', 'coco', 'demo')
+DISTILLED = [
+    path for path in CONFIGS
+    if path.name.startswith(('review-kd_', 'review-dkd_'))
+]
+DETECTORS = ('cbc', 'coco', 'deeppcb', 'demo', 'pairs')
+METAFILES = sorted(
+    path.relative_to(ROOT) for path in ROOT.glob('configs/*/metafile.yml'))
+_LOAD = functools.lru_cache(maxsize=None)(mmengine.load)
+
+# strides | the student's channels | the teacher's, of each pair across shapes
+LEVELS = {
+    'backbone_retinanet_r101-r18_fpn_1x_coco':
+    '4,8,16,32 | 64,128,256,512 | 256,512,1024,2048',
+    'binary-kd_retinanet_r101-r50_fpn_1x_coco':
+    '8,16,32,64,128 | 256,256,256,256,256 | 256,256,256,256,256',
+    'cascade-mask-rcnn-x101_faster-rcnn-r50_fpn_1x_coco':
+    '4,8,16,32,64 | 256,256,256,256,256 | 256,256,256,256,256',
+    'faster-rcnn-r101_retinanet-r50_fpn_1x_coco':
+    '8,16,32,64 | 256,256,256,256 | 256,256,256,256',
+    'fcos-x101_retinanet-r50_fpn_1x_coco':
+    '8,16,32,64,128 | 256,256,256,256,256 | 256,256,256,256,256',
+    'half-size_retinanet_r101-r18_fpn_1x_coco':
+    '8,16,32,64 | 256,256,256,256 | 256,256,256,256',
+    'mask-rcnn_swin-s-r50_fpn_1x_coco':
+    '4,8,16,32,64 | 256,256,256,256,256 | 256,256,256,256,256',
+    'rtmdet_l-tiny_8xb32-300e_coco': '8,16,32 | 96,96,96 | 256,256,256',
+}
 
 
 @pytest.fixture(autouse=True)
@@ -20,57 +49,120 @@ def in_root(monkeypatch):
     monkeypatch.chdir(ROOT)
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=str)
-def test_builds(path, monkeypatch):
-    # the weights are downloads, or come out of the teacher's own run
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Large models in a second: no weights, a small image to find levels."""
     loaded = []
+    # the weights are downloads, or come out of the teacher's own run
     monkeypatch.setattr(teacher, 'load_strictly',
                         lambda model, *args: loaded.append(args))
+    monkeypatch.setattr(features, '_BLANK_SIZE', 128)
+    for name in ('uniform_', 'normal_'):
+        monkeypatch.setattr(torch.Tensor, name, lambda self, *_, **__: self)
+    # mmengine reads all of mmdet's metafiles for each mmdet::...
+    monkeypatch.setattr('mmengine.config.utils.load', _LOAD)
+    return loaded
+
+
+def base_of(path):
+    """A leaf config's base, as the repository or mmdet names it."""
+    base = path.read_text().split("'")[1]
+    return base if '::' in base else (path.parent / base).as_posix()
+
+
+def load_base(path):
+    base = base_of(path)
+    # as a base, which leaves mmengine's scope in what comes from mmdet
+    return Config.fromstring(f"_base_ = '{base}'", '.py') \
+        if '::' in base else Config.fromfile(base)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=str)
+def test_builds(path, quick):
     cfg = Config.fromfile(path)
     model = MODELS.build(cfg.model)
     if path not in DISTILLED:
         return
     assert isinstance(model, ReviewKD)
-    assert loaded == [(cfg.model.teacher.checkpoint, cfg.model.teacher.config)]
-    if path.parts[1] in DETECTORS:
+    assert quick == [(cfg.model.teacher.checkpoint, cfg.model.teacher.config)]
+    if path.parts[1] == 'pairs':
+        strides, ours, theirs = LEVELS[path.stem.partition('_')[2]].split(
+            ' | ')
+        levels = model.review.levels
+        assert model.levels == [f'stride {s}' for s in strides.split(',')]
+        assert ','.join(str(a.reduce.conv.in_channels) for a in levels) == ours
+        assert ','.join(str(a.output.conv.out_channels)
+                        for a in levels) == theirs
+    elif path.parts[1] in DETECTORS:
         assert len(model.pairs) == 5
     assert len(path.read_text().splitlines()) <= 15
     # student alone and distilled differ in the model and in nothing else
     cfg = Config.fromfile(path)  # mmdet's builders write into theirs
-    base = Config.fromfile(path.parent / path.read_text().split("'")[1])
+    base = load_base(path)
     assert cfg.model.student == base.model
     for key in set(base) - {'model', 'custom_imports', 'custom_hooks'}:
         assert cfg[key] == base[key], key
 
 
-@pytest.mark.parametrize('name, weight, channels', [
-    ('faster-rcnn_r101-r50', 1.0, [256] * 5),
-    ('faster-rcnn_r101-r18', 1.2, [256] * 5),
-    ('retinanet_r101-r50', 1.0, [256] * 5),
+@pytest.mark.parametrize(
+    'path', [path for path in DISTILLED if path.parts[1] in ('coco', 'pairs')],
+    ids=str)
+def test_mmdets_teacher_has_mmdets_weights(path):
+    # as mmdet's own index pairs them
+    given = Config.fromfile(path).model.teacher
+    assert given.checkpoint == get_config(given.config, True).model_path
+
+
+@pytest.mark.parametrize('name, weight, in_channels', [
+    ('faster-rcnn_r101-r50', 1.0, [256, 512, 1024, 2048]),
+    ('faster-rcnn_r101-r18', 1.2, [64, 128, 256, 512]),
+    ('faster-rcnn_r50-mobilenet-v2', 2.0, [24, 32, 96, 320]),
+    ('retinanet_r101-r50', 1.0, [256, 512, 1024, 2048]),
+    ('mask-rcnn_r101-r18', 1.5, [64, 128, 256, 512]),
+    ('mask-rcnn_r101-r50', 0.8, [256, 512, 1024, 2048]),
+    ('mask-rcnn_r50-mobilenet-v2', 1.0, [24, 32, 96, 320]),
 ])
-def test_published_coco_settings(name, weight, channels, monkeypatch):
-    monkeypatch.setattr(teacher, 'load_strictly', lambda *args: None)
+def test_published_coco_settings(name, weight, in_channels):
     cfg = Config.fromfile(f'configs/coco/review-kd_{name}_fpn_ms-1x_coco.py')
-    assert cfg.model.review.weight == weight
-    model = MODELS.build(cfg.model)
-    assert [abf.reduce.conv.out_channels
-            for abf in model.review.levels] == channels
-    assert [abf.output.conv.out_channels
-            for abf in model.review.levels] == channels
-    assert model.teacher.channels == channels
-    model.train()
-    norms = [m for m in model.backbone.modules()
-             if isinstance(m, torch.nn.BatchNorm2d)]
-    assert not any(m.training or m.weight.requires_grad for m in norms)
+    assert cfg.model.review == dict(weight=weight)
     # batch 8 at lr 0.01 (RetinaNet 0.005), 180k iterations, decay at 120k and
     # 160k, is twice the batch and rate for 12 epochs, decay after 8 and 11
     lr = cfg.optim_wrapper.optimizer.lr / cfg.auto_scale_lr.base_batch_size * 8
     assert lr == (0.005 if 'retinanet' in name else 0.01)
     assert cfg.train_cfg.max_epochs == 12
     assert cfg.param_scheduler[1].milestones == [8, 11]
-    (resize, ) = [t for t in cfg.train_dataloader.dataset.pipeline
-                  if t.type == 'RandomChoiceResize']
-    assert [s for _, s in resize.scales] == [640, 672, 704, 736, 768, 800]
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    assert [step.type for step in pipeline] == [
+        'LoadImageFromFile', 'LoadAnnotations', 'RandomChoiceResize',
+        'RandomFlip', 'PackDetInputs'
+    ]
+    assert pipeline[1].get('with_mask', False) == ('mask' in name)
+    assert pipeline[2].scales == [(1333, s) for s in range(640, 801, 32)]
+
+    model = MODELS.build(cfg.model)
+    for abf in model.review.levels:
+        assert abf.reduce.conv.in_channels == 256
+        assert abf.reduce.conv.out_channels == 256
+        assert abf.output.conv.out_channels == 256
+    assert model.teacher.channels == [256] * 5
+    assert model.neck.in_channels == in_channels
+    model.train()
+    norms = [
+        m for m in model.backbone.modules()
+        if isinstance(m, torch.nn.BatchNorm2d)
+    ]
+    assert norms
+    assert not any(m.training or m.weight.requires_grad or m.bias.requires_grad
+                   for m in norms)
+    # what the losses do not reach, DDP has to be told of
+    maps = model.neck(model.backbone(torch.zeros(1, 3, 64, 64)))
+    sum(map.sum() for map in maps).backward()
+    unused = [
+        key for key, parameter in model.backbone.named_parameters()
+        if parameter.requires_grad and parameter.grad is None
+    ]
+    assert unused == (['conv2.conv.weight'] if 'mobilenet' in name else [])
+    assert cfg.get('find_unused_parameters', False) == bool(unused)
 
 
 PUBLISHED = """
@@ -91,8 +183,7 @@ imagenet resnet50 mobilenet-v1 8.0 256 | 128,256,512,1024,1024 | 256,512,1024,20
 
 
 @pytest.mark.parametrize('row', PUBLISHED.strip().splitlines())
-def test_published_classification_settings(row, monkeypatch):
-    monkeypatch.setattr(teacher, 'load_strictly', lambda *args: None)
+def test_published_classification_settings(row):
     facts, channels_in, channels_out = row.split(' | ')
     folder, big, small, weight, mid = facts.split()
     cfg = Config.fromfile(f'configs/{folder}/review-kd_{big}_{small}.py')
@@ -124,3 +215,43 @@ def test_published_classification_settings(row, monkeypatch):
         assert cfg.param_scheduler[0].milestones == [30, 60, 90]
         assert 'custom_hooks' not in cfg
         assert cfg.model.student.levels == 'before'
+
+
+@pytest.mark.parametrize('path', METAFILES, ids=str)
+def test_metafile(path):
+    text = path.read_text(encoding='utf-8')
+    meta = yaml.safe_load(text)
+    (collection, ) = meta['Collections']
+    readme = Path(collection['README']).read_text(encoding='utf-8')
+    named = {}
+    for entry in meta['Models']:
+        assert entry['In Collection'] == collection['Name']
+        config = Path(entry['Config'])
+        assert config.parent.parts[:2] == path.parent.parts
+        assert config.stem == entry['Name']
+        assert config.is_file() and config not in named
+        named[config] = entry
+        for result in entry['Results']:
+            assert set(result) == {'Task', 'Dataset', 'Metrics'}
+            assert all(
+                isinstance(value, float)
+                for value in result['Metrics'].values())
+    distilled = {p for p in DISTILLED if p.parent == path.parent}
+    assert distilled <= set(named)
+    for config, entry in named.items():
+        cfg = Config.fromfile(config)
+        facts = entry['Metadata']
+        assert facts['Epochs'] == cfg.train_cfg.max_epochs
+        if cfg.model.type != 'ReviewKD':
+            assert not {'Teacher', 'Review weight'} & set(facts)
+            continue
+        assert facts['Teacher'] == cfg.model.teacher.config
+        assert facts['Review weight'] == cfg.model.review.weight
+        if config in distilled:
+            assert facts['Student'] == base_of(config)
+            assert config.stem in readme
+
+
+def test_every_folder_of_experiments_has_a_metafile():
+    folders = {path.parts[1] for path in DISTILLED} - {'demo', 'demo_cls'}
+    assert {path.parts[1] for path in METAFILES} == folders
