@@ -3,9 +3,8 @@ from .accuracy import Accuracy
 from .classifier import ImageClassifier
 from .data_preprocessor import CropFlipPreprocessor
 from .datasets import CIFAR, ArchiveImages, FolderImages
-from .logits import DKDLoss, KDLoss
 
 __all__ = [
-    'Accuracy', 'ArchiveImages', 'CIFAR', 'CropFlipPreprocessor', 'DKDLoss',
-    'FolderImages', 'ImageClassifier', 'KDLoss'
+    'Accuracy', 'ArchiveImages', 'CIFAR', 'CropFlipPreprocessor', 
+    'FolderImages', 'ImageClassifier'
 ]

@@ -25,7 +25,7 @@ from mmengine.utils import track_iter_progress
 
 from ..errors import UserInputError
 from ..models.renormalize import renormalize
-from ..models.teacher import load_strictly, model_config, read_checkpoint
+from ..models.teacher import class_names, load_strictly, model_config
 
 NEAR_ZERO = 0.01
 TOLERANCE = 0.01
@@ -149,13 +149,10 @@ def check_teacher(distiller: ConfigDict,
     preprocessor = MODELS.build(distiller['student']['data_preprocessor'])
     model = WholeTeacher(teacher['config'], teacher['checkpoint'],
                          preprocessor).to(get_device())
-    meta = read_checkpoint(teacher['checkpoint']).get('meta') or {}
-    # "CLASSES" in checkpoints of mmdet 2.x
-    known = (meta.get('dataset_meta')
-             or {}).get('classes') or meta.get('CLASSES')
+    known = class_names(teacher['checkpoint'])
     classes = Runner.build_dataloader(
         copy.deepcopy(dataloader)).dataset.metainfo.get('classes')
-    if known and classes and tuple(known) != tuple(classes):
+    if known and classes and known != tuple(classes):
         raise UserInputError(
             f'teacher {teacher["checkpoint"]} was trained for other classes '
             f'({_few(known)}) than these data have '

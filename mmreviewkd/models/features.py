@@ -2,15 +2,13 @@
 import difflib
 from contextlib import contextmanager
 from functools import partial
-from typing import Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
 from torch import Tensor
 
 from ..errors import UserInputError
-
-NECK = ['neck']
 
 _INPUT = '.input'
 
@@ -19,33 +17,39 @@ _BLANK_SIZE = 512
 enough that the deepest in use, of stride 256, has more than one cell."""
 
 
-def level_names(model: nn.Module, role: str) -> List[str]:
+def is_classifier(model: nn.Module) -> bool:
+    """Whether it tells its levels itself, as ``ImageClassifier`` does."""
+    return hasattr(model, 'level_names')
+
+
+def level_names(model: nn.Module, role: str, part: str) -> List[str]:
     """Modules of a model whose features the review compares, shallow to deep.
 
-    A classifier tells them itself; a detector's are the outputs of its neck.
+    A classifier tells them itself; a detector's are what a part puts out.
 
     Args:
         model (nn.Module): A detector or an ``ImageClassifier``.
         role (str): ``'student'`` or ``'teacher'``.
+        part (str): ``'neck'`` or ``'backbone'``.
 
     Raises:
-        UserInputError: A detector without neck.
+        UserInputError: The detector has no such part.
     """
-    if hasattr(model, 'level_names'):
+    if is_classifier(model):
         return model.level_names(role)
-    if getattr(model, 'neck', None) is None:
+    if getattr(model, part, None) is None:
         raise UserInputError(
-            f'{role} {type(model).__name__} has no neck; the review works on '
-            'the levels that a neck puts out')
-    return NECK
+            f'{role} {type(model).__name__} has no {part}; the review works '
+            f'on the levels that a {part} puts out' +
+            (", or on the backbones': review=dict(features='backbone')"
+             if part == 'neck' else ''))
+    return [part]
 
 
-def extract(model: nn.Module, inputs: Tensor) -> Optional[Tensor]:
-    """As much of a forward pass as features take; a classifier's logits."""
-    if hasattr(model, 'level_names'):
-        return model(inputs)
-    model.extract_feat(inputs)
-    return None
+def extract(model: nn.Module, inputs: Tensor) -> Any:
+    """A classifier's logits, or what a detector's heads take."""
+    return model(inputs) if is_classifier(model) else model.extract_feat(
+        inputs)
 
 
 @contextmanager
@@ -147,8 +151,8 @@ def probe(model: nn.Module,
     model.eval()
     try:
         with torch.no_grad(), record(model, names) as features:
-            logits = extract(model,
-                             torch.zeros(1, 3, size, size, device=device))
+            outputs = extract(model,
+                              torch.zeros(1, 3, size, size, device=device))
     except RuntimeError as error:
         raise UserInputError(
             f'{type(model).__name__} does not take an image of {size}x{size}, '
@@ -156,7 +160,7 @@ def probe(model: nn.Module,
     model.train(was_training)
     return ([round(size / feature.size(-1)) for feature in features
              ], [feature.size(1) for feature in features],
-            None if logits is None else logits.size(1))
+            outputs.size(1) if is_classifier(model) else None)
 
 
 def match_levels(student_strides, teacher_strides, strides=None):

@@ -12,8 +12,9 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from ..errors import UserInputError
-from .features import (NECK, level_names, match_in_order, match_levels, probe,
-                       record)
+from .features import (is_classifier, level_names, match_in_order,
+                       match_levels, probe, record)
+from .logits import Logits, calls_of
 from .renormalize import check_preprocessors
 from .review import Review
 from .teacher import Teacher
@@ -42,16 +43,19 @@ class ReviewKD(BaseModel):
     teacher is no child: it is in no state dict, optimizer, EMA or DDP bucket.
 
     Args:
-        student (dict): Config of a detector with a neck, or of an
-            ``ImageClassifier``.
-        teacher (dict): ``config`` and ``checkpoint``, see :class:`Teacher`.
+        student (dict): Config of a detector, or of an ``ImageClassifier``.
+        teacher (dict): ``config``, ``checkpoint`` and, optionally, ``scale``,
+            see :class:`Teacher`.
         review (dict): ``weight`` of the review loss (float, >= 0; with 0 it
             is not computed) and, optionally, ``strides``, the levels that
-            take part; by default all do. ``mid_channels`` and, for
-            ablations, ``fusion`` and ``distance``: see :class:`Review`.
-            :class:`ReviewWeightHook` varies the weight over a run.
-        logits (dict, optional): Config of a loss between the logits of two
-            classifiers, such as ``dict(type='KDLoss')``, beside the review.
+            take part; by default all do. ``features='backbone'`` compares the
+            stages of detectors' backbones instead of what their necks put
+            out. ``mid_channels`` and, for ablations, ``fusion`` and
+            ``distance``: see :class:`Review`. :class:`ReviewWeightHook` varies
+            the weight over a run.
+        logits (dict, optional): Config of a loss between logits, beside the
+            review: ``KDLoss`` or ``DKDLoss`` of classifiers and RoI heads,
+            ``BinaryKDLoss`` of heads with anchors; see :class:`Logits`.
         inherit (Sequence[str]): Parts of the teacher that the student starts
             with where shapes agree, such as ``('neck', 'bbox_head')``.
         data_preprocessor (dict, optional): The student's, of configs that have
@@ -70,13 +74,13 @@ class ReviewKD(BaseModel):
                  inherit: Sequence[str] = (),
                  data_preprocessor: Optional[dict] = None) -> None:
         teacher = _arguments(Teacher.__init__, 'teacher', teacher)
-        weight, strides, settings = _review_settings(
+        weight, strides, part, settings = _review_settings(
             **_arguments(_review_settings, 'review', review))
         student = copy.deepcopy(student)
         if data_preprocessor is not None:
             student.setdefault('data_preprocessor', data_preprocessor)
         student = MODELS.build(student)
-        names = level_names(student, 'student')
+        names = level_names(student, 'student', part)
         inherit = [inherit] if isinstance(inherit, str) else list(inherit)
         if set(inherit) - set(student._modules):
             raise UserInputError(
@@ -91,21 +95,16 @@ class ReviewKD(BaseModel):
         memory = dict(
             teacher=osp.abspath(file) if osp.exists(file) else file,
             weight=weight)
-        teacher = Teacher(**teacher)
+        teacher = Teacher(**teacher, part=part, with_head=bool(logits))
         check_preprocessors(student.data_preprocessor, teacher.preprocessor)
         ours, channels, classes = probe(student, names)
-        if names == teacher.names == NECK:
-            self.pairs = match_levels(ours, teacher.strides, strides)
-            self.levels = [f'stride {ours[i]}' for i, _ in self.pairs]
-        else:
+        if is_classifier(student) or is_classifier(teacher.model):
             self.pairs = match_in_order(student, ours, teacher.model,
                                         teacher.strides, strides)
             self.levels = [f'level {i}' for i, _ in self.pairs]
-        if logits and (classes is None or classes != teacher.classes):
-            raise UserInputError(
-                f'logits=dict(type={logits["type"]}) compares two classifiers '
-                f'of the same classes; the student has {classes}, the teacher '
-                f'{teacher.classes}')
+        else:
+            self.pairs = match_levels(ours, teacher.strides, strides)
+            self.levels = [f'stride {ours[i]}' for i, _ in self.pairs]
         student.review = Review([channels[i] for i, _ in self.pairs],
                                 [teacher.channels[j] for _, j in self.pairs],
                                 **settings)
@@ -123,7 +122,8 @@ class ReviewKD(BaseModel):
         vars(self).update(
             student=student,
             teacher=teacher,
-            logits_loss=MODELS.build(logits) if logits else None,
+            logits=Logits(logits, student, teacher, classes)
+            if logits else None,
             _parameters=student._parameters,
             _buffers=student._buffers,
             _modules=student._modules)
@@ -144,17 +144,19 @@ class ReviewKD(BaseModel):
         if mode != 'loss':
             return self.student(inputs, data_samples, mode)
         with_review = self.factor > 0 and self.weight > 0
-        with_logits = self.factor > 0 and self.logits_loss is not None
+        with_logits = self.factor > 0 and self.logits is not None
         if with_review or with_logits:
             # first, while the student's activations do not yet fill the memory
-            targets, logits = self.teacher(inputs, data_samples,
-                                           self.data_preprocessor)
-        names = [*self.names] * with_review + ['backbone'] * with_logits
-        with record(self.student, names) as features:
+            targets, outputs = self.teacher(inputs, data_samples,
+                                            self.data_preprocessor)
+        names = self.names if with_review else []
+        modules = self.logits.modules(self.student) if with_logits else []
+        with record(self.student, names) as features, \
+                calls_of(modules) as calls:
             losses = self.student(inputs, data_samples, mode)
         if with_logits:
-            losses['loss_logits'] = self.factor * self.logits_loss(
-                features.pop().flatten(1), logits, data_samples)
+            losses['loss_logits'] = self.factor * self.logits(
+                calls, self.teacher, outputs, data_samples)
         if with_review:
             losses.update(self._review_losses(features, targets))
         else:
@@ -230,6 +232,7 @@ class ReviewKD(BaseModel):
 
 def _review_settings(weight: float = None,
                      strides: Sequence[int] = None,
+                     features: str = 'neck',
                      mid_channels: int = None,
                      fusion: str = 'abf',
                      distance: str = 'hcl'):
@@ -237,7 +240,10 @@ def _review_settings(weight: float = None,
         raise UserInputError(
             f'review=dict(weight={weight}): the weight of the review loss '
             'must be a number >= 0 (published: 1.0 for Faster R-CNN R101-R50)')
-    return float(weight), strides, dict(
+    if features not in ('neck', 'backbone'):
+        raise UserInputError(f'review=dict(features={features!r}): must be '
+                             "'neck' or 'backbone'")
+    return float(weight), strides, features, dict(
         mid_channels=mid_channels, fusion=fusion, distance=distance)
 
 
@@ -246,7 +252,7 @@ def _arguments(function, name: str, given: Optional[dict]) -> dict:
     parameters = {
         key: parameter
         for key, parameter in inspect.signature(function).parameters.items()
-        if key != 'self'
+        if key != 'self' and parameter.kind is not parameter.KEYWORD_ONLY
     }
     for key, value in (given.items() if isinstance(given, dict) else ()):
         kinds = parameters[key].annotation if key in parameters else None

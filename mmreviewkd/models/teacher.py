@@ -1,23 +1,33 @@
 """The teacher: a frozen model, outside the student."""
 import copy
-from typing import List, Optional, Sequence, Tuple, Union
+import difflib
+import glob
+import math
+import os.path as osp
+from importlib.metadata import PackageNotFoundError
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.hub import get_config
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
+from mmengine.utils import get_installed_path, is_installed
 from torch import Tensor
 
 from ..errors import UserInputError
-from .features import extract, level_names, probe, record
+from .features import extract, is_classifier, level_names, probe, record
 from .renormalize import renormalize
 
 
 class Teacher(nn.Module):
     """A trained model's features, and logits, of the student's batch.
+
+    ``strides`` are in pixels of the student's images.
 
     Always in eval mode and without gradients. Copies of the distiller (an
     EMA's, for one) share it: nothing ever changes in it.
@@ -26,28 +36,53 @@ class Teacher(nn.Module):
         config (str | dict): Path of the teacher's config, ``'mmdet::...'``
             for one that mmdet ships, or the model's dict itself.
         checkpoint (str): File or URL of its weights.
+        scale (float): Side of the images that it sees, as a multiple of the
+            student's. Levels then belong together where they are of one size,
+            to the nearest power of two.
+        part (str): Of a detector, where its features are: ``'neck'`` or
+            ``'backbone'``.
+        with_head (bool): Keep the head that classifies boxes.
 
     Raises:
         UserInputError: The config or checkpoint cannot be used, or the
-            checkpoint does not fill backbone and neck exactly.
+            checkpoint does not fill the parts that run exactly.
     """
 
-    def __init__(self, config: Union[str, dict], checkpoint: str) -> None:
+    def __init__(self,
+                 config: Union[str, dict],
+                 checkpoint: str,
+                 scale: float = 1.0,
+                 *,
+                 part: str = 'neck',
+                 with_head: bool = False) -> None:
         super().__init__()
-        self.checkpoint = checkpoint
+        if not isinstance(scale, (int, float)) or not 0 < scale < math.inf:
+            raise UserInputError(f'teacher=dict(scale={scale!r}): must be a '
+                                 "number > 0, the side of the teacher's "
+                                 "images as a multiple of the student's")
+        self.checkpoint, self.scale = checkpoint, scale
         model = MODELS.build(model_config(config))
-        self.names = level_names(model, 'teacher')
-        if not hasattr(model, 'level_names'):
-            # The heads never run, so neither their memory nor their weights'
-            # shapes (another number of classes, say) matter.
+        self.names = level_names(model, 'teacher', part)
+        if not is_classifier(model):
+            # The other parts never run, so neither their memory nor their
+            # weights' shapes (another number of classes, say) matter.
+            used = ['data_preprocessor', 'backbone']
+            used += ['neck'] if part == 'neck' or with_head else []
+            used += ['roi_head', 'bbox_head'] if with_head else []
             for name, _ in list(model.named_children()):
-                if name not in ('backbone', 'neck', 'data_preprocessor'):
+                if name not in used:
                     delattr(model, name)
+        elif scale != 1:
+            raise UserInputError(
+                f'teacher=dict(scale={scale}): the levels of classifiers do '
+                'not differ in size; leave it out')
         load_strictly(model, checkpoint, config)
         self.preprocessor = model.data_preprocessor
         self.model = model.requires_grad_(False)
         self.eval()
-        self.strides, self.channels, self.classes = probe(model, self.names)
+        strides, self.channels, self.classes = probe(model, self.names)
+        octaves = round(math.log2(scale))
+        self.strides = [round(stride / 2**octaves) for stride in strides]
 
     def train(self, mode: bool = True) -> 'Teacher':
         """Stays in eval mode."""
@@ -57,10 +92,9 @@ class Teacher(nn.Module):
         return self
 
     @torch.no_grad()
-    def forward(
-            self, inputs: Tensor, data_samples: Sequence,
-            preprocessor: nn.Module) -> Tuple[List[Tensor], Optional[Tensor]]:
-        """Features, (N, C_i, H_i, W_i), and a classifier's logits.
+    def forward(self, inputs: Tensor, data_samples: Sequence,
+                preprocessor: nn.Module) -> Tuple[List[Tensor], Any]:
+        """Features, (N, C_i, H_i, W_i), and logits or what a head takes.
 
         Args:
             inputs (Tensor): The batch as the student sees it, (N, 3, H, W).
@@ -72,15 +106,36 @@ class Teacher(nn.Module):
         height, width = inputs.shape[-2:]
         inputs = renormalize(inputs, data_samples, preprocessor,
                              self.preprocessor)
+        if self.scale != 1:
+            height, width = (round(n * self.scale) for n in (height, width))
+            inputs = self._resize(inputs)
         with record(self.model, self.names) as features:
-            logits = extract(self.model, inputs)
-        # where only the teacher's side is padded further, the cells of the
-        # additional padding have no counterpart
-        return [
-            feature[..., :_ceil_div(feature.size(2) * height, inputs.size(
-                2)), :_ceil_div(feature.size(3) * width, inputs.size(3))]
-            for feature in features
-        ], logits
+            outputs = extract(self.model, inputs)
+
+        def cut(features):
+            # where only the teacher's side is padded further, the cells of
+            # the additional padding have no counterpart
+            return [
+                feature[..., :_ceil_div(feature.size(2) * height,
+                                        inputs.size(2)), :
+                        _ceil_div(feature.size(3) * width, inputs.size(3))]
+                for feature in features
+            ]
+
+        return cut(features), outputs if is_classifier(
+            self.model) else cut(outputs)
+
+    def _resize(self, inputs: Tensor) -> Tensor:
+        """To ``scale``, and padded again to what the teacher's levels take."""
+        inputs = F.interpolate(
+            inputs, [round(n * self.scale) for n in inputs.shape[-2:]],
+            mode='bilinear',
+            antialias=True)
+        divisor = self.preprocessor.pad_size_divisor
+        return F.pad(
+            inputs,
+            (0, -inputs.size(3) % divisor, 0, -inputs.size(2) % divisor),
+            value=self.preprocessor.pad_value)
 
     def bequeath(self, student: nn.Module, parts: Sequence[str]) -> None:
         """Copy parts of the checkpoint, heads too, into the student.
@@ -121,14 +176,43 @@ def load_config(config: str) -> Config:
     """A config by path, or by ``'mmdet::folder/name.py'``.
 
     Raises:
-        UserInputError: There is no such config.
+        UserInputError: There is no such config; it names those nearest to it.
     """
+    package, _, name = config.rpartition('::')
     try:
-        return get_config(config) if '::' in config else Config.fromfile(
-            config)
-    except FileNotFoundError as error:
+        if package not in ('', *MODULE2PACKAGE):
+            raise FileNotFoundError(f'mmengine knows no package {package}')
+        if package and '/' not in name:
+            raise FileNotFoundError(f'{package} keeps its configs in folders')
+        return get_config(config) if package else Config.fromfile(config)
+    except (FileNotFoundError, PackageNotFoundError) as error:
+        if osp.exists(config):  # then it is one of its bases
+            raise UserInputError(f'config {config}: {error}') from None
+        near = _near_configs(package, name)
         raise UserInputError(
-            f'config {config} does not exist: {error}') from None
+            f'config {config} does not exist: {error}' +
+            (f'. Near names: {", ".join(near)}' if near else '')) from None
+
+
+def _near_configs(package: str, name: str) -> List[str]:
+    """Existing configs whose names resemble one that does not exist."""
+    folder, prefix = osp.dirname(name), ''
+    if package:
+        if package not in MODULE2PACKAGE or not is_installed(package):
+            return []
+        folder, prefix = osp.join(
+            get_installed_path(package), '.mim', 'configs'), f'{package}::'
+    while folder and not osp.isdir(folder):
+        folder = osp.dirname(folder)
+    paths = [
+        path for pattern in ('*.py', '*/*.py')
+        for path in glob.glob(osp.join(folder, pattern))
+    ]
+    names = [
+        prefix + osp.relpath(path, folder) if package else path
+        for path in paths
+    ]
+    return difflib.get_close_matches(prefix + name, names, 3)
 
 
 def model_config(config: Union[str, dict]) -> ConfigDict:
@@ -174,6 +258,15 @@ def read_checkpoint(filename: str) -> dict:
         for key, value in checkpoint['state_dict'].items()
     }
     return checkpoint
+
+
+def class_names(filename: str) -> Optional[Tuple[str]]:
+    """The classes that a checkpoint was trained for, if it tells them."""
+    meta = read_checkpoint(filename).get('meta') or {}
+    # "CLASSES" in checkpoints of mmdet 2.x
+    names = (meta.get('dataset_meta')
+             or {}).get('classes') or meta.get('CLASSES')
+    return tuple(names) if names else None
 
 
 def load_strictly(model: nn.Module, filename: str,

@@ -2,7 +2,7 @@
 import copy
 from pathlib import Path
 
-from mmreviewkd.classification.logits import kd_loss
+from mmreviewkd.models.kd_losses import kd_loss
 from mmreviewkd.compat import load_local
 from mmreviewkd.engine import check_teacher
 from mmreviewkd.errors import UserInputError
@@ -177,6 +177,11 @@ def test_ablations_are_what_the_paper_says(fusion, distance):
     torch.testing.assert_close(review.loss(features, targets),
                                torch.stack(expected))
     assert any('attention' in key for key in params) == (fusion == 'abf')
+
+
+def test_classifiers_see_images_of_one_size(teacher):
+    with pytest.raises(UserInputError, match='levels of classifiers do not'):
+        distiller(dict(teacher, scale=2.))
 
 
 @pytest.mark.parametrize('replaced, message', [

@@ -264,6 +264,71 @@ def test_one_family_teaches_another_at_chosen_levels(distiller):
     assert [r.shape for r in reviewed] == [t.shape for t in targets[1:]]
 
 
+def test_stages_of_backbones_instead_of_necks(distiller):
+    model = distiller(
+        'retinanet', 'faster_rcnn',
+        review=dict(weight=1.0, features='backbone'))
+    assert not hasattr(model.teacher.model, 'neck')
+    assert model.levels == [f'stride {s}' for s in (4, 8, 16, 32)]
+    before = snapshot(model.review)
+    data = model.data_preprocessor(batch(), True)
+    losses = model(**data, mode='loss')
+    features = model.backbone(data['inputs'])
+    targets = model.teacher.model.backbone(data['inputs'])
+    reviewed = textbook.review(before, features,
+                               [t.shape[-2:] for t in targets])
+    torch.testing.assert_close(
+        losses['loss_review'],
+        sum(textbook.hcl(r, t) for r, t in zip(reviewed, targets)),
+        rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('scale, sizes', [
+    # 64x96 pixels become 128x192, whose levels are those of half the stride
+    (2, {4: (16, 24), 8: (8, 12), 16: (4, 6), 32: (2, 3)}),
+    # 96x144, and padded to 96x160; the cells of the padding are cut off
+    (1.5, {4: (12, 18), 8: (6, 9), 16: (3, 5), 32: (2, 3)}),
+    (1.25, {4: (20, 30), 8: (10, 15), 16: (5, 8), 32: (3, 4), 64: (2, 2)}),
+    (.5, {8: (8, 12), 16: (4, 6), 32: (2, 3), 64: (1, 2)}),
+])
+def test_teacher_at_another_image_size(distiller, teachers, scale, sizes):
+    teacher = dict(teachers['faster_rcnn'], scale=scale)
+    model = distiller(
+        teacher=teacher, review=dict(weight=1., strides=tuple(sizes)))
+    data = model.data_preprocessor(batch([[3, 64, 96], [3, 60, 90]]), True)
+    losses = model(**data, mode='loss')
+    targets, _ = model.teacher(
+        data['inputs'], data['data_samples'], model.data_preprocessor)
+    assert {stride: tuple(targets[j].shape[-2:]) for stride, (_, j) in
+            zip(sizes, model.pairs)} == sizes
+    assert losses['loss_review'] > 0
+    model.parse_losses(losses)[0].backward()
+    # what it sees: the same image, larger
+    inputs = torch.nn.functional.interpolate(
+        data['inputs'], scale_factor=scale, mode='bilinear', antialias=True)
+    inputs = torch.nn.functional.pad(
+        inputs, (0, -inputs.size(3) % 32, 0, -inputs.size(2) % 32))
+    for target, whole in zip(targets,
+                             model.teacher.model.extract_feat(inputs)):
+        assert torch.equal(target, whole[..., :target.size(2),
+                                         :target.size(3)])
+
+
+def test_levels_of_a_scaled_teacher_count_in_the_students_pixels(
+        distiller, teachers):
+    # p3-p7 of an image of twice the side are p2-p6 of this one
+    model = distiller(teacher=dict(teachers['retinanet'], scale=2.))
+    assert model.teacher.strides == [4, 8, 16, 32, 64]
+    assert model.pairs == [(i, i) for i in range(5)]
+    with pytest.raises(UserInputError) as error:
+        distiller(teacher=dict(teachers['faster_rcnn'], scale=.5))
+    assert ('teacher has levels at strides (8, 16, 32, 64, 128), student at '
+            '(4, 8, 16, 32, 64)') in str(error.value)
+    for scale in (0, -1., 'large', float('inf'), float('nan'), None):
+        with pytest.raises(UserInputError, match='must be a number > 0'):
+            distiller(teacher=dict(teachers['faster_rcnn'], scale=scale))
+
+
 def test_levels_match_by_stride_whatever_their_order():
     assert match_levels([8, 16, 4], [4, 8, 16]) == [(2, 0), (0, 1), (1, 2)]
     assert match_levels([8, 16], [4, 8], strides=[8]) == [(0, 1)]
@@ -281,7 +346,7 @@ def test_levels_match_by_stride_whatever_their_order():
 
 @pytest.mark.parametrize('replaced, message', [
     (dict(teacher=None), 'ReviewKD needs teacher=dict(config=..., '
-     'checkpoint=...)'),
+     'checkpoint=..., scale=...)'),
     (dict(teacher=dict(config='x.py')), 'missing checkpoint'),
     (dict(teacher=dict(config='x.py', checkpoint='x.pth', weight=1)),
      'unknown weight'),
@@ -296,6 +361,8 @@ def test_levels_match_by_stride_whatever_their_order():
      'teacher=dict(checkpoint=None): must be str'),
     (dict(teacher=dict(config=None, checkpoint='x.pth')),
      'teacher=dict(config=None): must be str or dict'),
+    (dict(review=dict(weight=1., features='head')),
+     "review=dict(features='head'): must be 'neck' or 'backbone'"),
     (dict(inherit='nekc'), "inherit=['nekc']: the parts of a FasterRCNN are "
      'data_preprocessor, backbone, neck, rpn_head, roi_head'),
 ])
@@ -314,8 +381,12 @@ def test_arguments_that_cannot_be_used(teachers, replaced, message):
 def test_student_and_teacher_need_a_neck(distiller, tmp_path):
     bare = tiny_detector('retinanet')
     bare.neck = None
-    with pytest.raises(UserInputError, match='student RetinaNet has no neck'):
+    with pytest.raises(UserInputError) as error:
         distiller(student=bare)
+    assert str(error.value) == (
+        'student RetinaNet has no neck; the review works on the levels that a '
+        "neck puts out, or on the backbones': review=dict(features='backbone')"
+    )
     with pytest.raises(UserInputError, match='teacher RetinaNet has no neck'):
         distiller(teacher=dict(config=bare, checkpoint='x.pth'))
 

@@ -3,7 +3,7 @@ import json
 
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models.renormalize import check_preprocessors, renormalize
-from mmreviewkd.models.teacher import Teacher
+from mmreviewkd.models.teacher import Teacher, load_config
 from tests.conftest import save_weights, tiny_detector
 
 import pytest
@@ -75,8 +75,8 @@ def test_features_cover_the_students_extent(distiller, teachers):
     model = distiller(teacher=cfg)
     source, inputs, samples = preprocess(
         dict(IMAGENET, pad_size_divisor=32))
-    features, logits = model.teacher(inputs, samples, source)
-    assert logits is None
+    features, outputs = model.teacher(inputs, samples, source)
+    assert all(map(torch.equal, features, outputs))
     assert inputs.shape[-2:] == (64, 96)
     _, padded, _ = preprocess(dict(CAFFE, pad_size_divisor=128))
     whole = model.teacher.model.extract_feat(padded)
@@ -213,6 +213,39 @@ def test_config_that_does_not_exist(tmp_path):
         with pytest.raises(UserInputError) as error:
             Teacher(name, 'x.pth')
         assert f'config {name} does not exist' in str(error.value)
+
+
+def test_a_base_that_does_not_exist(tmp_path):
+    config = tmp_path / 'mine.py'
+    config.write_text("_base_ = './none.py'")
+    with pytest.raises(UserInputError) as error:
+        load_config(str(config))
+    assert str(error.value).startswith(f'config {config}: ')
+    assert 'none.py' in str(error.value)
+
+
+@pytest.mark.parametrize('name, near', [
+    ('mmdet::retinanet/retinanet_r18_fpn_1x_coc.py',
+     'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'),
+    ('mmdet::retinanet_r18_fpn_1x_coco.py',
+     'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'),
+    ('models/mine_r50.py', 'models/mine_r18.py'),
+    ('modells/mine_r18.py', 'models/mine_r18.py'),
+    ('mine_r18.py', 'models/mine_r18.py'),
+    ('absent::retinanet/retinanet_r18_fpn_1x_coco.py', None),
+    ('/q.py', None),
+])
+def test_the_nearest_names_of_a_config_that_does_not_exist(
+        name, near, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'models').mkdir()
+    (tmp_path / 'models' / 'mine_r18.py').write_text('model = dict()')
+    with pytest.raises(UserInputError) as error:
+        load_config(name)
+    message = str(error.value)
+    assert message.startswith(f'config {name} does not exist: ')
+    found = message.partition('. Near names: ')[2].split(', ')
+    assert found[0] == (near or '')
 
 
 def test_a_distilled_student_teaches_in_turn(checkpoint, distiller, tmp_path):

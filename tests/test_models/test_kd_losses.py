@@ -1,5 +1,5 @@
 """Losses between logits, against their definitions."""
-from mmreviewkd.classification.logits import dkd_loss, kd_loss
+from mmreviewkd.models.kd_losses import binary_kd_loss, dkd_loss, kd_loss
 
 import pytest
 import torch
@@ -44,6 +44,19 @@ def test_dkd_parts_make_up_kd(logits):
         lambda s: dkd_loss(s, teacher, labels, 1., 8., t), student)
 
 
+def test_binary_kd(logits):
+    student, teacher, _ = logits
+    p, q = (torch.sigmoid(x / 2) for x in (teacher, student))
+    expected = 4 * (p * (p / q).log() + (1 - p) *
+                    ((1 - p) / (1 - q)).log()).sum(1).mean()
+    torch.testing.assert_close(binary_kd_loss(student, teacher, 2.), expected)
+    assert binary_kd_loss(teacher, teacher, 2.).abs() < 1e-12
+    assert torch.autograd.gradcheck(lambda s: binary_kd_loss(s, teacher, 2.),
+                                    student)
+    halved = binary_kd_loss(student.half(), teacher.half(), 2.)
+    torch.testing.assert_close(halved, expected.float(), rtol=1e-2, atol=1e-3)
+
+
 def test_modules_hold_the_published_settings(logits):
     student, teacher, labels = logits
     torch.testing.assert_close(
@@ -52,6 +65,10 @@ def test_modules_hold_the_published_settings(logits):
     torch.testing.assert_close(
         MODELS.build(dict(type='DKDLoss'))(student, teacher, labels),
         dkd_loss(student, teacher, labels, 1., 8., 4.))
+    torch.testing.assert_close(
+        MODELS.build(dict(type='BinaryKDLoss', weight=.5))(student, teacher,
+                                                           labels),
+        .5 * binary_kd_loss(student, teacher, 1.))
     student.grad = None
     teacher.requires_grad_()
     kd_loss(student, teacher, 4.).backward()
