@@ -14,6 +14,7 @@ import mmreviewkd  # noqa: F401
 from mmreviewkd.engine.launch import (add_train_arguments, check_data,
                                       check_machine, one_line_errors,
                                       read_config, train)
+from mmreviewkd.errors import UserInputError
 from mmreviewkd.models.teacher import plain_model
 
 from mmengine.config import Config, ConfigDict
@@ -40,6 +41,17 @@ def parse_args():
         type=int,
         nargs='+',
         help='levels that take part, by stride; all by default')
+    parser.add_argument(
+        '--features',
+        choices=['neck', 'backbone'],
+        default='neck',
+        help="what is compared: the necks' levels or the backbones' stages")
+    parser.add_argument(
+        '--scale',
+        type=float,
+        default=1.0,
+        help="side of the teacher's images as a multiple of the student's; "
+        "levels then count in the student's pixels")
     add_train_arguments(parser)
     return parser.parse_args()
 
@@ -54,6 +66,12 @@ def main():
             args.work_dir = osp.join('work_dirs',
                                      f'review-kd_{teacher}_{name}')
         cfg = distill(read_config(args.student, args), args)
+        last = osp.join(cfg.work_dir, 'last_checkpoint')
+        if osp.exists(last) and args.resume is None:
+            raise UserInputError(
+                f'{cfg.work_dir} holds the checkpoints of a run already; go '
+                'on with it by --resume, or give the new run another '
+                '--work-dir')
         check_data(cfg, 'train', 'val')
         check_machine(cfg)
         path = osp.join(cfg.work_dir, f'review-kd_{teacher}_{name}.py')
@@ -71,15 +89,20 @@ def distill(cfg, args):
         # the merged config may be used from another folder
         return osp.abspath(path) if osp.exists(path) else path
 
+    teacher = dict(
+        config=absolute(args.teacher),
+        checkpoint=absolute(args.teacher_checkpoint))
+    if args.scale != 1:
+        teacher['scale'] = args.scale
     review = dict(weight=args.weight)
     if args.strides:
         review['strides'] = args.strides
+    if args.features != 'neck':
+        review['features'] = args.features
     cfg.model = ConfigDict(
         type='ReviewKD',
         student=plain_model(cfg.model),
-        teacher=dict(
-            config=absolute(args.teacher),
-            checkpoint=absolute(args.teacher_checkpoint)),
+        teacher=teacher,
         review=review)
     imports = cfg.get('custom_imports') or dict(imports=[])
     names = imports['imports']

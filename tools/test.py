@@ -5,7 +5,7 @@ import argparse
 import mmreviewkd  # noqa: F401
 from mmreviewkd.engine.launch import (add_arguments,
                                       add_test_time_augmentation, build_runner,
-                                      check_data, check_machine,
+                                      check_data, check_machine, named_images,
                                       one_line_errors, read_config)
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models.teacher import plain_model
@@ -51,7 +51,8 @@ def main():
         if args.out:
             runner.test_evaluator.metrics.append(
                 DumpDetResults(out_file_path=args.out))
-        runner.test()
+        with named_images(runner):
+            runner.test()
 
 
 if __name__ == '__main__':

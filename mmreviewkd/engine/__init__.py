@@ -1,4 +1,8 @@
+from .review_visualization_hook import ReviewVisualizationHook
 from .review_weight_hook import ReviewWeightHook
 from .teacher_check import TeacherCheckHook, check_teacher
 
-__all__ = ['ReviewWeightHook', 'TeacherCheckHook', 'check_teacher']
+__all__ = [
+    'ReviewVisualizationHook', 'ReviewWeightHook', 'TeacherCheckHook',
+    'check_teacher'
+]

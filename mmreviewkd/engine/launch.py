@@ -5,6 +5,7 @@ import os
 import os.path as osp
 import sys
 import tempfile
+import traceback
 from contextlib import contextmanager
 from typing import Iterator
 
@@ -92,7 +93,8 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     check_machine(cfg)
     runner = build_runner(cfg)
     try:
-        runner.train()
+        with named_images(runner):
+            runner.train()
     except (ValueError, RuntimeError) as error:
         if not cfg.get('resume') or not ('parameter group' in str(error)
                                          or 'must match' in str(error)):
@@ -130,6 +132,43 @@ def add_test_time_augmentation(cfg: Config) -> None:
 def build_runner(cfg: Config) -> Runner:
     """mmengine's Runner, or the one that the config names."""
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+@contextmanager
+def named_images(runner: Runner) -> Iterator[None]:
+    """Name the files where a run stops at an image that cannot be read.
+
+    Raises:
+        UserInputError: It lists all of the data's that are missing or empty.
+    """
+    try:
+        yield
+    except Exception as error:
+        # mmcv's lines that read an image; a worker's are in the message
+        text = traceback.format_exc()
+        if not any(line in text
+                   for line in ('fileio.get(', 'mmcv.imfrombytes(',
+                                'failed to load image')):
+            raise
+        broken = [
+            path for path in _image_paths(runner)
+            if not osp.isfile(path) or not osp.getsize(path)
+        ]
+        # else the content, and then OpenCV's message has the file's name
+        raise UserInputError(
+            f'{len(broken)} images are missing or empty: ' +
+            ', '.join(broken[:5]) + (', ...' if len(broken) > 5 else '')
+            if broken else str(error).strip().splitlines()[-1]) from None
+
+
+def _image_paths(runner: Runner) -> Iterator[str]:
+    """Of the datasets that have been built."""
+    for loop in (runner._train_loop, runner._val_loop, runner._test_loop):
+        dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
+        if not hasattr(dataset, 'get_data_info'):
+            continue
+        for index in range(len(dataset)):
+            yield dataset.get_data_info(index).get('img_path', '')
 
 
 def check_data(cfg: Config, *splits: str) -> None:

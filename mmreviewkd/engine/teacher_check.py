@@ -25,7 +25,7 @@ from mmengine.utils import track_iter_progress
 
 from ..errors import UserInputError
 from ..models.renormalize import renormalize
-from ..models.teacher import class_names, load_strictly, model_config
+from ..models.teacher import class_names, load_strictly, model_config, resize
 
 NEAR_ZERO = 0.01
 TOLERANCE = 0.01
@@ -39,11 +39,16 @@ class WholeTeacher(BaseModel):
         config (str | dict): As of :class:`mmreviewkd.models.Teacher`.
         checkpoint (str): Likewise.
         preprocessor (nn.Module): The student's.
+        scale (float): Likewise.
     """
 
-    def __init__(self, config: Union[str, dict], checkpoint: str,
-                 preprocessor: nn.Module) -> None:
+    def __init__(self,
+                 config: Union[str, dict],
+                 checkpoint: str,
+                 preprocessor: nn.Module,
+                 scale: float = 1.0) -> None:
         super().__init__(data_preprocessor=preprocessor)
+        self.scale = scale
         self.teacher = MODELS.build(model_config(config))
         load_strictly(self.teacher, checkpoint, config)
         self.eval()
@@ -51,6 +56,17 @@ class WholeTeacher(BaseModel):
     def forward(self, inputs, data_samples=None, mode='tensor'):
         inputs = renormalize(inputs, data_samples, self.data_preprocessor,
                              self.teacher.data_preprocessor)
+        if self.scale != 1:
+            inputs = resize(inputs, self.scale, self.teacher.data_preprocessor)
+            for sample in data_samples:
+                # by which boxes go back to the image
+                sample.set_metainfo(
+                    dict(
+                        batch_input_shape=tuple(inputs.shape[-2:]),
+                        img_shape=tuple(
+                            round(n * self.scale) for n in sample.img_shape),
+                        scale_factor=tuple(
+                            n * self.scale for n in sample.scale_factor)))
         return self.teacher(inputs, data_samples, mode)
 
 
@@ -147,8 +163,7 @@ def check_teacher(distiller: ConfigDict,
     """
     teacher = distiller['teacher']
     preprocessor = MODELS.build(distiller['student']['data_preprocessor'])
-    model = WholeTeacher(teacher['config'], teacher['checkpoint'],
-                         preprocessor).to(get_device())
+    model = WholeTeacher(**teacher, preprocessor=preprocessor).to(get_device())
     known = class_names(teacher['checkpoint'])
     classes = Runner.build_dataloader(
         copy.deepcopy(dataloader)).dataset.metainfo.get('classes')

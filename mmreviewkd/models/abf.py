@@ -63,6 +63,23 @@ class ABF(nn.Module):
 
         return recompute(run, self.reduce.bn, feature, residual)
 
+    def attend(self, feature: Tensor,
+               residual: Optional[Tensor]) -> Optional[Tensor]:
+        """The attention maps of :meth:`fuse`, to be looked at in eval mode.
+
+        Args:
+            feature (Tensor): Student feature, (N, C_in, H, W).
+            residual (Tensor, optional): (N, C_mid, H', W').
+
+        Returns:
+            Tensor | None: (N, 2, H, W); None of a level without attention.
+        """
+        if self.attention is None:
+            return None
+        conv = self.attention.conv
+        return attention_maps(
+            self.reduce(feature), residual, conv.weight, conv.bias)
+
 
 class BatchNorm(nn.BatchNorm2d):
     """BatchNorm2d that can train on one image with a 1x1 map.
@@ -132,29 +149,43 @@ class _KeptStatistics:
         self.bn.num_batches_tracked.copy_(self.batches)
 
 
-class _AttentionFusion(torch.autograd.Function):
-    """``x * a[:, 0] + up(r) * a[:, 1]``, ``a = sigmoid(conv([x, up(r)]))``.
+def attention_maps(x: Tensor, residual: Tensor, weight: Tensor,
+                   bias: Tensor) -> Tensor:
+    """``sigmoid(conv([x, up(residual)]))``: how much of each comes through.
 
     A 1x1 convolution over a concatenation is the sum of one for each part, and
-    nearest upsampling commutes with it. So nothing is concatenated, the
-    residual's half is computed at its own size, and neither the upsampled
-    residual nor the products are kept for the backward pass.
+    nearest upsampling commutes with it. So nothing is concatenated, and the
+    residual's half is computed at its own size.
 
-    Args of ``apply``: ``x`` (N, C, H, W); ``residual`` (N, C, H', W');
-    ``weight`` (2, 2C, 1, 1), the first half of its inputs for ``x``; ``bias``
-    (2, ).
+    Args:
+        x (Tensor): (N, C, H, W).
+        residual (Tensor): (N, C, H', W').
+        weight (Tensor): (2, 2C, 1, 1), the first half of its inputs for ``x``.
+        bias (Tensor): (2, ).
+
+    Returns:
+        Tensor: (N, 2, H, W), of ``x`` and of ``residual``.
+    """
+    weight_x, weight_residual = weight.to(x.dtype).chunk(2, dim=1)
+    attention = F.conv2d(x, weight_x, bias.to(x.dtype))
+    attention += F.interpolate(
+        F.conv2d(residual, weight_residual), x.shape[-2:])
+    return attention.sigmoid_()
+
+
+class _AttentionFusion(torch.autograd.Function):
+    """``x * a[:, 0] + up(r) * a[:, 1]``, ``a = attention_maps(x, r, ...)``.
+
+    Neither the upsampled residual nor the products are kept for the backward
+    pass. Args of ``apply``: those of :func:`attention_maps`.
     """
 
     @staticmethod
     def forward(ctx, x: Tensor, residual: Tensor, weight: Tensor,
                 bias: Tensor) -> Tensor:
-        size = x.shape[-2:]
-        weight_x, weight_residual = weight.to(x.dtype).chunk(2, dim=1)
-        attention = F.conv2d(x, weight_x, bias.to(x.dtype))
-        attention += F.interpolate(F.conv2d(residual, weight_residual), size)
-        attention.sigmoid_()
+        attention = attention_maps(x, residual, weight, bias)
         ctx.save_for_backward(x, residual, weight, attention)
-        fused = F.interpolate(residual, size)
+        fused = F.interpolate(residual, x.shape[-2:])
         fused *= attention[:, 1:]
         return fused.addcmul_(x, attention[:, :1])
 

@@ -4,8 +4,6 @@ from typing import Iterator, List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
-from mmdet.models.dense_heads import AnchorHead
-from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.registry import MODELS
 from mmengine.logging import MessageHub
 from torch import Tensor
@@ -210,6 +208,9 @@ class _AnchorLogits:
 
 
 def _kind_of(model: nn.Module):
+    # mmdet's heads import mmcv.ops, whose import may be what imports this
+    from mmdet.models.dense_heads import AnchorHead
+    from mmdet.models.roi_heads.bbox_heads import BBoxHead
     if is_classifier(model):
         return _ImageLogits
     if isinstance(

@@ -90,6 +90,34 @@ class Review(nn.Module):
             losses[j].append(self.distance(abf.output(residual), targets[j]))
         return torch.stack([sum(level) for level in losses])
 
+    def inspect(
+        self, features: Sequence[Tensor], target_sizes: Sequence[Tuple[int,
+                                                                       int]]
+    ) -> List[Tuple[Optional[Tensor], Tensor]]:
+        """Attention and reviewed feature of each level, to be looked at.
+
+        In eval mode. Of ``'pairs'``, which reviews a level for several of the
+        teacher's, the one for its own is given.
+
+        Args:
+            features (Sequence[Tensor]): Student features, (N, C_i, H_i, W_i).
+            target_sizes (Sequence[tuple[int, int]]): As of :meth:`forward`.
+
+        Returns:
+            list[tuple[Tensor | None, Tensor]]: (N, 2, H_i, W_i), how much of
+            the level's own feature and of the deeper residual comes through,
+            or None where there is no attention; and (N, C, *target_size).
+        """
+        views, deeper = [], None
+        for (i, j), (abf, residual, _) in zip(
+                reversed(self.transforms),
+                self._residuals(features, target_sizes)):
+            if i == j:
+                attention = abf.attend(features[i], deeper)
+                views.append((attention, abf.output(residual)))
+            deeper = residual
+        return views[::-1]
+
     def get_extra_state(self) -> Tensor:
         """``settings``, in bytes: a state dict is expected to hold tensors."""
         return torch.tensor(

@@ -108,7 +108,7 @@ class Teacher(nn.Module):
                              self.preprocessor)
         if self.scale != 1:
             height, width = (round(n * self.scale) for n in (height, width))
-            inputs = self._resize(inputs)
+            inputs = resize(inputs, self.scale, self.preprocessor)
         with record(self.model, self.names) as features:
             outputs = extract(self.model, inputs)
 
@@ -124,18 +124,6 @@ class Teacher(nn.Module):
 
         return cut(features), outputs if is_classifier(
             self.model) else cut(outputs)
-
-    def _resize(self, inputs: Tensor) -> Tensor:
-        """To ``scale``, and padded again to what the teacher's levels take."""
-        inputs = F.interpolate(
-            inputs, [round(n * self.scale) for n in inputs.shape[-2:]],
-            mode='bilinear',
-            antialias=True)
-        divisor = self.preprocessor.pad_size_divisor
-        return F.pad(
-            inputs,
-            (0, -inputs.size(3) % divisor, 0, -inputs.size(2) % divisor),
-            value=self.preprocessor.pad_value)
 
     def bequeath(self, student: nn.Module, parts: Sequence[str]) -> None:
         """Copy parts of the checkpoint, heads too, into the student.
@@ -170,6 +158,27 @@ class Teacher(nn.Module):
                 f"The student starts with the teacher's {part}: {len(fits)} "
                 f'of {len(own)} tensors' +
                 (f'; not {", ".join(left)}' if left else ''), 'current')
+
+
+def resize(inputs: Tensor, scale: float, preprocessor: nn.Module) -> Tensor:
+    """Images at another scale, padded again as a data preprocessor would.
+
+    Args:
+        inputs (Tensor): Normalised images, (N, 3, H, W).
+        scale (float): Of the sides.
+        preprocessor (ImgDataPreprocessor): Of the model that will see them.
+
+    Returns:
+        Tensor: (N, 3, H', W'), multiples of ``pad_size_divisor``.
+    """
+    inputs = F.interpolate(
+        inputs, [round(n * scale) for n in inputs.shape[-2:]],
+        mode='bilinear',
+        antialias=True)
+    divisor = preprocessor.pad_size_divisor
+    return F.pad(
+        inputs, (0, -inputs.size(3) % divisor, 0, -inputs.size(2) % divisor),
+        value=preprocessor.pad_value)
 
 
 def load_config(config: str) -> Config:

@@ -16,7 +16,7 @@ def draw_comparison(images: Sequence[np.ndarray],
     """A page with a row per image and a column per detector.
 
     Drawn here because the labels of mmdet's visualizer are too small to read
-    on a page of many small images.
+    on a page of many small images. The legend has the classes that occur.
 
     Args:
         images (Sequence[ndarray]): RGB, (H, W, 3) of uint8.
@@ -28,21 +28,26 @@ def draw_comparison(images: Sequence[np.ndarray],
     """
     classes = dataset_meta['classes']
     colors = np.array(dataset_meta['palette']) / 255
+    shape = max(image.shape[0] / image.shape[1] for image in images)
     figure = Figure(
-        figsize=(3.4 * len(columns), 3.4 * len(images) + 0.8),
+        figsize=(4.4 * len(columns), 4.4 * shape * len(images) + 1),
         layout='constrained')
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(images), len(columns), squeeze=False)
+    present = set()
     for column, (title, detections) in enumerate(columns.items()):
         grid[0, column].set_title(title, fontsize=17, fontweight='bold')
+        present.update(
+            int(label) for instances in detections
+            for label in instances.labels)
         for axes, image, instances in zip(grid[:, column], images, detections):
             axes.imshow(image)
             axes.set_axis_off()
             _draw_boxes(axes, instances, classes, colors)
     figure.legend(
         handles=[
-            Patch(color=color, label=name)
-            for name, color in zip(classes, colors)
+            Patch(color=colors[label], label=classes[label])
+            for label in sorted(present)
         ],
         loc='outside lower center',
         ncols=8,
@@ -65,15 +70,18 @@ def _draw_boxes(axes: Axes, instances: InstanceData, classes: Sequence[str],
                       bottom - top,
                       fill=False,
                       edgecolor=colors[label],
-                      linewidth=2.5))
+                      linewidth=2))
+        # above the box, or inside where the image ends
+        above = top > 0.06 * axes.get_ylim()[0]
         axes.text(
             left,
             top,
             text,
             color='white',
-            fontsize=9,
+            fontsize=8,
             fontweight='bold',
-            verticalalignment='bottom',
+            verticalalignment='bottom' if above else 'top',
+            clip_on=True,
             bbox=dict(facecolor=colors[label], edgecolor='none', pad=1.2))
 
 

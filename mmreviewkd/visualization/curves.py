@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from mmengine.fileio import load
 
 from ..errors import UserInputError
 
@@ -44,6 +45,16 @@ def read_scalars(work_dir: str) -> List[dict]:
     return [entries[key] for key in sorted(entries)]
 
 
+def read_test_metrics(work_dir: str) -> Dict[str, float]:
+    """What the last test in a folder has logged; empty without one."""
+    paths = [
+        path for path in sorted(glob.glob(osp.join(work_dir, '*', '*.json')))
+        # START/START.json; results may lie beside it
+        if osp.basename(path) == f'{osp.basename(osp.dirname(path))}.json'
+    ]
+    return load(paths[-1]) if paths else {}
+
+
 def epoch_means(entries: Sequence[dict],
                 key: str) -> Tuple[List[int], List[float]]:
     """Epochs, and the mean of what was logged under ``key`` in each."""
@@ -63,7 +74,8 @@ def plot_curves(runs: Dict[str, str],
     """Loss and score of several runs, side by side.
 
     The review loss of a distilled run is drawn apart, on an axis of its own,
-    so that the students' own losses compare.
+    and a loss between logits not at all, so that the students' own losses
+    compare.
 
     Args:
         runs (dict[str, str]): The folder of each run, by the name to show.
@@ -82,8 +94,13 @@ def plot_curves(runs: Dict[str, str],
         style = dict(color=f'C{number}', marker='o', markersize=4)
         epochs, loss = epoch_means(entries, 'loss')
         reviewed, review = epoch_means(entries, 'loss_review')
+        for key in ('loss_review', 'loss_logits'):
+            added = dict(zip(*epoch_means(entries, key)))
+            loss = [
+                value - added.get(epoch, 0)
+                for epoch, value in zip(epochs, loss)
+            ]
         if reviewed:
-            loss = np.subtract(loss, review)
             reviews.plot(reviewed, review, linestyle='--', **style)
         losses.plot(epochs, loss, label=name, **style)
         epochs, score = epoch_means(entries, metric)
@@ -96,6 +113,9 @@ def plot_curves(runs: Dict[str, str],
         axes.set(xlabel='epoch')
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-    losses.legend(loc='upper right')
-    scores.legend(loc='lower right')
+    figure.legend(
+        *losses.get_legend_handles_labels(),
+        loc='outside lower center',
+        ncols=4,
+        frameon=False)
     figure.savefig(out_file, dpi=120)

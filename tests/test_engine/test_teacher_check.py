@@ -1,4 +1,5 @@
 """The teacher's own figure on the student's data."""
+import copy
 import runpy
 import sys
 from pathlib import Path
@@ -47,6 +48,18 @@ def trained(tmp_path_factory, coco, teachers):
 def check(cfg, **options):
     return check_teacher(cfg.model, cfg.val_dataloader, cfg.val_evaluator,
                          **options)
+
+
+def test_figure_of_a_teacher_of_other_images_than_the_students(
+        trained, lines):
+    _, cfg, _ = trained
+    expected = check(cfg)['coco/bbox_mAP_50']
+    enlarged = Config(copy.deepcopy(cfg._cfg_dict))
+    enlarged.val_dataloader.dataset.pipeline[1].scale = (256, 192)
+    assert check(enlarged)['coco/bbox_mAP_50'] < expected / 2
+    enlarged.model.teacher.scale = .5
+    assert check(enlarged)['coco/bbox_mAP_50'] == pytest.approx(
+        expected, rel=.1)
 
 
 def test_figure_of_a_sound_teacher(trained, lines):

@@ -3,6 +3,7 @@ import json
 import os
 import os.path as osp
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -220,6 +221,36 @@ def test_distill_takes_a_distillation_config_for_its_student(
                              'review-kd_teacher_distil.py')
     assert merged.model.student == cfg.model.student
     assert merged.model.review == dict(weight=1.0, strides=[4, 128])
+    assert 'scale' not in merged.model.teacher
+
+
+def test_distill_at_the_backbones_with_a_teacher_of_larger_images(
+        project, tmp_path):
+    checkpoint = Config.fromfile(project / 'distil.py').model.teacher.checkpoint
+    assert 'no pair of levels at (2, 32)' in call(
+        'distill', project / 'plain.py', '--teacher', project / 'teacher.py',
+        '--teacher-checkpoint', checkpoint, '--features', 'backbone',
+        '--scale', 2, '--work-dir', tmp_path / 'merged')
+    model = Config.fromfile(tmp_path / 'merged' /
+                            'review-kd_teacher_plain.py').model
+    assert model.review == dict(weight=1.0, features='backbone')
+    assert model.teacher.scale == 2.
+
+
+def test_distill_keeps_a_run_that_is_there(project, tmp_path):
+    work_dir = tmp_path / 'merged'
+    work_dir.mkdir()
+    (work_dir / 'last_checkpoint').write_text('epoch_1.pth')
+    merged = work_dir / 'review-kd_teacher_plain.py'
+    merged.write_text('# of the run before')
+    arguments = ('distill', project / 'plain.py', '--teacher',
+                 project / 'teacher.py', '--teacher-checkpoint', 'none.pth',
+                 '--work-dir', work_dir)
+    assert call(*arguments) == (
+        f'error: {work_dir} holds the checkpoints of a run already; go on '
+        'with it by --resume, or give the new run another --work-dir')
+    assert merged.read_text() == '# of the run before'
+    assert 'none.pth does not exist' in call(*arguments, '--resume')
 
 
 # ---------------------------------------------------------------- bad input
@@ -254,6 +285,43 @@ def test_bad_input_exits_with_1_and_no_traceback(project):
     for arguments in (['none.py'], ['mmdet::faster_rcnn/none.py']):
         assert call('train', *arguments).startswith(
             f'error: config {arguments[0]} does not exist')
+
+
+@pytest.mark.parametrize('tool, split', [('train', 'train'), ('train', 'val'),
+                                         ('test', 'val')])
+@pytest.mark.parametrize('content', [None, b'', b'<html>404</html>'])
+@pytest.mark.parametrize('workers', [0, 1])
+def test_images_that_cannot_be_read(project, coco, tmp_path, tool, split,
+                                    content, workers):
+    shutil.copytree(coco, tmp_path / 'data')
+    broken = [tmp_path / 'data' / split / f'{i}.png' for i in (1, 2)]
+    for path in broken:
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+    cfg = Config.fromfile(project / 'distil.py')
+    options = [f'{name}_dataloader.dataset.data_root={tmp_path / "data"}'
+               for name in ('train', 'val', 'test')]
+    options += [f'{name}_dataloader.num_workers={workers}'
+                for name in ('train', 'val', 'test')]
+    options += [f'{name}_dataloader.persistent_workers=False'
+                for name in ('train', 'val', 'test')]
+    arguments = [project / 'distil.py']
+    if tool == 'test':
+        arguments.append(cfg.model.teacher.checkpoint)
+    work_dir = tmp_path / 'run'
+    error = call(tool, *arguments, '--work-dir', work_dir, '--cfg-options',
+                 *options)
+    if content:
+        assert error in [f'error: AssertionError: failed to load image: {path}'
+                         for path in broken] + [
+            f'error: failed to load image: {path}' for path in broken]
+    else:
+        assert error == ('error: 2 images are missing or empty: '
+                         f'{broken[0]}, {broken[1]}')
+    # the epoch before the validation that failed is saved
+    assert (work_dir / 'epoch_1.pth').exists() == (split == 'val'
+                                                   and tool == 'train')
 
 
 def test_a_run_that_diverges_keeps_its_checkpoints(project):

@@ -1,0 +1,73 @@
+"""Pictures of the review beside the scalars of a run."""
+import os.path as osp
+
+from mmdet.registry import HOOKS
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import IterBasedTrainLoop
+
+from ..errors import UserInputError
+
+
+@HOOKS.register_module()
+class ReviewVisualizationHook(Hook):
+    """Draw the review of the same validation images again and again.
+
+    The picture of :func:`draw_review` goes to the backends of the run's
+    visualizer, TensorBoard for one, as ``review_IMAGE``. Nothing that the
+    training depends on changes.
+
+    Args:
+        num_images (int): The first so many images.
+        interval (int): Validations from one picture to the next.
+
+    Raises:
+        UserInputError: Numbers below 1, or a run without review or validation.
+    """
+
+    # what was validated: an EMA's weights go back at NORMAL
+    priority = 'ABOVE_NORMAL'
+
+    def __init__(self, num_images: int = 2, interval: int = 1) -> None:
+        if num_images < 1 or interval < 1:
+            raise UserInputError(
+                f'ReviewVisualizationHook(num_images={num_images}, '
+                f'interval={interval}): must be at least 1')
+        self.num_images, self.interval = num_images, interval
+        self.by_epoch = True
+        self.validations = 0
+
+    def before_train(self, runner) -> None:
+        if runner.val_loop is None:
+            raise UserInputError(
+                'ReviewVisualizationHook draws validation images, and this '
+                'run has no val_dataloader')
+        if not hasattr(_plain(runner.model), 'review'):
+            raise UserInputError(
+                'ReviewVisualizationHook needs a ReviewKD model, not '
+                f'{type(_plain(runner.model)).__name__}')
+        self.by_epoch = not isinstance(runner.train_loop, IterBasedTrainLoop)
+
+    @master_only
+    def after_val_epoch(self, runner, metrics=None) -> None:
+        """The model is in eval mode here, whoever validates."""
+        # plotting is imported by those who plot, and it imports mmcv.ops, whose
+        # import may be what imports this package
+        from ..visualization import draw_review, review_maps, shown_image
+        self.validations += 1
+        if (self.validations - 1) % self.interval:
+            return
+        model, dataset = _plain(runner.model), runner.val_dataloader.dataset
+        for index in range(min(self.num_images, len(dataset))):
+            item = dataset[index]
+            path = getattr(item['data_samples'], 'img_path', str(index))
+            runner.visualizer.add_image(
+                f'review_{osp.splitext(osp.basename(path))[0]}',
+                draw_review(
+                    shown_image(model, item), review_maps(model, item)),
+                runner.epoch if self.by_epoch else runner.iter)
+
+
+def _plain(model):
+    return model.module if is_model_wrapper(model) else model

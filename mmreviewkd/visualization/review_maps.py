@@ -1,0 +1,165 @@
+"""What the review does to an image: attention and features of each level."""
+from typing import List, NamedTuple, Optional, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from mmengine.dataset import default_collate, pseudo_collate
+from torch import Tensor
+
+from ..models.features import extract, is_classifier, record
+
+_COLUMNS = ('image', 'student\nfeature', 'attention to\nown feature',
+            'attention to\ndeeper residual', 'reviewed\nstudent feature',
+            'teacher\nfeature')
+_CAPTION = (
+    'Features: mean square over channels; bright is strong. Reviewed and '
+    'teacher share the scale of their row: the review draws the one to the '
+    'other.\n'
+    'Attention, 0 to 1: where it is bright, more of that feature goes into '
+    'the reviewed one. A square is one cell of the map.')
+
+
+class LevelMaps(NamedTuple):
+    """Of one image and level; arrays are (H, W), as the image without padding.
+
+    Args:
+        name (str): ``'stride 8'``, or ``'level 1'`` of classifiers.
+        cells (tuple[int, int]): Height and width of the teacher's feature.
+        student (ndarray): Energy of the student's feature.
+        attention (ndarray, optional): (2, H, W), to the own feature and to
+            the deeper residual; None where the review has none.
+        reviewed (ndarray): Energy of the reviewed feature.
+        teacher (ndarray): Energy of the teacher's.
+    """
+    name: str
+    cells: tuple
+    student: np.ndarray
+    attention: Optional[np.ndarray]
+    reviewed: np.ndarray
+    teacher: np.ndarray
+
+
+@torch.no_grad()
+def review_maps(model, item: dict) -> List[LevelMaps]:
+    """Look into the review of an image.
+
+    Args:
+        model (ReviewKD): In eval mode.
+        item (dict): ``inputs``, (3, H, W), and ``data_samples``, of a dataset
+            or test pipeline.
+
+    Returns:
+        list[LevelMaps]: Shallow to deep.
+    """
+    collate = default_collate if is_classifier(model.student) else \
+        pseudo_collate
+    batch = model.data_preprocessor(collate([item]))
+    inputs, samples = batch['inputs'], batch['data_samples']
+    height, width = item['inputs'].shape[-2:]
+
+    def shown(maps: Tensor) -> np.ndarray:
+        # each cell at its place in the image; the padding is cut off
+        maps = F.interpolate(maps.float(), inputs.shape[-2:])
+        return maps[0, :, :height, :width].cpu().numpy()
+
+    targets, _ = model.teacher(inputs, samples, model.data_preprocessor)
+    with record(model.student, model.names) as features:
+        extract(model.student, inputs)
+    features = [features[i] for i, _ in model.pairs]
+    targets = [targets[j] for _, j in model.pairs]
+    views = model.review.inspect(features, [t.shape[-2:] for t in targets])
+    return [
+        LevelMaps(
+            name=model.levels[i],
+            cells=tuple(targets[i].shape[-2:]),
+            student=shown(energy(features[i]))[0],
+            attention=None if attention is None else shown(attention),
+            reviewed=shown(energy(reviewed))[0],
+            teacher=shown(energy(targets[i]))[0])
+        for i, (attention, reviewed) in enumerate(views)
+    ]
+
+
+def shown_image(model, item: dict) -> np.ndarray:
+    """An item's image as the model's student is shown it: RGB, (H, W, 3).
+
+    Detectors' pipelines keep OpenCV's order of channels, classifiers' do not.
+    """
+    image = item['inputs'].permute(1, 2, 0).numpy()
+    return image if is_classifier(model.student) else image[..., ::-1]
+
+
+def energy(feature: Tensor) -> Tensor:
+    """Mean square over channels, (N, 1, H, W), of (N, C, H, W)."""
+    return feature.square().mean(1, keepdim=True)
+
+
+def draw_review(image: np.ndarray, levels: Sequence[LevelMaps]) -> np.ndarray:
+    """A row per level, shallow to deep, with the image beside its maps.
+
+    Args:
+        image (ndarray): RGB, (H, W, 3) of uint8.
+        levels (Sequence[LevelMaps]): Of :func:`review_maps`.
+
+    Returns:
+        ndarray: RGB, (H, W, 3) of uint8.
+    """
+    height = np.clip(2.3 * image.shape[0] / image.shape[1], 1.2, 4.6)
+    figure = Figure(
+        figsize=(2.75 * len(_COLUMNS), (height + 0.12) * len(levels) + 1.5),
+        dpi=90,
+        layout='constrained')
+    canvas = FigureCanvasAgg(figure)
+    grid = figure.subplots(len(levels), len(_COLUMNS), squeeze=False)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+    for axes, title in zip(grid[0], _COLUMNS):
+        axes.set_title(title, fontsize=15, fontweight='bold')
+    for row, level in zip(grid, levels):
+        without = 'deepest level:\nnothing to attend to' \
+            if level is levels[-1] else 'a fusion\nwithout attention'
+        _draw_level(row, image, level, without)
+    figure.supxlabel(_CAPTION, fontsize=13)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _draw_level(row: Sequence[Axes], image: np.ndarray, level: LevelMaps,
+                without: str) -> None:
+    row[0].imshow(image)
+    row[0].set_ylabel(
+        f'{level.name}\n{level.cells[0]} x {level.cells[1]} cells',
+        fontsize=13)
+    features = dict(cmap='viridis', vmin=0)
+    _draw_maps(row[1:2], [level.student], vmax=level.student.max(), **features)
+    together = max(level.reviewed.max(), level.teacher.max())
+    _draw_maps(
+        row[4:], [level.reviewed, level.teacher], vmax=together, **features)
+    if level.attention is not None:
+        _draw_maps(row[2:4], level.attention, vmin=0, vmax=1, cmap='magma')
+        return
+    for axes in row[2:4]:
+        axes.set_frame_on(False)
+        axes.text(
+            0.5,
+            0.5,
+            without,
+            color='gray',
+            fontsize=12,
+            transform=axes.transAxes,
+            horizontalalignment='center',
+            verticalalignment='center')
+
+
+def _draw_maps(row: Sequence[Axes], maps: Sequence[np.ndarray],
+               **scale) -> None:
+    """Maps of one scale, which the last one's bar shows."""
+    for axes, values in zip(row, maps):
+        drawn = axes.imshow(values, interpolation='nearest', **scale)
+    bar = axes.figure.colorbar(drawn, ax=axes, fraction=0.05, pad=0.02)
+    bar.locator.set_params(nbins=3)
+    bar.ax.tick_params(labelsize=10)
