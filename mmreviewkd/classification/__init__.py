@@ -5,6 +5,6 @@ from .data_preprocessor import CropFlipPreprocessor
 from .datasets import CIFAR, ArchiveImages, FolderImages
 
 __all__ = [
-    'Accuracy', 'ArchiveImages', 'CIFAR', 'CropFlipPreprocessor', 
+    'Accuracy', 'ArchiveImages', 'CIFAR', 'CropFlipPreprocessor',
     'FolderImages', 'ImageClassifier'
 ]

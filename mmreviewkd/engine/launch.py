@@ -146,9 +146,9 @@ def named_images(runner: Runner) -> Iterator[None]:
     except Exception as error:
         # mmcv's lines that read an image; a worker's are in the message
         text = traceback.format_exc()
-        if not any(line in text
-                   for line in ('fileio.get(', 'mmcv.imfrombytes(',
-                                'failed to load image')):
+        if not any(
+                line in text for line in ('fileio.get(', 'mmcv.imfrombytes(',
+                                          'failed to load image')):
             raise
         broken = [
             path for path in _image_paths(runner)

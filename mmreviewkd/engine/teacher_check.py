@@ -65,8 +65,8 @@ class WholeTeacher(BaseModel):
                         batch_input_shape=tuple(inputs.shape[-2:]),
                         img_shape=tuple(
                             round(n * self.scale) for n in sample.img_shape),
-                        scale_factor=tuple(
-                            n * self.scale for n in sample.scale_factor)))
+                        scale_factor=tuple(n * self.scale
+                                           for n in sample.scale_factor)))
         return self.teacher(inputs, data_samples, mode)
 
 

@@ -1,5 +1,6 @@
 """A loss between two models' logits for the same images, RoIs or anchors."""
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import Iterator, List, Optional, Sequence, Tuple
 
 import torch
@@ -21,9 +22,8 @@ def calls_of(modules: Sequence[nn.Module]) -> Iterator[List[List[tuple]]]:
     """Collect, for each module, the ``(args, output)`` of its calls."""
     calls = [[] for _ in modules]
     handles = [
-        module.register_forward_hook(
-            lambda _, args, output, to=to: to.append((args, output)))
-        for module, to in zip(modules, calls)
+        module.register_forward_hook(lambda _, args, output, to=to: to.append(
+            (args, output))) for module, to in zip(modules, calls)
     ]
     try:
         yield calls
@@ -58,10 +58,10 @@ class Logits:
                 f'{type(student).__name__}, the teacher a '
                 f'{type(teacher.model).__name__}')
         self.kind = kinds[0]()
-        ours, theirs = (
-            number or self.kind.classes(model)
-            for number, model in ((classes, student), (teacher.classes,
-                                                       teacher.model)))
+        ours, theirs = (number or self.kind.classes(model)
+                        for number, model in ((classes, student),
+                                              (teacher.classes,
+                                               teacher.model)))
         if ours != theirs:
             raise UserInputError(
                 f'{name} compares models of the same classes; the student has '
@@ -72,16 +72,15 @@ class Logits:
             raise UserInputError(
                 f'{name} compares {_activation(sigmoid)} probabilities, the '
                 f'models have {_activation(self.kind.use_sigmoid)} ones: ' +
-                ('BinaryKDLoss' if self.kind.use_sigmoid else
-                 'KDLoss or DKDLoss'))
+                self.kind.losses)
         self.names_checked = False
 
     def modules(self, student: nn.Module) -> List[nn.Module]:
         """Those whose calls in a training pass :meth:`__call__` needs."""
         return self.kind.modules(student)
 
-    def __call__(self, calls: List[List[tuple]], teacher: Teacher,
-                 outputs, data_samples) -> Tensor:
+    def __call__(self, calls: List[List[tuple]], teacher: Teacher, outputs,
+                 data_samples) -> Tensor:
         """The loss.
 
         Args:
@@ -102,7 +101,7 @@ class Logits:
 class _ImageLogits:
     """One row per image, of two classifiers."""
 
-    use_sigmoid = False
+    use_sigmoid, losses = False, 'KDLoss or DKDLoss'
 
     def check(self, student, teacher):
         pass
@@ -122,7 +121,7 @@ class _RoILogits:
     is one class more.
     """
 
-    use_sigmoid = False
+    use_sigmoid, losses = False, 'KDLoss or DKDLoss'
 
     def classes(self, model):
         return model.roi_head.bbox_head.num_classes
@@ -159,15 +158,16 @@ class _AnchorLogits:
     keeps its weight small and a divergence would not.
     """
 
-    use_sigmoid = True
+    use_sigmoid, losses = True, 'BinaryKDLoss'
 
     def classes(self, model):
         return model.bbox_head.num_classes
 
     def check(self, student, teacher):
         ours, theirs = student.bbox_head, teacher.model.bbox_head
-        anchors = [[base.tolist() for base in head.prior_generator.
-                    base_anchors] for head in (ours, theirs)]
+        anchors = [[
+            base.tolist() for base in head.prior_generator.base_anchors
+        ] for head in (ours, theirs)]
         strides = [head.prior_generator.strides for head in (ours, theirs)]
         if anchors[0] != anchors[1] or strides[0] != strides[1]:
             raise UserInputError(
@@ -234,9 +234,8 @@ def _check_names(teacher: Teacher) -> None:
     data = MessageHub.get_current_instance().get_info('dataset_meta', None)
     ours, theirs = (data or {}).get('classes'), class_names(teacher.checkpoint)
     if ours and theirs and tuple(ours) != theirs:
-        first = next(
-            i for i, pair in enumerate(zip(ours, theirs)) if pair[0] != pair[1])
+        here, there = next(
+            pair for pair in zip_longest(ours, theirs) if pair[0] != pair[1])
         raise UserInputError(
             'logits compare models of the same classes in the same order; '
-            f'class {first} is {ours[first]} here and {theirs[first]} in '
-            f'{teacher.checkpoint}')
+            f'where {teacher.checkpoint} has {there}, these data have {here}')

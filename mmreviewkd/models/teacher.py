@@ -115,11 +115,14 @@ class Teacher(nn.Module):
         def cut(features):
             # where only the teacher's side is padded further, the cells of
             # the additional padding have no counterpart
+            extents = [[
+                _ceil_div(cells * ours, whole)
+                for cells, ours, whole in zip(feature.shape[-2:], (
+                    height, width), inputs.shape[-2:])
+            ] for feature in features]
             return [
-                feature[..., :_ceil_div(feature.size(2) * height,
-                                        inputs.size(2)), :
-                        _ceil_div(feature.size(3) * width, inputs.size(3))]
-                for feature in features
+                feature[..., :h, :w]
+                for feature, (h, w) in zip(features, extents)
             ]
 
         return cut(features), outputs if is_classifier(
@@ -198,9 +201,8 @@ def load_config(config: str) -> Config:
         if osp.exists(config):  # then it is one of its bases
             raise UserInputError(f'config {config}: {error}') from None
         near = _near_configs(package, name)
-        raise UserInputError(
-            f'config {config} does not exist: {error}' +
-            (f'. Near names: {", ".join(near)}' if near else '')) from None
+        raise UserInputError(f'config {config} does not exist: {error}' + (
+            f'. Near names: {", ".join(near)}' if near else '')) from None
 
 
 def _near_configs(package: str, name: str) -> List[str]:

@@ -2,11 +2,11 @@
 import copy
 from pathlib import Path
 
-from mmreviewkd.models.kd_losses import kd_loss
 from mmreviewkd.compat import load_local
 from mmreviewkd.engine import check_teacher
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models import Review
+from mmreviewkd.models.kd_losses import kd_loss
 from tests import textbook
 
 import numpy as np

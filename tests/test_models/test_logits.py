@@ -234,7 +234,7 @@ def test_classes_in_another_order_stop_the_first_step(distiller, teachers,
                 losses_of(distiller(teacher=teacher, logits=DKD))
             assert str(error.value) == (
                 'logits compare models of the same classes in the same order; '
-                f'class 1 is c here and b in {path}')
+                f'where {path} has b, these data have c')
             # the features alone have no classes
             losses_of(distiller(teacher=teacher))
             hub.update_info('dataset_meta', dict(classes=('a', 'b')))
