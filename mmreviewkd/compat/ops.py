@@ -8,7 +8,8 @@ namesake (mmcv 2.0 to 2.1): tensors come in to be filled. So everything above
 from typing import List, NoReturn
 
 import torch
-import torchvision  # noqa: F401  (registers torch.ops.torchvision)
+import torch.nn.functional as F
+import torchvision
 from torch import Tensor
 
 _HOW_TO = ('install a compiled mmcv (>=2.0, <2.2) for your torch: '
@@ -92,6 +93,25 @@ def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float,
         head[~stays[:len(head)]] = tail[stays[len(head):]].flip(0)
         remaining = head
     return torch.tensor(kept, dtype=torch.long)
+
+
+def nms_match(dets: Tensor, iou_threshold: float) -> List[List[int]]:
+    """Of greedy NMS, each kept box, best first, with those that it removes.
+
+    Args:
+        dets (Tensor): (N, 5) as x1, y1, x2, y2, score.
+        iou_threshold (float): From this overlap on, a box goes.
+    """
+    dets, = _at_least_float32(dets)
+    threshold = torch.tensor(iou_threshold, dtype=torch.float32).item()
+    overlaps = torchvision.ops.box_iou(dets[:, :4], dets[:, :4]) >= threshold
+    remaining, groups = dets[:, 4].argsort(descending=True), []
+    while remaining.numel():
+        best, rest = remaining[0], remaining[1:]
+        gone = overlaps[best, rest]
+        groups.append([int(best), *rest[gone].tolist()])
+        remaining = rest[~gone]
+    return groups
 
 
 def _at_least_float32(*tensors: Tensor) -> List[Tensor]:
@@ -305,6 +325,7 @@ def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor,
         input, weight, bias, offset, mask)
     if not with_bias:
         bias = input.new_zeros(len(weight))
+    offset, mask = (_as_mmcv_reads(x, output) for x in (offset, mask))
     output.copy_(
         torch.ops.torchvision.deform_conv2d(input, weight, offset, mask, bias,
                                             stride_h, stride_w, pad_h, pad_w,
@@ -328,14 +349,109 @@ def modulated_deform_conv_backward(input: Tensor, weight: Tensor, bias: Tensor,
         input, weight, bias, offset, mask, grad_output)
     if not with_bias:
         bias = input.new_zeros(len(weight))
+    offset, mask = (_as_mmcv_reads(x, grad_output) for x in (offset, mask))
     grads = torch.ops.torchvision._deform_conv2d_backward(
         grad_output, input, weight, offset, mask, bias, stride_h, stride_w,
         pad_h, pad_w, dilation_h, dilation_w, group, deformable_group, True)
-    for target, grad in zip((grad_input, grad_weight, grad_offset, grad_mask),
-                            grads):
+    for target, grad in zip((grad_input, grad_weight), grads):
         target.copy_(grad)
+    for target, grad in zip((grad_offset, grad_mask), grads[2:]):
+        # zeros where mmcv reads nothing
+        flat = torch.zeros_like(target).flatten(1)
+        flat[:, :grad[0].numel()] = grad.flatten(1)
+        target.copy_(flat.view(target.shape))
     if with_bias:
         grad_bias.copy_(grads[4])
+
+
+def _as_mmcv_reads(values: Tensor, output: Tensor) -> Tensor:
+    """Offsets or masks, (N, C, h, w), one for each cell of the output.
+
+    mmcv goes through each image's as if they lay in memory in the output's
+    size. DyHead has more of them than that, for a level of half their size;
+    torchvision would refuse.
+    """
+    if values.shape[-2:] == output.shape[-2:]:
+        return values
+    cells = output.size(2) * output.size(3)
+    return values.flatten(1)[:, :values.size(1) * cells].view(
+        *values.shape[:2], *output.shape[-2:])
+
+
+# ---------------------------------------- convolution of some cells alone
+def masked_im2col_forward(features: Tensor, mask_h_idx: Tensor,
+                          mask_w_idx: Tensor, data_col: Tensor, kernel_h: int,
+                          kernel_w: int, pad_h: int, pad_w: int) -> None:
+    """Patches around the named cells of one image, (C * kernel, cells)."""
+    patches = F.unfold(features, (kernel_h, kernel_w), padding=(pad_h, pad_w))
+    across = features.size(3) + 2 * pad_w - kernel_w + 1
+    data_col.copy_(patches[0, :, mask_h_idx * across + mask_w_idx])
+
+
+def masked_col2im_forward(masked_output: Tensor, mask_h_idx: Tensor,
+                          mask_w_idx: Tensor, output: Tensor, height: int,
+                          width: int, channels: int) -> None:
+    """Put (C, cells) where the cells are, in (1, C, height, width)."""
+    output[0, :, mask_h_idx, mask_w_idx] = masked_output.to(output)
+
+
+# ----------------------------------------------------------------- CARAFE
+def carafe_forward(features: Tensor, masks: Tensor, rfeatures: Tensor,
+                   routput: Tensor, rmasks: Tensor, output: Tensor,
+                   kernel_size: int, group_size: int,
+                   scale_factor: int) -> None:
+    """Reassembly of features (arXiv 1905.02188): upsampling by masks.
+
+    Args:
+        features (Tensor): (N, C, H, W).
+        masks (Tensor): (N, groups * kernel ** 2, scale * H, scale * W).
+        rfeatures (Tensor): Kept for the backward pass; as ``features``.
+        routput (Tensor): Scratch, unused, as ``rmasks``.
+        rmasks (Tensor): See ``routput``.
+        output (Tensor): (N, C, scale * H, scale * W), filled.
+        kernel_size (int): Side of the patch that is summed.
+        group_size (int): Groups of channels, each with its own masks.
+        scale_factor (int): Cells of the output per cell and axis.
+    """
+    rfeatures.copy_(features)
+    output.copy_(
+        _carafe(*_at_least_float32(features, masks), kernel_size, group_size,
+                scale_factor))
+
+
+def carafe_backward(grad_output: Tensor, rfeatures: Tensor, masks: Tensor,
+                    rgrad_output: Tensor, rgrad_input_hs: Tensor,
+                    rgrad_input: Tensor, rgrad_masks: Tensor,
+                    grad_input: Tensor, grad_masks: Tensor, kernel_size: int,
+                    group_size: int, scale_factor: int) -> None:
+    """Gradients of :func:`carafe_forward` for features and masks."""
+    inputs = [
+        x.detach().requires_grad_()
+        for x in _at_least_float32(rfeatures, masks)
+    ]
+    with torch.enable_grad():
+        output = _carafe(*inputs, kernel_size, group_size, scale_factor)
+    for target, grad in zip((grad_input, grad_masks),
+                            torch.autograd.grad(output, inputs,
+                                                grad_output.to(output))):
+        target.copy_(grad)
+
+
+def _carafe(features, masks, kernel_size, group_size, scale_factor):
+    n, c, h, w = features.shape
+    cells = (h, scale_factor, w, scale_factor)
+    masks = masks.view(n, group_size, 1, kernel_size**2, *cells)
+    padded = F.pad(features, [(kernel_size - 1) // 2] * 4)
+    output = features.new_zeros(n, group_size, c // group_size, *cells)
+    # one cell of the patch at a time: all at once would take kernel ** 2
+    # times the memory
+    for k in range(kernel_size**2):
+        y, x = divmod(k, kernel_size)
+        shifted = padded[:, :, y:y + h,
+                         x:x + w].reshape(n, group_size, c // group_size, h, 1,
+                                          w, 1)
+        output = output + shifted * masks[:, :, :, k]
+    return output.view(n, c, h * scale_factor, w * scale_factor)
 
 
 # ----------------------------------------------------------- the stand-in
@@ -349,12 +465,13 @@ def get_compiling_cuda_version() -> str:
     return 'none (operators served by torchvision)'
 
 
-SERVED = (nms, softnms, roi_align_forward, roi_align_backward,
+SERVED = (nms, softnms, nms_match, roi_align_forward, roi_align_backward,
           roi_pool_forward, roi_pool_backward, sigmoid_focal_loss_forward,
           sigmoid_focal_loss_backward, deform_conv_forward,
           deform_conv_backward_input, deform_conv_backward_parameters,
           modulated_deform_conv_forward, modulated_deform_conv_backward,
-          get_compiler_version, get_compiling_cuda_version)
+          masked_im2col_forward, masked_col2im_forward, carafe_forward,
+          carafe_backward, get_compiler_version, get_compiling_cuda_version)
 
 
 def unavailable(name: str) -> NoReturn:

@@ -38,11 +38,15 @@ def level_names(model: nn.Module, role: str, part: str) -> List[str]:
     if is_classifier(model):
         return model.level_names(role)
     if getattr(model, part, None) is None:
+        advice = ''
+        if getattr(model, 'backbone', None) is None:
+            advice = '; of a wrapper around a detector, take that detector'
+        elif part == 'neck':
+            advice = (", or on the backbones': "
+                      "review=dict(features='backbone')")
         raise UserInputError(
             f'{role} {type(model).__name__} has no {part}; the review works '
-            f'on the levels that a {part} puts out' +
-            (", or on the backbones': review=dict(features='backbone')"
-             if part == 'neck' else ''))
+            f'on the levels that a {part} puts out{advice}')
     return [part]
 
 
@@ -153,11 +157,14 @@ def probe(model: nn.Module,
         with torch.no_grad(), record(model, names) as features:
             outputs = extract(model,
                               torch.zeros(1, 3, size, size, device=device))
+    except NotImplementedError:  # an operator that is not served
+        raise
     except RuntimeError as error:
         raise UserInputError(
             f'{type(model).__name__} does not take an image of {size}x{size}, '
             f'on which its levels are looked up: {error}') from None
-    model.train(was_training)
+    finally:
+        model.train(was_training)
     return ([round(size / feature.size(-1)) for feature in features
              ], [feature.size(1) for feature in features],
             outputs.size(1) if is_classifier(model) else None)
@@ -193,7 +200,8 @@ def match_levels(student_strides, teacher_strides, strides=None):
         raise UserInputError(
             f'{both}; no pair of levels at {tuple(sorted(wanted - common))}. '
             + (f'To use common ones alone: review=dict(strides={usable})'
-               if usable else 'They have no stride in common'))
+               if usable else 'They have no stride in common that each has '
+               'once'))
     return [(student_strides.index(s), teacher_strides.index(s))
             for s in sorted(common)]
 

@@ -169,6 +169,12 @@ class ReviewKD(BaseModel):
                        targets: Sequence[Tensor]) -> Dict[str, Tensor]:
         features = [features[i] for i, _ in self.pairs]
         targets = [targets[j] for _, j in self.pairs]
+        if len(features[0]) != len(targets[0]):
+            raise UserInputError(
+                f'in training, {" ".join(self.names)} of '
+                f'{type(self.student).__name__} puts out {len(features[0])} '
+                f'maps a level for {len(targets[0])} images; the review '
+                'compares one map with one')
         levels = self.review.loss(features, targets)
         if torch.isfinite(levels).all():
             self.overflows = 0

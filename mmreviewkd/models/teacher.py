@@ -197,6 +197,11 @@ def load_config(config: str) -> Config:
         if package and '/' not in name:
             raise FileNotFoundError(f'{package} keeps its configs in folders')
         return get_config(config) if package else Config.fromfile(config)
+    except ValueError as error:
+        if 'external package' not in str(error):
+            raise
+        raise UserInputError(f'config {config}: mmengine does not take this '
+                             'name; give the path of the file') from None
     except (FileNotFoundError, PackageNotFoundError) as error:
         if osp.exists(config):  # then it is one of its bases
             raise UserInputError(f'config {config}: {error}') from None

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#define __device__
 #define __global__
 #define CUDA_1D_KERNEL_LOOP(i, n) for (int i = 0; i < (n); ++i)
 using std::max;
@@ -16,6 +17,8 @@ void atomicAdd(T* address, T value) {
   *address += value;
 }
 
+#include "carafe_naive_cuda_kernel.cuh"
+#include "masked_conv2d_cuda_kernel.cuh"
 #include "roi_pool_cuda_kernel.cuh"
 #include "sigmoid_focal_loss_cuda_kernel.cuh"
 
@@ -48,5 +51,35 @@ void roi_pool_backward(int n, const float* grad_output, const float* rois,
   roi_pool_backward_cuda_kernel(n, grad_output, rois, argmax, grad_input,
                                 pooled_height, pooled_width, channels, height,
                                 width);
+}
+void masked_im2col(int n, const float* input, int height, int width,
+                   int kernel_h, int kernel_w, int pad_h, int pad_w,
+                   const int64_t* rows, const int64_t* columns, int count,
+                   float* output) {
+  MaskedIm2colForward(n, input, height, width, kernel_h, kernel_w, pad_h,
+                      pad_w, rows, columns, count, output);
+}
+
+void masked_col2im(int n, const float* input, int height, int width,
+                   int channels, const int64_t* rows, const int64_t* columns,
+                   int count, float* output) {
+  MaskedCol2imForward(n, input, height, width, channels, rows, columns, count,
+                      output);
+}
+
+void carafe_forward(int n, const float* input, const float* masks,
+                    float* output, int kernel_size, int groups, int scale,
+                    int channels, int height, int width) {
+  carafe_naive_forward_cuda_kernel(n, input, masks, output, kernel_size,
+                                   groups, scale, channels, height, width);
+}
+
+void carafe_backward(int n, const float* grad_output, const float* input,
+                     const float* masks, float* grad_input, float* grad_masks,
+                     int kernel_size, int groups, int scale, int channels,
+                     int height, int width) {
+  carafe_naive_backward_cuda_kernel(n, grad_output, input, masks, grad_input,
+                                    grad_masks, kernel_size, groups, scale,
+                                    channels, height, width);
 }
 }

@@ -1,9 +1,9 @@
 """The served operators against mmcv's own, values and gradients.
 
 Everything runs through ``mmcv.ops``, once on the compiled extension and once
-on the functions that stand in for it. mmcv has RoIPool and the focal loss for
-CUDA alone: without a GPU, their kernels' source, which mmcv ships, is compiled
-for the CPU.
+on the functions that stand in for it. mmcv has RoIPool, the focal loss, CARAFE
+and the masked convolution for CUDA alone: without a GPU, their kernels'
+source, which mmcv ships, is compiled for the CPU.
 """
 import ctypes
 import importlib
@@ -39,7 +39,8 @@ def both(monkeypatch, function):
     compiled = function()
     with monkeypatch.context() as patch:
         for name in ('nms', 'roi_align', 'roi_pool', 'focal_loss',
-                     'deform_conv', 'modulated_deform_conv'):
+                     'deform_conv', 'modulated_deform_conv', 'masked_conv',
+                     'carafe'):
             # by import_module: mmcv.ops has functions of the same names
             module = importlib.import_module(f'mmcv.ops.{name}')
             patch.setattr(module, 'ext_module', STAND_IN)
@@ -75,6 +76,18 @@ def make_boxes(count, seed, grid=None, smallest=0):
 
 
 # ------------------------------------------------------------------- NMS
+@needs_compiled_mmcv
+@pytest.mark.parametrize('iou_threshold', [0.3, 0.5, 0.6, 0.7])
+@pytest.mark.parametrize('count, grid', [(1, None), (300, None), (300, 10)])
+def test_nms_match(monkeypatch, count, grid, iou_threshold):
+    boxes, scores = make_boxes(count, 0, grid)
+    dets = torch.cat([boxes, scores[:, None]], 1)
+    compiled, ours = both(
+        monkeypatch, lambda:
+        [group.tolist() for group in mmcv_ops.nms_match(dets, iou_threshold)])
+    assert compiled == ours
+
+
 @needs_compiled_mmcv
 @pytest.mark.parametrize('offset', [0, 1])
 @pytest.mark.parametrize('iou_threshold', [0., 0.3, 0.5, 0.6, 0.7, 0.9, 1.])
@@ -183,7 +196,7 @@ def call(library, name, *args):
 
 @pytest.fixture(scope='module')
 def kernels(tmp_path_factory):
-    """mmcv's kernels of RoIPool and the focal loss, on the CPU."""
+    """mmcv's kernels of operators that it has for CUDA alone, on the CPU."""
     folder = tmp_path_factory.mktemp('kernels')
     # the kernels include this for CUDA's names, which kernels.cpp defines
     (folder / 'pytorch_cuda_helper.hpp').touch()
@@ -216,7 +229,35 @@ def kernels(tmp_path_factory):
              rois, argmax, grad_input, pooled_height, pooled_width,
              *grad_input.shape[1:])
 
+    def masked_im2col(features, rows, columns, data_col, **sizes):
+        call(library, 'masked_im2col',
+             features.size(1) * len(rows), features, *features.shape[2:],
+             *sizes.values(), rows, columns, len(rows), data_col)
+
+    def masked_col2im(data_col, rows, columns, output, height, width,
+                      channels):
+        call(library, 'masked_col2im', data_col.numel(), data_col, height,
+             width, channels, rows, columns, len(rows), output)
+
+    def carafe_forward(features, masks, rfeatures, routput, rmasks, output,
+                       **sizes):
+        # the naive kernel: the other one is the same, in blocks of threads
+        rfeatures.copy_(features)
+        call(library, 'carafe_forward', output.numel(), features, masks,
+             output, *sizes.values(), *output.shape[1:])
+
+    def carafe_backward(grad_output, rfeatures, masks, rgrad_output,
+                        rgrad_input_hs, rgrad_input, rgrad_masks, grad_input,
+                        grad_masks, **sizes):
+        call(library, 'carafe_backward', grad_output.numel(),
+             grad_output, rfeatures, masks, grad_input, grad_masks,
+             *sizes.values(), *grad_output.shape[1:])
+
     return types.SimpleNamespace(
+        masked_im2col_forward=masked_im2col,
+        masked_col2im_forward=masked_col2im,
+        carafe_forward=carafe_forward,
+        carafe_backward=carafe_backward,
         sigmoid_focal_loss_forward=focal_forward,
         sigmoid_focal_loss_backward=focal_backward,
         roi_pool_forward=roi_pool_forward,
@@ -377,3 +418,41 @@ def test_packs(monkeypatch, name):
             torch.randn(
                 2, 4, 9, 11, generator=torch.Generator().manual_seed(0))))
     report(name, compiled, ours)
+
+
+@needs_compiled_mmcv
+def test_modulated_deform_conv2d_with_offsets_of_a_larger_map(monkeypatch):
+    """As DyHead calls it; mmcv reads the first of each image's offsets."""
+    x, _, _, weight, bias = deform_inputs(dict(padding=1))
+    inputs = (x, torch.randn(2, 18, 18, 22), torch.rand(2, 9, 18,
+                                                        22), weight, bias)
+    compiled, ours = both(
+        monkeypatch, lambda: with_gradients(
+            lambda *x: mmcv_ops.modulated_deform_conv2d(*x, 1, 1), *inputs))
+    report('ModulatedDeformConv2d, larger offsets', compiled, ours)
+
+
+# ---------------------------------------------- masked convolution, CARAFE
+@needs_kernel_source
+@pytest.mark.parametrize('kernel, padding', [(3, 1), ((1, 3), (0, 1)), (1, 0)])
+def test_masked_conv2d(monkeypatch, kernels, kernel, padding):
+    torch.manual_seed(0)
+    layer = mmcv_ops.MaskedConv2d(3, 4, kernel, padding=padding)
+    x, mask = torch.randn(1, 3, 9, 11), torch.rand(1, 9, 11) > 0.5
+    with torch.no_grad():
+        compiled, ours = with_kernels(monkeypatch, 'masked_conv', kernels,
+                                      lambda: [layer(x, mask)])
+    report('MaskedConv2d', compiled, ours)
+
+
+@needs_kernel_source
+@pytest.mark.parametrize('kernel, groups, scale', [(3, 1, 2), (5, 2, 2),
+                                                   (1, 1, 3), (5, 4, 1)])
+def test_carafe(monkeypatch, kernels, kernel, groups, scale):
+    torch.manual_seed(0)
+    inputs = (torch.randn(2, 8, 9, 11),
+              torch.rand(2, groups * kernel**2, 9 * scale, 11 * scale))
+    compiled, ours = with_kernels(
+        monkeypatch, 'carafe', kernels, lambda: with_gradients(
+            lambda *x: mmcv_ops.carafe(*x, kernel, groups, scale), *inputs))
+    report('CARAFE', compiled, ours)

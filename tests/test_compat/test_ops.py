@@ -30,7 +30,7 @@ def use_served_operators(monkeypatch):
         **{function.__name__: function
            for function in served.SERVED})
     for name in ('nms', 'roi_align', 'roi_pool', 'focal_loss', 'deform_conv',
-                 'modulated_deform_conv'):
+                 'modulated_deform_conv', 'masked_conv', 'carafe'):
         module = importlib.import_module(f'mmcv.ops.{name}')
         monkeypatch.setattr(module, 'ext_module', stand_in)
 
@@ -64,6 +64,24 @@ def textbook_nms(boxes, scores, iou_threshold, offset=0):
                 for k in kept):
             kept.append(i)
     return kept
+
+
+@pytest.mark.parametrize('iou_threshold', [0.2, 0.5, 0.8])
+def test_nms_match(iou_threshold):
+    torch.manual_seed(0)
+    dets = torch.rand(30, 5) * 20
+    dets[:, 2:4] += dets[:, :2]
+    boxes, groups = dets[:, :4].tolist(), []
+    left = dets[:, 4].argsort(descending=True).tolist()
+    while left:
+        groups.append([
+            i for i in left if i == left[0]
+            or overlap(boxes[left[0]], boxes[i], 0) >= iou_threshold
+        ])
+        left = [i for i in left if i not in groups[-1]]
+    found = mmcv.ops.nms_match(dets, iou_threshold)
+    assert [group.tolist() for group in found] == groups
+    assert mmcv.ops.nms_match(dets[:0], iou_threshold) == []
 
 
 def textbook_soft_nms(boxes, scores, decay, min_score, offset):
@@ -574,6 +592,70 @@ def test_deform_conv2d_in_half_precision(dtype):
             half.grad, exact.grad.to(dtype), rtol=0.02, atol=0.02)
 
 
+def test_modulated_deform_conv2d_with_offsets_of_a_larger_map():
+    """As DyHead calls it, for a level of half the offsets' size."""
+    x, offset, mask, weight, bias = deform_inputs(GEOMETRIES[1], (3, 3))
+    cells = offset.size(2) * offset.size(3)
+    larger = [
+        torch.randn(2, channels, 12, 14).double() for channels in (18, 9)
+    ]
+
+    def run(x, offset, mask, weight, bias):
+        return mmcv.ops.modulated_deform_conv2d(x, offset, mask, weight, bias,
+                                                *GEOMETRIES[1].values())
+
+    def textbook(x, offset, mask, weight, bias):
+        # mmcv walks through the memory of each image
+        offset, mask = (
+            v.flatten(1)[:, :v.size(1) * cells].reshape(2, v.size(1), 6, 7)
+            for v in (offset, mask))
+        return textbook_deform_conv(x, offset, mask, weight, bias,
+                                    **GEOMETRIES[1])
+
+    assert_same(run, textbook, x, *larger, weight, bias)
+
+
+# ---------------------------------------------- masked convolution, CARAFE
+@pytest.mark.parametrize('kernel, padding', [(3, 1), ((1, 3), (0, 1)), (1, 0)])
+def test_masked_conv2d(kernel, padding):
+    torch.manual_seed(0)
+    layer = mmcv.ops.MaskedConv2d(3, 4, kernel, padding=padding)
+    x = torch.randn(1, 3, 5, 7)
+    for mask in (torch.rand(1, 5, 7) > .5, torch.zeros(1, 5, 7)):
+        with torch.no_grad():
+            output, expected = layer(x, mask), layer(x) * (mask > 0)
+        torch.testing.assert_close(output, expected)
+
+
+def textbook_carafe(features, masks, kernel, groups, scale):
+    n, channels, height, width = features.shape
+    output = []
+    for c, y, x in np.ndindex(channels, height * scale, width * scale):
+        value = features.new_zeros(n)
+        for i, j in np.ndindex(kernel, kernel):
+            row, column = (y // scale + i - kernel // 2,
+                           x // scale + j - kernel // 2)
+            if 0 <= row < height and 0 <= column < width:
+                group = c // (channels // groups)
+                value = value + features[:, c, row, column] * masks[:, (
+                    group * kernel + i) * kernel + j, y, x]
+        output.append(value)
+    return torch.stack(output, 1).view(n, channels, height * scale,
+                                       width * scale)
+
+
+@pytest.mark.parametrize('kernel, groups, scale', [(3, 1, 2), (5, 2, 2),
+                                                   (1, 1, 3), (3, 4, 1)])
+def test_carafe(kernel, groups, scale):
+    torch.manual_seed(0)
+    settings = kernel, groups, scale
+    assert_same(
+        lambda *x: mmcv.ops.carafe(*x, *settings),
+        lambda *x: textbook_carafe(*x, *settings),
+        torch.randn(2, 4, 3, 4).double(),
+        torch.rand(2, groups * kernel**2, 3 * scale, 4 * scale).double())
+
+
 # ------------------------------------------------------------ the stand-in
 def run_python(code):
     """Last line that ``code`` prints, as JSON, and what it prints before."""
@@ -606,8 +688,8 @@ errors = {}
 for name, call in dict(
         ball_query=lambda: mmcv.ops.ball_query(
             0, 1, 2, torch.zeros(1, 3, 3), torch.zeros(1, 2, 3)),
-        carafe=lambda: mmcv.ops.carafe(
-            torch.zeros(1, 4, 2, 2), torch.zeros(1, 9, 4, 4), 3, 1, 2),
+        border_align=lambda: mmcv.ops.border_align(
+            torch.zeros(1, 4, 2, 2), torch.zeros(1, 4, 4), 1),
         info=mmcv.ops.get_compiler_version).items():
     try:
         errors[name] = call()
@@ -651,7 +733,7 @@ def test_the_log_says_what_serves_and_why(without_extension):
     assert 'raises when called' in line
 
 
-@pytest.mark.parametrize('name', ['ball_query', 'carafe'])
+@pytest.mark.parametrize('name', ['ball_query', 'border_align'])
 def test_an_operator_that_is_not_served(without_extension, name):
     message = without_extension[0]['errors'][name]
     assert f'mmcv operator "{name}_forward" is not available' in message

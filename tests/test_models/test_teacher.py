@@ -215,6 +215,11 @@ def test_config_that_does_not_exist(tmp_path):
         assert f'config {name} does not exist' in str(error.value)
 
 
+def test_a_name_that_mmengine_does_not_take():
+    with pytest.raises(UserInputError, match='give the path of the file'):
+        load_config('mmdet::gn+ws/faster-rcnn_r50_fpn_gn-ws-all_1x_coco.py')
+
+
 def test_a_base_that_does_not_exist(tmp_path):
     config = tmp_path / 'mine.py'
     config.write_text("_base_ = './none.py'")
