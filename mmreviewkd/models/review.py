@@ -127,9 +127,11 @@ class Review(nn.Module):
         """Warn where a loaded checkpoint was trained with other settings."""
         before = json.loads(bytes(state.tolist()))
         changes = [
-            f'{name} {before.get(name)} (now: {value})'
-            for name, value in self.settings.items()
-            if before.get(name) != value
+            f'{name} {before.get(name)} (now: {self.settings.get(name)})'
+            for name in {
+                **self.settings,
+                **before
+            } if before.get(name) != self.settings.get(name)
         ]
         if changes:
             print_log(

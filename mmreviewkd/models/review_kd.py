@@ -95,6 +95,10 @@ class ReviewKD(BaseModel):
         memory = dict(
             teacher=osp.abspath(file) if osp.exists(file) else file,
             weight=weight)
+        # what is not as usual
+        memory.update(
+            {'teacher scale': teacher['scale']} if 'scale' in teacher else {},
+            **({} if part == 'neck' else dict(features=part)))
         teacher = Teacher(**teacher, part=part, with_head=bool(logits))
         check_preprocessors(student.data_preprocessor, teacher.preprocessor)
         ours, channels, classes = probe(student, names)

@@ -276,12 +276,17 @@ def read_checkpoint(filename: str) -> dict:
     return checkpoint
 
 
-def class_names(filename: str) -> Optional[Tuple[str]]:
+def class_names(filename: str) -> Optional[Tuple[str, ...]]:
     """The classes that a checkpoint was trained for, if it tells them."""
     meta = read_checkpoint(filename).get('meta') or {}
-    # "CLASSES" in checkpoints of mmdet 2.x
-    names = (meta.get('dataset_meta')
-             or {}).get('classes') or meta.get('CLASSES')
+    # "CLASSES" in checkpoints of mmdet 2.x and of the first of 3.x
+    dataset = {
+        key.lower(): value
+        for key, value in (meta.get('dataset_meta') or meta).items()
+    }
+    names = dataset.get('classes')
+    if isinstance(names, str):
+        return (names, )
     return tuple(names) if names else None
 
 

@@ -223,6 +223,7 @@ def test_classes_in_another_order_stop_the_first_step(distiller, teachers,
     saved = torch.load(
         teachers['faster_rcnn']['checkpoint'], weights_only=True)
     for meta in (dict(dataset_meta=dict(classes=['a', 'b'])),
+                 dict(dataset_meta=dict(CLASSES=['a', 'b'])),
                  dict(CLASSES=('a', 'b'))):
         path = str(tmp_path / 'named.pth')
         torch.save(dict(saved, meta=meta), path)

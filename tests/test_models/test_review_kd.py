@@ -509,6 +509,23 @@ def test_a_checkpoint_remembers_teacher_weight_and_levels(
         "'stride 64'] (now: ['stride 4'])" in said[1]
 
 
+def test_a_checkpoint_remembers_what_is_not_as_usual(
+        distiller, teachers, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmreviewkd.models.review.print_log',
+                        lambda message, *_: said.append(message))
+    usual = distiller(review=dict(weight=1., strides=(4, 8, 16, 32)))
+    backbones = distiller(
+        teacher=dict(teachers['faster_rcnn'], scale=2.),
+        review=dict(weight=1., strides=(4, 8, 16), features='backbone'))
+    backbones.review.set_extra_state(usual.review.get_extra_state())
+    usual.review.set_extra_state(backbones.review.get_extra_state())
+    assert 'teacher scale None (now: 2.0), features None (now: backbone)' in \
+        said[0]
+    assert said[1].endswith(
+        'teacher scale 2.0 (now: None), features backbone (now: None)')
+
+
 def test_preprocessor_beside_the_model(teachers):
     """As yolov3 and ssdlite configs have it; the Runner hands it over."""
     student = tiny_detector()
