@@ -148,7 +148,7 @@ def load(model: BaseModel, filename: str, config: str,
     classes = meta['classes']
     return dict(
         classes=classes,
-        palette=meta.get('palette') or get_palette('random', len(classes)))
+        palette=get_palette(meta.get('palette') or 'random', len(classes)))
 
 
 def load_teacher(teacher: dict, distilled: BaseModel,
@@ -158,7 +158,12 @@ def load_teacher(teacher: dict, distilled: BaseModel,
     if known and known != tuple(meta['classes']):
         print('no predictions of the teacher: it knows other classes')
         return None
-    return WholeTeacher(**teacher, preprocessor=distilled.data_preprocessor)
+    model = WholeTeacher(**teacher, preprocessor=distilled.data_preprocessor)
+    number = max(getattr(part, 'num_classes', 0) for part in model.modules())
+    if number != len(meta['classes']):
+        print(f'no predictions of the teacher: it has {number} classes')
+        return None
+    return model
 
 
 def find_images(cfg: Config, given: Sequence[str]) -> List[dict]:

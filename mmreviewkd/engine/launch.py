@@ -151,14 +151,19 @@ def named_images(runner: Runner) -> Iterator[None]:
                                           'failed to load image')):
             raise
         broken = [
-            path for path in _image_paths(runner)
-            if not osp.isfile(path) or not osp.getsize(path)
+            path for path in _image_paths(runner) if '://' not in path and (
+                not osp.isfile(path) or not osp.getsize(path))
         ]
-        # else the content, and then OpenCV's message has the file's name
-        raise UserInputError(
-            f'{len(broken)} images are missing or empty: ' +
-            ', '.join(broken[:5]) + (', ...' if len(broken) > 5 else '')
-            if broken else str(error).strip().splitlines()[-1]) from None
+        if broken:
+            raise UserInputError(
+                f'{len(broken)} images are missing or empty: ' +
+                ', '.join(broken[:5]) +
+                (', ...' if len(broken) > 5 else '')) from None
+        # the content, then; mmcv's message has the file's name
+        message = str(error).strip().splitlines()[-1:]
+        if 'failed to load image' not in ''.join(message):
+            raise
+        raise UserInputError(message[0]) from None
 
 
 def _image_paths(runner: Runner) -> Iterator[str]:

@@ -187,7 +187,8 @@ def match_levels(student_strides, teacher_strides, strides=None):
     """
     both = (f'teacher has levels at strides {tuple(teacher_strides)}, student '
             f'at {tuple(student_strides)}')
-    wanted = set(strides or {*student_strides, *teacher_strides})
+    # at stride 1 is the image itself, which DetectoRS' backbone hands on
+    wanted = set(strides or {*student_strides, *teacher_strides} - {1})
     common = {
         s
         for s in wanted

@@ -1,5 +1,6 @@
 """A loss between two models' logits for the same images, RoIs or anchors."""
 from contextlib import contextmanager
+from functools import partial
 from itertools import zip_longest
 from typing import Iterator, List, Optional, Sequence, Tuple
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from ..errors import UserInputError
 from .features import is_classifier
-from .teacher import Teacher, class_names
+from .teacher import Teacher, class_names, names_in
 
 Rows = Tuple[Tensor, Tensor, Tensor]
 """The student's and the teacher's logits, (M, classes), and labels, (M, )."""
@@ -19,11 +20,21 @@ Rows = Tuple[Tensor, Tensor, Tensor]
 
 @contextmanager
 def calls_of(modules: Sequence[nn.Module]) -> Iterator[List[List[tuple]]]:
-    """Collect, for each module, the ``(args, output)`` of its calls."""
+    """Collect, for each module, the ``(args, output)`` of its calls.
+
+    But for those made aside, without gradient: samplers such as OHEM ask a
+    head before they choose what it is trained on.
+    """
     calls = [[] for _ in modules]
+    with_grad = torch.is_grad_enabled()
+
+    def keep(to, _, args, output):
+        if torch.is_grad_enabled() == with_grad:
+            to.append((args, output))
+
     handles = [
-        module.register_forward_hook(lambda _, args, output, to=to: to.append(
-            (args, output))) for module, to in zip(modules, calls)
+        module.register_forward_hook(partial(keep, to))
+        for module, to in zip(modules, calls)
     ]
     try:
         yield calls
@@ -94,6 +105,11 @@ class Logits:
             _check_names(teacher)
             self.names_checked = True
         rows = self.kind.rows(calls, teacher, outputs, data_samples)
+        if rows[0].shape != rows[1].shape:
+            raise UserInputError(
+                'logits: for the same images, the student has logits of shape '
+                f'{tuple(rows[0].shape)}, the teacher {tuple(rows[1].shape)}; '
+                'their heads classify in different ways')
         # a batch may have no positive anchor
         return self.loss(*rows) if len(rows[0]) else rows[0].sum()
 
@@ -128,23 +144,36 @@ class _RoILogits:
 
     def check(self, student, teacher):
         for role, model in ('student', student), ('teacher', teacher.model):
-            if model.roi_head.bbox_head.loss_cls.use_sigmoid:
+            head = model.roi_head.bbox_head
+            if getattr(head.loss_cls, 'use_sigmoid', False):
                 raise UserInputError(
                     f"logits: the {role}'s RoI head has sigmoid "
                     'probabilities, and no class for the background')
+            if head.custom_cls_channels:
+                raise UserInputError(
+                    f"logits: the {role}'s {type(head.loss_cls).__name__} has "
+                    'channels that are no classes')
 
     def modules(self, student):
         head = student.roi_head
         return [head.bbox_roi_extractor, head.bbox_head.loss_cls]
 
     def rows(self, calls, teacher, outputs, data_samples) -> Rows:
-        # a mask head may share the extractor: the boxes' call is the first
-        (_, rois, *_), features = calls[0][0]
         head = teacher.model.roi_head
         if not calls[1]:  # there was nothing to classify
-            nothing = features.flatten()[:0]
+            nothing = calls[0][-1][1].flatten()[:0]
             return nothing, nothing, nothing
-        (logits, labels, *_), _ = calls[1][0]
+        # PISA weighs by the loss of detached logits first
+        (logits, labels, *_), _ = calls[1][-1]
+        # a mask head may share the extractor: the boxes' call is the first
+        rois = [
+            args[1] for args, _ in calls[0] if len(args[1]) == len(logits)
+        ][:1]
+        if not rois:
+            raise UserInputError(
+                f'logits: {type(head.bbox_head).__name__} does not classify '
+                'each proposal once')
+        rois, = rois
         with torch.no_grad():
             rois = torch.cat([rois[:, :1], rois[:, 1:] * teacher.scale], 1)
             theirs = head._bbox_forward(outputs, rois)['cls_score']
@@ -165,6 +194,11 @@ class _AnchorLogits:
 
     def check(self, student, teacher):
         ours, theirs = student.bbox_head, teacher.model.bbox_head
+        for head in (ours, theirs):
+            generator = getattr(head, 'prior_generator', None)
+            if not hasattr(generator, 'base_anchors'):
+                raise UserInputError(f'logits: {type(head).__name__} has no '
+                                     'anchors of fixed shapes')
         anchors = [[
             base.tolist() for base in head.prior_generator.base_anchors
         ] for head in (ours, theirs)]
@@ -195,10 +229,16 @@ class _AnchorLogits:
             for scores in maps
         ]
         calls = [args for args, _ in calls[0]]
-        if [len(logits) for logits, *_ in calls] != [len(t) for t in theirs]:
+        ours = [
+            len(args[0]) if isinstance(args[1], Tensor) else 'none'
+            for args in calls
+        ]
+        if ours != [len(t) for t in theirs]:
             raise UserInputError(
                 f'logits: {type(head).__name__} does not classify its anchors '
-                'level by level, as RetinaHead does')
+                'level by level, each with a label, as RetinaHead does '
+                f'(rows of its loss: {ours}, of the teacher\'s logits: '
+                f'{[len(t) for t in theirs]})')
         chosen = [(labels >= 0) & (labels < head.num_classes)
                   for _, labels, *_ in calls]
         return tuple(
@@ -232,8 +272,8 @@ def _check_names(teacher: Teacher) -> None:
     The number alone does not tell whether they are in the same order.
     """
     data = MessageHub.get_current_instance().get_info('dataset_meta', None)
-    ours, theirs = (data or {}).get('classes'), class_names(teacher.checkpoint)
-    if ours and theirs and tuple(ours) != theirs:
+    ours, theirs = names_in(data), class_names(teacher.checkpoint)
+    if ours and theirs and ours != theirs:
         here, there = next(
             pair for pair in zip_longest(ours, theirs) if pair[0] != pair[1])
         raise UserInputError(

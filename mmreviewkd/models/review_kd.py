@@ -6,6 +6,7 @@ import os.path as osp
 from typing import Dict, List, Optional, Sequence, Union
 
 import torch
+import torch.nn as nn
 from mmdet.registry import MODELS
 from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
@@ -96,9 +97,12 @@ class ReviewKD(BaseModel):
             teacher=osp.abspath(file) if osp.exists(file) else file,
             weight=weight)
         # what is not as usual
-        memory.update(
-            {'teacher scale': teacher['scale']} if 'scale' in teacher else {},
-            **({} if part == 'neck' else dict(features=part)))
+        if teacher.get('scale', 1) != 1:
+            memory['teacher scale'] = teacher['scale']
+        if part != 'neck':
+            memory['features'] = part
+        if logits:
+            memory['logits'] = dict(logits)
         teacher = Teacher(**teacher, part=part, with_head=bool(logits))
         check_preprocessors(student.data_preprocessor, teacher.preprocessor)
         ours, channels, classes = probe(student, names)
@@ -237,6 +241,10 @@ class ReviewKD(BaseModel):
     def _apply(self, fn, *args, **kwargs) -> 'ReviewKD':
         # what .to(), .cuda(), .half() and the like come down to
         self.teacher._apply(fn, *args, **kwargs)
+        # students that distil themselves keep a teacher outside of all tables
+        for module in vars(self.student).values():
+            if isinstance(module, nn.Module):
+                module._apply(fn, *args, **kwargs)
         return super()._apply(fn, *args, **kwargs)
 
 

@@ -279,12 +279,19 @@ def read_checkpoint(filename: str) -> dict:
 def class_names(filename: str) -> Optional[Tuple[str, ...]]:
     """The classes that a checkpoint was trained for, if it tells them."""
     meta = read_checkpoint(filename).get('meta') or {}
+    return names_in(meta.get('dataset_meta') or meta)
+
+
+def names_in(meta: Optional[Union[dict, List[dict]]]) -> Optional[tuple]:
+    """The classes that a dataset's metainfo names; all the same of several."""
+    if isinstance(meta, list):  # of a ConcatDataset
+        known = {names_in(each) for each in meta}
+        return known.pop() if len(known) == 1 else None
     # "CLASSES" in checkpoints of mmdet 2.x and of the first of 3.x
-    dataset = {
+    names = {
         key.lower(): value
-        for key, value in (meta.get('dataset_meta') or meta).items()
-    }
-    names = dataset.get('classes')
+        for key, value in (meta or {}).items()
+    }.get('classes')
     if isinstance(names, str):
         return (names, )
     return tuple(names) if names else None

@@ -62,7 +62,8 @@ def review_maps(model, item: dict) -> List[LevelMaps]:
     height, width = item['inputs'].shape[-2:]
 
     def shown(maps: Tensor) -> np.ndarray:
-        # each cell at its place in the image; the padding is cut off
+        # each cell at its place in the image, to half a cell where a level
+        # ends beyond it; the padding is cut off
         maps = F.interpolate(maps.float(), inputs.shape[-2:])
         return maps[0, :, :height, :width].cpu().numpy()
 

@@ -481,6 +481,25 @@ def test_two_maps_of_one_stride_are_refused(tmp_path):
         distil(cfg, cfg, tmp_path / 'teacher.pth', dict(features='backbone'))
 
 
+def test_a_student_that_distils_itself_moves_as_a_whole(tmp_path):
+    """LAD's own teacher is in no table of modules either."""
+    pytest.importorskip('sklearn')
+    row = FAMILIES['lad']
+    cfg = tiny_model(row['config'], 32, row['changes'])
+    model = distil(copy.deepcopy(cfg), cfg, tmp_path / 'teacher.pth').double()
+    for part in (model, model.teacher, model.student.teacher_model):
+        assert {p.dtype for p in part.parameters()} == {torch.float64}
+
+
+def test_the_image_itself_is_no_level(tmp_path):
+    """DetectoRS' backbone hands the image on to its neck."""
+    row = FAMILIES['rfp_sac']
+    cfg = tiny_model(row['config'], 32, row['changes'])
+    model = distil(copy.deepcopy(cfg), cfg, tmp_path / 'teacher.pth',
+                   dict(features='backbone'))
+    assert model.levels == [f'stride {s}' for s in (4, 8, 16, 32)]
+
+
 def test_tridentnet_teaches_and_does_not_learn(tmp_path):
     """In training its backbone puts out each image three times."""
     (student, c4), (learner, trident) = ([

@@ -4,6 +4,9 @@ import copy
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models.kd_losses import binary_kd_loss, dkd_loss
 from tests.conftest import save_weights, tiny_detector
+from tests.families import batch as detections
+from tests.families import tiny_model, train_weights
+from tests.test_models.test_families import FAMILIES
 from tests.test_models.test_review_kd import batch, losses_of
 
 import pytest
@@ -23,13 +26,19 @@ def whole_teacher(teacher):
     return model
 
 
-@pytest.mark.parametrize('scale', [1, 2])
-@pytest.mark.parametrize('family', ['faster_rcnn', 'mask_rcnn'])
+@pytest.mark.parametrize('family, scale, sampler', [
+    ('faster_rcnn', 1, 'RandomSampler'), ('faster_rcnn', 2, 'RandomSampler'),
+    ('mask_rcnn', 1, 'RandomSampler'), ('mask_rcnn', 2, 'RandomSampler'),
+    # which asks the head before it chooses
+    ('faster_rcnn', 1, 'OHEMSampler')])
 def test_the_teachers_roi_head_classifies_the_students_proposals(
-        distiller, teachers, family, scale):
+        distiller, teachers, family, scale, sampler):
     levels = dict(weight=1.0, strides=(4, 8, 16, 32))
+    student = tiny_detector(family)
+    student.train_cfg.rcnn.sampler.type = sampler
     model = distiller(
         family,
+        student=student,
         teacher=dict(teachers[family], scale=scale),
         review=levels,
         logits=DKD)
@@ -39,7 +48,8 @@ def test_the_teachers_roi_head_classifies_the_students_proposals(
     own_forward, own_loss = head._bbox_forward, head.bbox_head.loss_and_target
 
     def forward(x, rois):
-        taken.setdefault('rois', rois)
+        if torch.is_grad_enabled():
+            taken.setdefault('rois', rois)
         return own_forward(x, rois)
 
     def loss(cls_score, bbox_pred, rois, sampling_results, rcnn_train_cfg):
@@ -194,6 +204,9 @@ def changed(family, **head):
          strides=[8, 16, 32, 64, 128])),
      '[(8, 8), (16, 16), (32, 32), (64, 64), (128, 128)], 1 per cell; '
      'teacher: [(8, 8), (16, 16), (32, 32), (64, 64), (128, 128)], 9)'),
+    ('faster_rcnn', 'DKDLoss',
+     changed('faster_rcnn', loss_cls=dict(type='SeesawLoss', num_classes=2)),
+     "the student's SeesawLoss has channels that are no classes"),
     ('faster_rcnn', 'DKDLoss', tiny_detector('retinanet'),
      'the student is a RetinaNet, the teacher a FasterRCNN'),
 ])
@@ -207,6 +220,49 @@ def test_pairs_without_common_logits(distiller, family, loss, student,
             review=dict(weight=1., strides=(8, 16)),
             **replaced)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize('name, loss, outcome', [
+    ('pisa', 'DKDLoss', None),
+    ('double_heads', 'DKDLoss', None),
+    ('grid_rcnn', 'DKDLoss', None),
+    ('cascade_rcnn', 'DKDLoss', 'with one RoI head each'),
+    ('crowddet', 'DKDLoss', 'does not classify each proposal once'),
+    ('atss', 'BinaryKDLoss', None),
+    ('yolof', 'BinaryKDLoss', None),
+    ('fsaf', 'BinaryKDLoss', None),
+    ('gfl', 'BinaryKDLoss', 'does not classify its anchors level by level'),
+    ('free_anchor', 'BinaryKDLoss', 'does not classify its anchors level'),
+    ('rtmdet', 'BinaryKDLoss', 'has no anchors of fixed shapes'),
+    ('fcos', 'BinaryKDLoss', 'or two that classify anchors'),
+])
+def test_families(name, loss, outcome, tmp_path):
+    """A gradient from the logits, or the reason why there are none."""
+    row = FAMILIES[name]
+    student, teacher = (
+        tiny_model(row['config'], by, row['changes'])
+        for by in (row['by'], row['by'] // 2))
+
+    def logits_loss():
+        model = MODELS.build(
+            dict(
+                type='ReviewKD',
+                student=copy.deepcopy(student),
+                teacher=dict(
+                    config=teacher,
+                    checkpoint=train_weights(
+                        copy.deepcopy(teacher), tmp_path / 'teacher.pth')),
+                review=dict(weight=1.0),
+                logits=dict(type=loss)))
+        return losses_of(model, detections(**row['data']))['loss_logits']
+
+    if outcome is None:
+        value = logits_loss()
+        assert value > 0 and value.requires_grad
+        return
+    with pytest.raises(UserInputError) as error:
+        logits_loss()
+    assert outcome in str(error.value)
 
 
 def test_scaled_anchors_are_others(distiller, teachers):
@@ -238,7 +294,12 @@ def test_classes_in_another_order_stop_the_first_step(distiller, teachers,
                 f'where {path} has b, these data have c')
             # the features alone have no classes
             losses_of(distiller(teacher=teacher))
-            hub.update_info('dataset_meta', dict(classes=('a', 'b')))
-            losses_of(distiller(teacher=teacher, logits=DKD))
+            # what ConcatDataset has, of members that differ in another way
+            for same in (dict(classes=('a', 'b')), [
+                    dict(classes=['a', 'b'], dataset_type=kind)
+                    for kind in ('VOC2007', 'VOC2012')
+            ], [dict(classes=('a', 'b')), dict(classes=('a', 'c'))]):
+                hub.update_info('dataset_meta', same)
+                losses_of(distiller(teacher=teacher, logits=DKD))
         finally:
             hub.runtime_info.pop('dataset_meta')
