@@ -16,7 +16,6 @@ from mmreviewkd.engine.launch import check_data, one_line_errors, read_config
 from mmreviewkd.engine.teacher_check import WholeTeacher
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models.features import is_classifier
-from mmreviewkd.models.teacher import class_names
 from mmreviewkd.visualization import (check_new, draw_comparison, draw_review,
                                       make_folder, review_maps, shown_image,
                                       write_page)
@@ -154,11 +153,11 @@ def load(model: BaseModel, filename: str, config: str,
 def load_teacher(teacher: dict, distilled: BaseModel,
                  meta: dict) -> Optional[BaseModel]:
     """The teacher with its head, if its boxes compare with the student's."""
-    known = class_names(teacher['checkpoint'])
+    model = WholeTeacher(**teacher, preprocessor=distilled.data_preprocessor)
+    known = model.class_names
     if known and known != tuple(meta['classes']):
         print('no predictions of the teacher: it knows other classes')
         return None
-    model = WholeTeacher(**teacher, preprocessor=distilled.data_preprocessor)
     number = max(getattr(part, 'num_classes', 0) for part in model.modules())
     if number != len(meta['classes']):
         print(f'no predictions of the teacher: it has {number} classes')

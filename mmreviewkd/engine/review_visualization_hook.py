@@ -52,7 +52,7 @@ class ReviewVisualizationHook(Hook):
     @master_only
     def after_val_epoch(self, runner, metrics=None) -> None:
         """The model is in eval mode here, whoever validates."""
-        # plotting is imported by those who plot, and it imports mmcv.ops, whose
+        # plotting is for those who plot, and it imports mmcv.ops, whose
         # import may be what imports this package
         from ..visualization import draw_review, review_maps, shown_image
         self.validations += 1

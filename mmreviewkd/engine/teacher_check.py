@@ -25,7 +25,7 @@ from mmengine.utils import track_iter_progress
 
 from ..errors import UserInputError
 from ..models.renormalize import renormalize
-from ..models.teacher import class_names, load_strictly, model_config, resize
+from ..models.teacher import load_strictly, model_config, names_in, resize
 
 NEAR_ZERO = 0.01
 TOLERANCE = 0.01
@@ -50,7 +50,7 @@ class WholeTeacher(BaseModel):
         super().__init__(data_preprocessor=preprocessor)
         self.scale = scale
         self.teacher = MODELS.build(model_config(config))
-        load_strictly(self.teacher, checkpoint, config)
+        self.class_names = load_strictly(self.teacher, checkpoint, config)
         self.eval()
 
     def forward(self, inputs, data_samples=None, mode='tensor'):
@@ -164,10 +164,10 @@ def check_teacher(distiller: ConfigDict,
     teacher = distiller['teacher']
     preprocessor = MODELS.build(distiller['student']['data_preprocessor'])
     model = WholeTeacher(**teacher, preprocessor=preprocessor).to(get_device())
-    known = class_names(teacher['checkpoint'])
-    classes = Runner.build_dataloader(
-        copy.deepcopy(dataloader)).dataset.metainfo.get('classes')
-    if known and classes and known != tuple(classes):
+    known = model.class_names
+    classes = names_in(
+        Runner.build_dataloader(copy.deepcopy(dataloader)).dataset.metainfo)
+    if known and classes and known != classes:
         raise UserInputError(
             f'teacher {teacher["checkpoint"]} was trained for other classes '
             f'({_few(known)}) than these data have '

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import UserInputError
 from .features import is_classifier
-from .teacher import Teacher, class_names, names_in
+from .teacher import Teacher, names_in
 
 Rows = Tuple[Tensor, Tensor, Tensor]
 """The student's and the teacher's logits, (M, classes), and labels, (M, )."""
@@ -272,7 +272,7 @@ def _check_names(teacher: Teacher) -> None:
     The number alone does not tell whether they are in the same order.
     """
     data = MessageHub.get_current_instance().get_info('dataset_meta', None)
-    ours, theirs = names_in(data), class_names(teacher.checkpoint)
+    ours, theirs = names_in(data), teacher.class_names
     if ours and theirs and ours != theirs:
         here, there = next(
             pair for pair in zip_longest(ours, theirs) if pair[0] != pair[1])

@@ -76,7 +76,7 @@ class Teacher(nn.Module):
             raise UserInputError(
                 f'teacher=dict(scale={scale}): the levels of classifiers do '
                 'not differ in size; leave it out')
-        load_strictly(model, checkpoint, config)
+        self.class_names = load_strictly(model, checkpoint, config)
         self.preprocessor = model.data_preprocessor
         self.model = model.requires_grad_(False)
         self.eval()
@@ -276,12 +276,6 @@ def read_checkpoint(filename: str) -> dict:
     return checkpoint
 
 
-def class_names(filename: str) -> Optional[Tuple[str, ...]]:
-    """The classes that a checkpoint was trained for, if it tells them."""
-    meta = read_checkpoint(filename).get('meta') or {}
-    return names_in(meta.get('dataset_meta') or meta)
-
-
 def names_in(meta: Optional[Union[dict, List[dict]]]) -> Optional[tuple]:
     """The classes that a dataset's metainfo names; all the same of several."""
     if isinstance(meta, list):  # of a ConcatDataset
@@ -298,7 +292,7 @@ def names_in(meta: Optional[Union[dict, List[dict]]]) -> Optional[tuple]:
 
 
 def load_strictly(model: nn.Module, filename: str,
-                  config: Union[str, dict]) -> None:
+                  config: Union[str, dict]) -> Optional[tuple]:
     """Fill a model's parts from a checkpoint, all or nothing.
 
     Args:
@@ -307,12 +301,16 @@ def load_strictly(model: nn.Module, filename: str,
         filename (str): The checkpoint.
         config (str | dict): Of the model; for the message.
 
+    Returns:
+        tuple[str] | None: The classes that it was trained for, if it says.
+
     Raises:
         UserInputError: Tensors are missing, left over or of another shape.
     """
     expected = model.state_dict()
     parts = {key.split('.')[0] for key in expected}
-    weights = read_checkpoint(filename)['state_dict']
+    checkpoint = read_checkpoint(filename)
+    weights = checkpoint['state_dict']
     if parts == {'backbone'
                  } and not any(key.startswith('backbone.') for key in weights):
         # a bare network's, as others than this package save them
@@ -345,6 +343,8 @@ def load_strictly(model: nn.Module, filename: str,
             '; '.join(f'{len(keys)} {problem} (first: {", ".join(keys[:3])})'
                       for problem, keys in problems.items() if keys) +
             '. A teacher filled only in part would teach noise')
+    meta = checkpoint.get('meta') or {}
+    return names_in(meta.get('dataset_meta') or meta)
 
 
 def _ceil_div(a: int, b: int) -> int:
