@@ -65,7 +65,8 @@ def parse_args():
         action=DictAction,
         help='override settings of the config, as key=value pairs')
     parser.set_defaults(launcher='none', local_rank=0, work_dir=None)
-    return parser.parse_args()
+    # images may stand behind options, too
+    return parser.parse_intermixed_args()
 
 
 def main():

@@ -265,6 +265,14 @@ def test_given_images(tool, project, coco, unseen):
             for columns in unseen] == [True, False, False]
 
 
+def test_images_behind_options(tool, project, unseen):
+    assert tool('--out-dir', 'behind', '--alone', 'plain.pth',
+                'images/0.png') is None
+    assert pictures(project / 'behind' / 'index.html')[1::2] == [
+        '1_0_review.png'
+    ]
+
+
 def test_page_and_pictures_lie_together(tool, project):
     assert tool('images/0.png', '--out-dir', 'pages/one') is None
     folder = project / 'pages' / 'one'
