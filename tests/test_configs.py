@@ -231,7 +231,8 @@ def test_metafile(path):
         assert config.stem == entry['Name']
         assert config.is_file() and config not in named
         named[config] = entry
-        for result in entry['Results'] if entry['Results'] != 'not run' else []:
+        results = entry['Results']
+        for result in [] if results == 'not run' else results:
             assert set(result) == {'Task', 'Dataset', 'Metrics'}
             assert all(
                 isinstance(value, float)
