@@ -115,10 +115,7 @@ def train(name: str, config: str, settings: dict,
         osp.join(work_dir, name), '--cfg-options',
         *(f'{key}={value}' for key, value in settings.items())
     ]
-    # on maps this small several threads are no faster, and beside another
-    # program ten times slower
-    env = {'OMP_NUM_THREADS': '1', **os.environ}
-    status = subprocess.run(command, cwd=ROOT, env=env).returncode
+    status = subprocess.run(command, cwd=ROOT).returncode
     if status:
         sys.exit(f'error: training the {TITLES[name]} ended with exit status '
                  f'{status}; the reason is above')
