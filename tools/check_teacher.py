@@ -4,11 +4,11 @@ import argparse
 
 import mmreviewkd  # noqa: F401
 from mmreviewkd.engine import check_teacher
-from mmreviewkd.engine.launch import check_data, one_line_errors, read_config
+from mmreviewkd.engine.launch import (add_cfg_options, check_data,
+                                      one_line_errors, read_config)
 from mmreviewkd.errors import UserInputError
 
 from mmdet.registry import MODELS
-from mmengine.config import DictAction
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
@@ -23,12 +23,7 @@ def parse_args():
         '--student-checkpoint', help='evaluated too, and compared')
     parser.add_argument(
         '--num-images', type=int, help='only so many; all by default')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings of the config, as key=value pairs')
-    parser.set_defaults(launcher='none', local_rank=0, work_dir=None)
+    add_cfg_options(parser)
     return parser.parse_args()
 
 

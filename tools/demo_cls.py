@@ -10,7 +10,7 @@ from statistics import median
 from typing import Dict, List
 
 from mmreviewkd.demo.glyphs import CLASSES, make_archives
-from mmreviewkd.models.teacher import load_strictly
+from mmreviewkd.models.weights import load_strictly
 from mmreviewkd.visualization import draw_labels, plot_curves
 
 import torch

@@ -15,7 +15,7 @@ from mmreviewkd.engine.launch import (add_train_arguments, check_data,
                                       check_machine, one_line_errors,
                                       read_config, train)
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.models.teacher import plain_model
+from mmreviewkd.models.configs import plain_model
 
 from mmengine.config import Config, ConfigDict
 

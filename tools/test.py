@@ -8,7 +8,7 @@ from mmreviewkd.engine.launch import (add_arguments,
                                       check_data, check_machine, named_images,
                                       one_line_errors, read_config)
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.models.teacher import plain_model
+from mmreviewkd.models.configs import plain_model
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults

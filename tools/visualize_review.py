@@ -12,7 +12,8 @@ from textwrap import shorten
 from typing import Dict, List, Optional, Sequence
 
 import mmreviewkd  # noqa: F401
-from mmreviewkd.engine.launch import check_data, one_line_errors, read_config
+from mmreviewkd.engine.launch import (add_cfg_options, check_data,
+                                      one_line_errors, read_config)
 from mmreviewkd.engine.teacher_check import WholeTeacher
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models.features import is_classifier
@@ -26,7 +27,7 @@ from mmcv.transforms import Compose
 from mmdet.registry import DATASETS, MODELS
 from mmdet.utils import get_test_pipeline_cfg
 from mmdet.visualization.palette import get_palette
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.model import BaseModel
@@ -59,12 +60,7 @@ def parse_args():
         type=float,
         default=0.3,
         help='draw boxes with at least this score')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings of the config, as key=value pairs')
-    parser.set_defaults(launcher='none', local_rank=0, work_dir=None)
+    add_cfg_options(parser)
     # images may stand behind options, too
     return parser.parse_intermixed_args()
 

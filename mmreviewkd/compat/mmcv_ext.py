@@ -10,9 +10,20 @@ import types
 
 from mmengine.logging import print_log
 
-from .ops import SERVED, unavailable
+from .ops import SERVED
+from .ops.unavailable import unavailable
 
 _NAME = 'mmcv._ext'
+
+
+def get_compiler_version() -> str:
+    """What environment reports print as mmcv's compiler."""
+    return 'none (operators served by torchvision)'
+
+
+def get_compiling_cuda_version() -> str:
+    """What environment reports print as the CUDA mmcv was compiled with."""
+    return 'none (operators served by torchvision)'
 
 
 class _Operators(types.ModuleType):
@@ -55,7 +66,11 @@ def ensure_mmcv_ops() -> str:
     # mmcv's check_ops_exist looks for a loader in the module's spec, and by
     # it the finder of mmreviewkd_mmcv_ops.pth hands the module to an import
     module.__spec__ = importlib.machinery.ModuleSpec(_NAME, _Loader())
-    module.__dict__.update({op.__name__: op for op in SERVED})
+    module.__dict__.update({
+        function.__name__: function
+        for function in (*SERVED, get_compiler_version,
+                         get_compiling_cuda_version)
+    })
     sys.modules[_NAME] = module
     import mmcv
     mmcv._ext = module

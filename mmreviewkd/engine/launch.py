@@ -16,18 +16,24 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..errors import UserInputError
-from ..models.teacher import load_config
+from ..models.configs import load_config
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags that mmdet's ``train.py`` and ``test.py`` have in common."""
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """The flag of tools that do not train, for :func:`read_config`."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
         help='override settings of the config, as key=value pairs; lists as '
         'key="[a,b]" or key=a,b, nested ones as key="[(a,b),(c,d)]"')
+    parser.set_defaults(launcher='none', local_rank=0, work_dir=None)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags that mmdet's ``train.py`` and ``test.py`` have in common."""
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+    add_cfg_options(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -83,8 +89,8 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise UserInputError(
                 '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...)'
-                f' in {cfg.filename}: the batch size that its learning rate is '
-                'meant for')
+                f' in {cfg.filename}: the batch size that its learning rate '
+                'is meant for')
         cfg.auto_scale_lr.enable = True
     if args.resume is not None:
         cfg.resume = True

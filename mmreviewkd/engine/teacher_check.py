@@ -24,8 +24,9 @@ from mmengine.runner import Runner
 from mmengine.utils import track_iter_progress
 
 from ..errors import UserInputError
-from ..models.renormalize import renormalize
-from ..models.teacher import load_strictly, model_config, names_in, resize
+from ..models.configs import model_config
+from ..models.renormalize import renormalize, resize
+from ..models.weights import load_strictly, names_in
 
 NEAR_ZERO = 0.01
 TOLERANCE = 0.01

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..errors import UserInputError
 from .features import is_classifier
-from .teacher import Teacher, names_in
+from .teacher import Teacher
+from .weights import names_in
 
 Rows = Tuple[Tensor, Tensor, Tensor]
 """The student's and the teacher's logits, (M, classes), and labels, (M, )."""
@@ -166,14 +167,12 @@ class _RoILogits:
         # PISA weighs by the loss of detached logits first
         (logits, labels, *_), _ = calls[1][-1]
         # a mask head may share the extractor: the boxes' call is the first
-        rois = [
-            args[1] for args, _ in calls[0] if len(args[1]) == len(logits)
-        ][:1]
-        if not rois:
+        rois = next((args[1] for args, _ in calls[0]
+                     if len(args[1]) == len(logits)), None)
+        if rois is None:
             raise UserInputError(
                 f'logits: {type(head.bbox_head).__name__} does not classify '
                 'each proposal once')
-        rois, = rois
         with torch.no_grad():
             rois = torch.cat([rois[:, :1], rois[:, 1:] * teacher.scale], 1)
             theirs = head._bbox_forward(outputs, rois)['cls_score']

@@ -1,4 +1,4 @@
-"""The same images in the data preprocessing of another model."""
+"""The same images as another model knows them: preprocessing and scale."""
 from typing import Sequence
 
 import torch
@@ -53,6 +53,27 @@ def renormalize(inputs: Tensor, data_samples: Sequence, source: nn.Module,
         image[:, h:] = target.pad_value
         image[:, :, w:] = target.pad_value
     return images
+
+
+def resize(inputs: Tensor, scale: float, preprocessor: nn.Module) -> Tensor:
+    """Images at another scale, padded again as a data preprocessor would.
+
+    Args:
+        inputs (Tensor): Normalised images, (N, 3, H, W).
+        scale (float): Of the sides.
+        preprocessor (ImgDataPreprocessor): Of the model that will see them.
+
+    Returns:
+        Tensor: (N, 3, H', W'), multiples of ``pad_size_divisor``.
+    """
+    inputs = F.interpolate(
+        inputs, [round(n * scale) for n in inputs.shape[-2:]],
+        mode='bilinear',
+        antialias=True)
+    divisor = preprocessor.pad_size_divisor
+    return F.pad(
+        inputs, (0, -inputs.size(3) % divisor, 0, -inputs.size(2) % divisor),
+        value=preprocessor.pad_value)
 
 
 def check_preprocessors(student: nn.Module, teacher: nn.Module) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmreviewkd.compat import load_local
 from mmreviewkd.models import teacher
-from mmreviewkd.models.teacher import plain_model
+from mmreviewkd.models.configs import plain_model
 
 import numpy as np
 import pytest

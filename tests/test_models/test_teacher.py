@@ -2,8 +2,9 @@
 import json
 
 from mmreviewkd.errors import UserInputError
+from mmreviewkd.models.configs import load_config
 from mmreviewkd.models.renormalize import check_preprocessors, renormalize
-from mmreviewkd.models.teacher import Teacher, load_config
+from mmreviewkd.models.teacher import Teacher
 from tests.conftest import save_weights, tiny_detector
 
 import pytest

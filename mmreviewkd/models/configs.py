@@ -1,0 +1,79 @@
+"""Configs by path or name, and the detector in them."""
+import copy
+import difflib
+import glob
+import os.path as osp
+from importlib.metadata import PackageNotFoundError
+from typing import List, Union
+
+from mmengine.config import Config, ConfigDict
+from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.hub import get_config
+from mmengine.utils import get_installed_path, is_installed
+
+from ..errors import UserInputError
+
+
+def load_config(config: str) -> Config:
+    """A config by path, or by ``'mmdet::folder/name.py'``.
+
+    Raises:
+        UserInputError: There is no such config; it names those nearest to it.
+    """
+    package, _, name = config.rpartition('::')
+    try:
+        if package not in ('', *MODULE2PACKAGE):
+            raise FileNotFoundError(f'mmengine knows no package {package}')
+        if package and '/' not in name:
+            raise FileNotFoundError(f'{package} keeps its configs in folders')
+        return get_config(config) if package else Config.fromfile(config)
+    except ValueError as error:
+        if 'external package' not in str(error):
+            raise
+        raise UserInputError(f'config {config}: mmengine does not take this '
+                             'name; give the path of the file') from None
+    except (FileNotFoundError, PackageNotFoundError) as error:
+        if osp.exists(config):  # then it is one of its bases
+            raise UserInputError(f'config {config}: {error}') from None
+        near = _near_configs(package, name)
+        raise UserInputError(f'config {config} does not exist: {error}' + (
+            f'. Near names: {", ".join(near)}' if near else '')) from None
+
+
+def _near_configs(package: str, name: str) -> List[str]:
+    """Existing configs whose names resemble one that does not exist."""
+    folder, prefix = osp.dirname(name), ''
+    if package:
+        if package not in MODULE2PACKAGE or not is_installed(package):
+            return []
+        folder, prefix = osp.join(
+            get_installed_path(package), '.mim', 'configs'), f'{package}::'
+    while folder and not osp.isdir(folder):
+        folder = osp.dirname(folder)
+    paths = [
+        path for pattern in ('*.py', '*/*.py')
+        for path in glob.glob(osp.join(folder, pattern))
+    ]
+    names = [
+        prefix + osp.relpath(path, folder) if package else path
+        for path in paths
+    ]
+    return difflib.get_close_matches(prefix + name, names, 3)
+
+
+def model_config(config: Union[str, dict]) -> ConfigDict:
+    """The detector of a config, by path or name, or as it is."""
+    if isinstance(config, str):
+        whole = load_config(config)
+        if 'model' not in whole:
+            raise UserInputError(f'config {config} has no "model"')
+        config = whole.model
+        if whole.get('data_preprocessor'):
+            config.setdefault('data_preprocessor', whole.data_preprocessor)
+    # builders write into what they build from
+    return copy.deepcopy(plain_model(config))
+
+
+def plain_model(model: dict) -> dict:
+    """A detector's config; a distilled one can teach, or learn, again."""
+    return model['student'] if model['type'] == 'ReviewKD' else model
