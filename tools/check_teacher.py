@@ -4,8 +4,9 @@ import argparse
 
 import mmreviewkd  # noqa: F401
 from mmreviewkd.engine import check_teacher
-from mmreviewkd.engine.launch import (add_cfg_options, check_data,
-                                      one_line_errors, read_config)
+from mmreviewkd.engine.checks import check_data
+from mmreviewkd.engine.launch import add_cfg_options, read_config
+from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.errors import UserInputError
 
 from mmdet.registry import MODELS

@@ -11,7 +11,7 @@ import re
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
 import mmreviewkd  # noqa: F401
-from mmreviewkd.engine.launch import one_line_errors
+from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.visualization import (check_new, make_folder, markdown_table,
                                       plot_curves, read_scalars,

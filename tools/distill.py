@@ -11,9 +11,9 @@ import os
 import os.path as osp
 
 import mmreviewkd  # noqa: F401
-from mmreviewkd.engine.launch import (add_train_arguments, check_data,
-                                      check_machine, one_line_errors,
-                                      read_config, train)
+from mmreviewkd.engine.checks import check_data, check_machine
+from mmreviewkd.engine.launch import add_train_arguments, read_config, train
+from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models.configs import plain_model
 

@@ -9,7 +9,7 @@ import os
 import os.path as osp
 
 import mmreviewkd
-from mmreviewkd.engine.launch import one_line_errors
+from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.errors import UserInputError
 
 import torch

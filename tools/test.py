@@ -3,10 +3,11 @@
 import argparse
 
 import mmreviewkd  # noqa: F401
+from mmreviewkd.engine.checks import check_data, check_machine, named_images
 from mmreviewkd.engine.launch import (add_arguments,
                                       add_test_time_augmentation, build_runner,
-                                      check_data, check_machine, named_images,
-                                      one_line_errors, read_config)
+                                      read_config)
+from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models.configs import plain_model
 

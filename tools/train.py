@@ -3,8 +3,8 @@
 import argparse
 
 import mmreviewkd  # noqa: F401
-from mmreviewkd.engine.launch import (add_train_arguments, one_line_errors,
-                                      read_config, train)
+from mmreviewkd.engine.launch import add_train_arguments, read_config, train
+from mmreviewkd.engine.one_line_errors import one_line_errors
 
 
 def main():

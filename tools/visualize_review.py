@@ -12,8 +12,9 @@ from textwrap import shorten
 from typing import Dict, List, Optional, Sequence
 
 import mmreviewkd  # noqa: F401
-from mmreviewkd.engine.launch import (add_cfg_options, check_data,
-                                      one_line_errors, read_config)
+from mmreviewkd.engine.checks import check_data
+from mmreviewkd.engine.launch import add_cfg_options, read_config
+from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.engine.teacher_check import WholeTeacher
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models.features import is_classifier

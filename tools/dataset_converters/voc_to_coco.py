@@ -6,7 +6,7 @@ import os
 import os.path as osp
 import xml.etree.ElementTree as ElementTree
 
-from mmreviewkd.engine.launch import one_line_errors
+from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.errors import UserInputError
 
 from mmengine.utils import scandir, track_iter_progress
