@@ -1,154 +1,66 @@
-"""Read checkpoints without running code in them, on every torch.
+"""Checkpoints are data: whatever a file holds, nothing in it is executed.
 
 mmengine calls ``torch.load`` with torch's default: before 2.6 that runs any
 code a file holds, from 2.6 on it refuses mmengine's own checkpoints, which
 hold :class:`mmengine.logging.HistoryBuffer`, so that resume fails. The loaders
-here accept what ``weights_only=True`` accepts plus :data:`ALLOWED`, and refuse
-anything else by name. They replace mmengine's for local files and URLs, and so
-serve ``load_from``, ``--resume``, ``init_detector`` and the teacher alike.
+here replace mmengine's of every scheme (0.10.7), and so serve ``load_from``,
+``--resume``, ``init_detector`` and the teacher alike. ``torch.load`` itself,
+which others call, stays what it is.
 """
-import _compat_pickle
-import os
+import difflib
+import io
 import os.path as osp
-import pickle
 import re
-import types
-from http.client import HTTPException
-from typing import Any, Callable, Optional
-from urllib.parse import urlparse
+import tempfile
+from typing import Any, BinaryIO, Optional, Union
 
-import numpy as np
 import torch
-from mmengine.dist import barrier, get_rank
-from mmengine.logging import HistoryBuffer
+from mmengine.fileio import get_file_backend
 from mmengine.runner import CheckpointLoader
+from mmengine.runner import checkpoint as mmengine_checkpoint
+from torch.serialization import default_restore_location
 
 from ..errors import MissingFileError, UserInputError
+from .archive import read_archive
+from .download import download
+from .not_data import NotData
 
-# numpy 2 renamed numpy.core; a file names the module that wrote it
-_numpy_globals = {
-    f'numpy.{core}.multiarray.{value.__reduce__()[0].__name__}':
-    value.__reduce__()[0]
-    for core in ('core', '_core')
-    for value in (np.zeros(0), np.float64(0))
-}
-_dtypes = {type(np.dtype(code)) for code in '?bhilqBHILQefd'}
+_SAFETENSORS = '.safetensors'
 
 
-def _history_statistic(owner: type, name: str) -> Callable:
-    """``getattr`` for what a pickled HistoryBuffer looks up in its class."""
-    if owner is HistoryBuffer and name in ('min', 'max', 'current', 'mean'):
-        return getattr(owner, name)
-    raise pickle.UnpicklingError(
-        f'Unsupported global: GLOBAL getattr({owner!r}, {name!r})')
-
-
-ALLOWED = {
-    # mmengine's logs, which a resume restores, and the arrays they hold
-    'mmengine.logging.history_buffer.HistoryBuffer': HistoryBuffer,
-    'builtins.getattr': _history_statistic,
-    **_numpy_globals,
-    'numpy.ndarray': np.ndarray,
-    'numpy.dtype': np.dtype,
-    **{
-        f'{t.__module__}.{t.__name__}': t
-        for t in _dtypes
-    }
-}
-"""Names that a checkpoint may hold beyond torch's own list."""
-
-_HAS_SAFE_GLOBALS = hasattr(torch.serialization,
-                            'get_unsafe_globals_in_checkpoint')  # torch >= 2.6
-
-
-def _restricted_pickle():
-    """``weights_only=True`` for torch < 2.6.
-
-    There the mode exists, but its allow-list cannot be extended to objects
-    such as HistoryBuffer; the ``pickle`` module's documented way, an Unpickler
-    that resolves listed names alone, is equivalent.
-    """
-    import codecs
-    import collections
-
-    from torch._weights_only_unpickler import _get_allowed_globals
-    allowed = {
-        **_get_allowed_globals(),
-        **ALLOWED, 'torch.device': torch.device,
-        'torch.bool': torch.bool,
-        'torch.bfloat16': torch.bfloat16,
-        'torch.uint8': torch.uint8,
-        'collections.Counter': collections.Counter,
-        '_codecs.encode': codecs.encode,
-        'builtins.set': set,
-        'builtins.bytearray': bytearray,
-        'builtins.complex': complex
-    }
-
-    class Unpickler(pickle.Unpickler):
-
-        def find_class(self, module, name):
-            # protocol 2, torch.save's default, writes Python 2's names
-            module = _compat_pickle.IMPORT_MAPPING.get(module, module)
-            try:
-                return allowed[f'{module}.{name}']
-            except KeyError:
-                raise pickle.UnpicklingError(
-                    f'Unsupported global: GLOBAL {module}.{name}') from None
-
-    return types.SimpleNamespace(
-        __name__='restricted_pickle',
-        Unpickler=Unpickler,
-        load=lambda file, **kwargs: Unpickler(file, **kwargs).load())
-
-
-def load_local(filename: str, map_location: Any = None) -> dict:
-    """Load a checkpoint file; nothing in it is executed.
+def load_from_local(filename: str, map_location: Any = None) -> dict:
+    """Read a checkpoint file; nothing in it is executed.
 
     Args:
-        filename (str): Path; ``~`` is expanded.
+        filename (str): Path; ``~`` is expanded. A name that ends in
+            ``.safetensors`` needs that package.
         map_location: As in :func:`torch.load`.
+
+    Returns:
+        dict: What the file holds. Weights under ``model``, as classification
+        networks are published, are found under ``state_dict`` as well.
 
     Raises:
         FileNotFoundError: There is no such file.
         UserInputError: The file is no checkpoint (empty, truncated, an HTML
-            page, ...) or holds a name outside the allow-list.
+            page, ...), holds something else than data, or its weights are no
+            tensors by name.
     """
     filename = osp.expanduser(filename)
     if osp.isdir(filename):
         raise UserInputError(f'checkpoint {filename} is a folder, not a file')
     if not osp.isfile(filename):
         raise MissingFileError(f'checkpoint {filename} does not exist')
-    how = dict(weights_only=True) if _HAS_SAFE_GLOBALS else dict(
-        pickle_module=_restricted_pickle())
-    try:
-        return torch.load(filename, map_location=map_location, **how)
-    except Exception as error:  # a damaged file can raise nearly anything
-        if isinstance(error.__context__, pickle.UnpicklingError):
-            # torch >= 2.6 wraps it into a page of advice, also to run the code
-            error = error.__context__
-        reason = str(error) or type(error).__name__
-    name = re.search(r'unsupported (?:global|class)\S* (?:GLOBAL )?([\w.]+)',
-                     reason, re.IGNORECASE)
-    if name:
-        raise UserInputError(
-            f'checkpoint {filename} was not loaded: it holds '
-            f'"{name.group(1)}", which is not plain data and would run code. '
-            'Ask its author for a file with weights only, or, if you trust '
-            'it, convert it with torch.save(torch.load(file, '
-            'weights_only=False)["state_dict"], new_file)')
+    if filename.endswith(_SAFETENSORS):
+        return _load_safetensors(filename, map_location)
     with open(filename, 'rb') as file:
-        head = file.read(16)
-    raise UserInputError(
-        f'checkpoint {filename} cannot be read as a torch checkpoint: '
-        f'{reason.splitlines()[0]} (the file has {osp.getsize(filename)} '
-        f'bytes and begins with {head!r})')
+        return _load(file, filename, map_location)
 
 
-def load_http(filename: str,
-              map_location: Any = None,
-              model_dir: Optional[str] = None) -> dict:
-    """Download a checkpoint once into torch.hub's cache and load it.
+def load_from_http(filename: str,
+                   map_location: Any = None,
+                   model_dir: Optional[str] = None) -> dict:
+    """Download a checkpoint once into torch.hub's cache and read it.
 
     Args:
         filename (str): URL. A hash in its name, as in ``r50-0676ba61.pth``,
@@ -157,38 +69,168 @@ def load_http(filename: str,
         model_dir (str, optional): Cache folder instead of torch.hub's.
 
     Raises:
-        UserInputError: The download fails, or gives another hash; nothing is
-            left behind. Else as :func:`load_local`.
+        UserInputError: The download fails, or gives no checkpoint; nothing is
+            left behind. Else as :func:`load_from_local`.
     """
-    folder = model_dir or osp.join(torch.hub.get_dir(), 'checkpoints')
-    path = osp.join(folder, osp.basename(urlparse(filename).path))
-    if get_rank() == 0:
-        _download(filename, path)
-    barrier()
-    _download(filename, path)  # to the disks of further machines
-    return load_local(path, map_location)
+    return download(filename, lambda path: load_from_local(path, map_location),
+                    model_dir)
 
 
-def _download(url: str, path: str) -> None:
-    if osp.isfile(path):
-        return
-    os.makedirs(osp.dirname(path), exist_ok=True)
-    file_hash = re.search(r'-(?=\d*[a-f])([a-f0-9]{8,})\.', osp.basename(path))
+def load_from_torchvision(filename: str, map_location: Any = None) -> dict:
+    """A checkpoint by torchvision's name, ``torchvision://resnet50``."""
+    name = re.sub('^(modelzoo|torchvision)://', '', filename)
+    urls = mmengine_checkpoint.get_torchvision_models()
+    return load_from_http(_find(filename, name, urls), map_location)
+
+
+def load_from_openmmlab(filename: str, map_location: Any = None) -> dict:
+    """A checkpoint by OpenMMLab's name, ``open-mmlab://resnet50_caffe``."""
+    name = re.sub('^open-?mmlab://', '', filename)
+    name = mmengine_checkpoint.get_deprecated_model_names().get(name, name)
+    url = _find(filename, name, mmengine_checkpoint.get_external_models())
+    if url.startswith(('http://', 'https://')):
+        return load_from_http(url, map_location)
+    return load_from_local(
+        osp.join(mmengine_checkpoint._get_mmengine_home(), url), map_location)
+
+
+def load_from_mmcls(filename: str, map_location: Any = None) -> dict:
+    """A backbone by mmcls' name, ``mmcls://mobilenet_v2``."""
+    name = re.sub('^mmcls://', '', filename)
+    url = _find(filename, name, mmengine_checkpoint.get_mmcls_models())
+    # the backbone's part of a classifier
+    return mmengine_checkpoint._process_mmcls_checkpoint(
+        load_from_http(url, map_location))
+
+
+def load_from_ceph(filename: str,
+                   map_location: Any = None,
+                   backend: str = 'petrel') -> dict:
+    """A checkpoint of an object store, ``s3://bucket/name.pth``."""
     try:
-        torch.hub.download_url_to_file(url, path, file_hash
-                                       and file_hash.group(1))
-    except (HTTPException, RuntimeError, OSError) as error:
+        content = get_file_backend(
+            filename, backend_args=dict(backend=backend)).get(filename)
+    except ImportError as error:
         raise UserInputError(
-            f'checkpoint {url} cannot be downloaded: {error}') from None
+            f'checkpoint {filename} needs the client of its store: {error}'
+        ) from None
+    return _load(io.BytesIO(content), filename, map_location)
+
+
+def load_from_pavi(filename: str, map_location: Any = None) -> dict:
+    """A checkpoint of the model store ``pavi://NAME``."""
+    try:
+        from pavi import modelcloud
+    except ImportError:
+        raise UserInputError(
+            f'checkpoint {filename} needs the package "pavi"') from None
+    with tempfile.TemporaryDirectory() as folder:
+        model = modelcloud.get(re.sub('^pavi://', '', filename))
+        path = osp.join(folder, model.name)
+        model.download(path)
+        return load_from_local(path, map_location)
+
+
+SCHEMES = {
+    '': load_from_local,
+    ('http://', 'https://'): load_from_http,
+    ('modelzoo://', 'torchvision://'): load_from_torchvision,
+    ('open-mmlab://', 'openmmlab://'): load_from_openmmlab,
+    'mmcls://': load_from_mmcls,
+    (r'(\S+\:)?s3://', r'(\S+\:)?petrel://'): load_from_ceph,
+    'pavi://': load_from_pavi
+}
+"""All that mmengine knows, each with its loader here."""
 
 
 def register_safe_loaders() -> None:
-    """Make mmengine load local files and URLs through this module."""
-    if _HAS_SAFE_GLOBALS:
-        torch.serialization.add_safe_globals([
-            (value, name) for name, value in ALLOWED.items()
-        ])
-    CheckpointLoader.register_scheme('', load_local, force=True)
-    CheckpointLoader.register_scheme(('http://', 'https://'),
-                                     load_http,
-                                     force=True)
+    """Make mmengine read checkpoints of every scheme through this module."""
+    for prefixes, loader in SCHEMES.items():
+        CheckpointLoader.register_scheme(prefixes, loader, force=True)
+
+
+def _find(filename: str, name: str, urls: dict) -> str:
+    if name in urls:
+        return urls[name]
+    near = difflib.get_close_matches(name, urls, 3)
+    raise UserInputError(f'checkpoint {filename}: there is no such name' +
+                         (f'. Near names: {", ".join(near)}' if near else ''))
+
+
+def _load(file: BinaryIO, filename: str, map_location: Any) -> dict:
+
+    def place(storage, location):
+        if callable(map_location):
+            placed = map_location(storage, location)
+            if placed is not None:
+                return placed
+        elif isinstance(map_location, dict):
+            location = map_location.get(location, location)
+        elif map_location is not None:
+            location = str(map_location)
+        return default_restore_location(storage, location)
+
+    try:
+        checkpoint = read_archive(file, place)
+    except NotData as error:
+        use = f' ({error.reason})' if error.reason else ''
+        raise UserInputError(
+            f'checkpoint {filename} was not loaded: it holds "{error.name}"'
+            f'{use}, which is not plain data and would run code. Ask its '
+            'author for a file with weights only or, if you trust it, read it '
+            'with torch.load(file, weights_only=False) and write its weights '
+            'alone with torch.save(dict(state_dict=weights), new_file)'
+        ) from None
+    except Exception as error:  # a damaged file can raise nearly anything
+        file.seek(0)
+        head = file.read(16)
+        size = file.seek(0, io.SEEK_END)
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserInputError(
+            f'checkpoint {filename} cannot be read as a torch checkpoint: '
+            f'{reason} (the file has {size} bytes and begins with {head!r})'
+        ) from None
+    return _check_weights(checkpoint, filename)
+
+
+def _load_safetensors(filename: str, map_location: Any) -> dict:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError:
+        raise UserInputError(
+            f'checkpoint {filename} is of safetensors: pip install safetensors'
+        ) from None
+    device = 'cpu' if map_location is None else map_location
+    try:
+        return load_file(filename, device=str(device))
+    except (SafetensorError, OSError) as error:
+        raise UserInputError(f'checkpoint {filename} cannot be read as a '
+                             f'safetensors file: {error}') from None
+
+
+def _check_weights(checkpoint: Any, filename: str) -> dict:
+    if not isinstance(checkpoint, dict):
+        raise UserInputError(f'checkpoint {filename} holds a '
+                             f'{type(checkpoint).__name__}, not weights')
+    key = 'state_dict' if 'state_dict' in checkpoint else 'model'
+    if key not in checkpoint:
+        return checkpoint
+    weights: Union[dict, Any] = checkpoint[key]
+    problem = None
+    if not isinstance(weights, dict):
+        problem = f'a {type(weights).__name__}, not weights by name'
+    for name, value in weights.items() if problem is None else ():
+        if not isinstance(name, str):
+            problem = f'the key {name!r}, not names'
+        elif not (isinstance(value, torch.Tensor)
+                  or name.endswith('_extra_state')):
+            problem = f'a {type(value).__name__}, not a tensor, at {name}'
+        if problem:
+            break
+    if problem and key == 'state_dict':
+        raise UserInputError(f'checkpoint {filename} has under "state_dict" '
+                             f'{problem}')
+    if not problem:
+        checkpoint['state_dict'] = weights
+    return checkpoint

@@ -1,0 +1,155 @@
+"""Files that ``torch.save`` wrote, read without ``torch.load``.
+
+Before torch 2.6 ``torch.load`` runs TorchScript archives and unpacks tar
+files, also where it is asked for weights only, and believes a file how many of
+its bytes belong to a tensor. The two formats themselves are simple: a zip
+archive with a pickle and a record for each storage and, before torch 1.6,
+pickles one after the other with the storages behind them.
+"""
+import os
+import struct
+import sys
+import zipfile
+from typing import Any, BinaryIO, Callable, Dict
+
+import torch
+
+from .not_data import Name, NotData, expect
+from .plain_tensors import STORAGE_DTYPES, Storage
+from .unpickling import unpickle
+
+_ZIP_MAGIC = b'PK\x03\x04'
+_LEGACY_MAGIC = 0x1950a86a20f9469cfc6c
+
+Place = Callable[[torch.UntypedStorage, str], torch.UntypedStorage]
+"""Moves a storage from the CPU to where a location string says."""
+
+
+def read_archive(file: BinaryIO, place: Place) -> Any:
+    """The object in a file of ``torch.save``.
+
+    Args:
+        file (BinaryIO): The whole file, at its beginning; it can be sought.
+        place (Callable): What is done to each storage and its location.
+
+    Raises:
+        NotData: The file holds something else than data.
+        Exception: It is damaged, or no file of torch. Nearly anything may be
+            raised.
+    """
+    length = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    is_zip = file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
+    file.seek(0)
+    if not is_zip:
+        return _read_legacy(file, _Storages(length, place))
+    with zipfile.ZipFile(file) as archive:
+        return _read_zip(archive, _Storages(length, place))
+
+
+class _Storages:
+    """The storages that a file's pickle refers to.
+
+    Args:
+        length (int): Bytes of the file; its storages cannot have more.
+        place (Callable): As of :func:`read_archive`.
+    """
+
+    def __init__(self, length: int, place: Place) -> None:
+        self.left, self.place = length, place
+        self.read: Dict[str, torch.UntypedStorage] = {}
+        """Storages on the CPU, as the file has them."""
+        self.placed: Dict[str, torch.UntypedStorage] = {}
+
+    def new(self, key: str, bytes_: int) -> torch.UntypedStorage:
+        self.left -= bytes_
+        if self.left < 0:
+            raise ValueError('its tensors are larger than the file')
+        self.read[key] = torch.UntypedStorage(bytes_)
+        return self.read[key]
+
+    def find(self, reference: Any, fill: Callable[[str], None]) -> Storage:
+        """What a persistent id refers to; ``fill`` reads it if it is new."""
+        expect(
+            type(reference) is tuple and len(reference) in (5, 6)
+            and reference[0] == 'storage' and reference[5:] in ((), (None, )),
+            'a persistent id', 'it is no storage')
+        _, kind, key, location, count = reference[:5]
+        expect(
+            isinstance(kind, Name) and kind.path in STORAGE_DTYPES
+            and type(key) is str and type(location) is str
+            and type(count) is int and count >= 0, 'a persistent id',
+            'it is no storage of plain numbers')
+        dtype = STORAGE_DTYPES[kind.path]
+        bytes_ = count * torch.empty(0, dtype=dtype).element_size()
+        if key not in self.read:
+            storage = self.new(key, bytes_)
+            fill(key)
+            self.placed[key] = self.place(storage, location)
+        if self.read[key].nbytes() != bytes_:
+            raise ValueError(f'storage {key} has two sizes')
+        return Storage(self.placed[key], dtype)
+
+
+def _read_zip(archive: zipfile.ZipFile, storages: _Storages) -> Any:
+    records = {record.filename: record for record in archive.infolist()}
+    roots = [
+        name[:-len('data.pkl')] for name in records
+        if name.endswith('/data.pkl')
+    ]
+    if len(roots) != 1 or len(records) != len(archive.infolist()):
+        raise ValueError('the zip archive is not one of torch.save')
+    root, = roots
+    if f'{root}constants.pkl' in records:
+        raise NotData('TorchScript', 'the file is a program, not weights')
+    if any(record.compress_type != zipfile.ZIP_STORED
+           or record.file_size > storages.left for record in records.values()):
+        raise ValueError('the zip archive is compressed; torch does not '
+                         'compress')
+    if f'{root}byteorder' in records:
+        _check_byte_order(archive.read(f'{root}byteorder') == b'little')
+
+    def fill(key):
+        record = records[f'{root}data/{key}']
+        storage = storages.read[key]
+        if record.file_size != storage.nbytes():
+            raise ValueError(f'storage {key} has {record.file_size} bytes, '
+                             f'not {storage.nbytes()}')
+        with archive.open(record) as stored:
+            _read_into(storage, stored)
+
+    with archive.open(records[f'{root}data.pkl']) as file:
+        return unpickle(file, lambda id_: storages.find(id_, fill))
+
+
+def _read_legacy(file: BinaryIO, storages: _Storages) -> Any:
+    if unpickle(file) != _LEGACY_MAGIC:
+        raise ValueError('it does not begin as a file of torch.save')
+    unpickle(file)  # the version of the format, which never changed
+    _check_byte_order(unpickle(file)['little_endian'])
+    result = unpickle(file, lambda id_: storages.find(id_, lambda key: None))
+    # the storages stand behind the pickle that refers to them
+    for key in unpickle(file):
+        storage, placed = storages.read[key], storages.placed[key]
+        elements, = struct.unpack('<q', file.read(8))
+        # of 1 to 16 bytes; the pickle said how many bytes in all
+        if storage.nbytes() % max(elements, 1):
+            raise ValueError(f'storage {key} has {storage.nbytes()} bytes for '
+                             f'{elements} elements')
+        _read_into(storage, file)
+        if placed is not storage and placed.device.type != 'meta':
+            placed.copy_(storage)
+    return result
+
+
+def _read_into(storage: torch.UntypedStorage, file: BinaryIO) -> None:
+    if not storage.nbytes():
+        return
+    data = torch.empty(0, dtype=torch.uint8).set_(storage).numpy()
+    if file.readinto(memoryview(data)) != storage.nbytes():
+        raise EOFError('the file ends within a tensor')
+
+
+def _check_byte_order(little: bool) -> None:
+    if little != (sys.byteorder == 'little'):
+        raise ValueError('it was written on a machine of another byte order')

@@ -1,0 +1,49 @@
+"""Several processes on a machine without GPU, over ``backend='gloo'``.
+
+mmengine, from 0.8 to 0.10.7, calls ``torch.cuda.set_device`` in each of its
+launchers, whatever the backend, and gives DistributedDataParallel the GPU to
+use; both fail where there is none.
+"""
+import functools
+from typing import Callable
+
+import torch
+from mmengine.dist import utils
+from mmengine.model import MMDistributedDataParallel
+
+
+def _without_gpu(launch: Callable) -> Callable:
+    """``launch``, which selects no GPU where there is none to select."""
+
+    @functools.wraps(launch)
+    def wrapper(backend, **kwargs):
+        if backend != 'gloo' or torch.cuda.is_available():
+            return launch(backend, **kwargs)
+        set_device = torch.cuda.set_device
+        torch.cuda.set_device = lambda device: None
+        try:
+            return launch(backend, **kwargs)
+        finally:
+            torch.cuda.set_device = set_device
+
+    return wrapper
+
+
+def _on_its_device(init: Callable) -> Callable:
+    """``MMDistributedDataParallel.__init__`` for models on the CPU, too."""
+
+    @functools.wraps(init)
+    def wrapper(self, module, *args, **kwargs):
+        if all(p.device.type == 'cpu' for p in module.parameters()):
+            kwargs['device_ids'] = None
+        init(self, module, *args, **kwargs)
+
+    return wrapper
+
+
+def allow_gloo_without_gpu() -> None:
+    """Let mmengine's launchers and DDP work where there is no GPU."""
+    for name in ('_init_dist_pytorch', '_init_dist_mpi', '_init_dist_slurm'):
+        setattr(utils, name, _without_gpu(getattr(utils, name)))
+    MMDistributedDataParallel.__init__ = _on_its_device(
+        MMDistributedDataParallel.__init__)

@@ -1,0 +1,124 @@
+"""The names of torch that a checkpoint may hold, each with its one use."""
+import math
+from typing import Any, NamedTuple, Optional
+
+import torch
+from torch import Tensor
+
+from .not_data import Name, expect, is_size
+
+
+class Storage(NamedTuple):
+    """Bytes of a tensor and the type that their file gives them."""
+    data: torch.UntypedStorage
+    dtype: torch.dtype
+
+
+STORAGE_DTYPES = {
+    f'torch.{device}{name}Storage': dtype
+    for device in ('', 'cuda.')
+    for name, dtype in dict(
+        Double=torch.double,
+        Float=torch.float,
+        Half=torch.half,
+        BFloat16=torch.bfloat16,
+        Long=torch.long,
+        Int=torch.int,
+        Short=torch.short,
+        Char=torch.int8,
+        Byte=torch.uint8,
+        Bool=torch.bool,
+        ComplexDouble=torch.complex128,
+        ComplexFloat=torch.complex64).items()
+}
+# what tensors of newer types are saved with; the type stands beside it
+STORAGE_DTYPES['torch.storage.UntypedStorage'] = torch.uint8
+
+
+def _tensor(storage: Storage,
+            offset: int,
+            size: tuple,
+            stride: tuple,
+            requires_grad: bool = False,
+            hooks: Optional[dict] = None,
+            metadata: Optional[dict] = None) -> Tensor:
+    expect(
+        isinstance(storage, Storage), 'torch._utils._rebuild_tensor',
+        'its storage is none')
+    return _view(storage, offset, size, stride, requires_grad, storage.dtype)
+
+
+def _tensor_of_type(storage: Storage,
+                    offset: int,
+                    size: tuple,
+                    stride: tuple,
+                    requires_grad: bool,
+                    hooks: Optional[dict],
+                    dtype: torch.dtype,
+                    metadata: Optional[dict] = None) -> Tensor:
+    return _view(storage, offset, size, stride, requires_grad, dtype)
+
+
+def _view(storage: Storage, offset: int, size: tuple, stride: tuple,
+          requires_grad: bool, dtype: torch.dtype) -> Tensor:
+    name = 'torch._utils._rebuild_tensor'
+    expect(
+        isinstance(storage, Storage) and isinstance(dtype, torch.dtype)
+        and is_size((offset, )) and is_size(size) and is_size(stride)
+        and len(size) == len(stride) and type(requires_grad) is bool, name,
+        'its arguments are no storage, offset, size and stride')
+    tensor = torch.empty(0, dtype=dtype, device=storage.data.device)
+    # Tensor.set_ would enlarge a storage that is too small
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride))
+    cells = 0 if 0 in size else last + 1
+    expect(
+        cells * tensor.element_size() <= storage.data.nbytes()
+        and math.prod(size) < 2**63, name, 'it reaches beyond its storage')
+    if 0 in size:  # nothing to reach for; strides may be anything
+        return tensor.new_empty(size).requires_grad_(requires_grad)
+    return tensor.set_(storage.data, offset, size,
+                       stride).requires_grad_(requires_grad)
+
+
+def _parameter(data: Tensor,
+               requires_grad: bool,
+               hooks: Optional[dict] = None,
+               state: Optional[dict] = None) -> torch.nn.Parameter:
+    expect(
+        isinstance(data, Tensor) and type(requires_grad) is bool,
+        'torch._utils._rebuild_parameter', 'its argument is no tensor')
+    return torch.nn.Parameter(data, requires_grad)
+
+
+def _of_type(function: Name, kind: Name, args: tuple, state: Any) -> Tensor:
+    for name, known in ((kind, TYPES), (function, CALLS)):
+        expect(
+            isinstance(name, Name) and name.path in known,
+            name.path if isinstance(name, Name) else f'{name!r:.60}',
+            'a tensor is made of it')
+    return CALLS[function.path](*args)
+
+
+def _size(sizes: tuple) -> torch.Size:
+    expect(is_size(sizes), 'torch.Size', 'its argument is no size')
+    return torch.Size(sizes)
+
+
+def _device(kind: str, index: Optional[int] = None) -> torch.device:
+    return torch.device(kind) if index is None else torch.device(kind, index)
+
+
+CALLS = {
+    'torch._utils._rebuild_tensor': _tensor,
+    'torch._utils._rebuild_tensor_v2': _tensor,
+    'torch._utils._rebuild_tensor_v3': _tensor_of_type,
+    'torch._utils._rebuild_parameter': _parameter,
+    'torch._utils._rebuild_parameter_with_state': _parameter,
+    'torch._tensor._rebuild_from_type_v2': _of_type,
+    'torch.Size': _size,
+    'torch.device': _device
+}
+"""What a file may call, and what is called instead."""
+
+TYPES = {'torch.Tensor', 'torch.nn.parameter.Parameter'}
+"""Types that a file may name, but neither call nor make."""

@@ -1,0 +1,148 @@
+"""A pickle read as data: nothing in it is imported, called or changed."""
+import pickletools
+from collections import OrderedDict
+from typing import Any, BinaryIO, Callable, Optional
+
+from .not_data import Name, are_keys, expect
+from .plain_data import OBJECTS, call, global_name, state_setter
+
+
+def unpickle(file: BinaryIO,
+             persistent_load: Optional[Callable[[Any], Any]] = None) -> Any:
+    """Read one pickle as data.
+
+    Args:
+        file (BinaryIO): It is left behind the pickle's end.
+        persistent_load (Callable, optional): From a persistent id to its
+            object, as of :class:`pickle.Unpickler`.
+
+    Raises:
+        NotData: It holds something else than data.
+        Exception: It is no pickle. A damaged one raises nearly anything.
+    """
+    return _Machine(persistent_load).run(file)
+
+
+class _Machine:
+    """The pickle machine, for the opcodes that data need."""
+
+    VALUES = {
+        'BININT', 'BININT1', 'BININT2', 'LONG1', 'BINFLOAT', 'BINUNICODE',
+        'BINSTRING', 'SHORT_BINSTRING', 'SHORT_BINUNICODE', 'BINUNICODE8',
+        'BINBYTES', 'SHORT_BINBYTES', 'BINBYTES8'
+    }
+    CONSTANTS = dict(NONE=None, NEWTRUE=True, NEWFALSE=False)
+    EMPTY = dict(EMPTY_DICT=dict, EMPTY_LIST=list, EMPTY_TUPLE=tuple)
+    TUPLES = dict(TUPLE1=1, TUPLE2=2, TUPLE3=3)
+
+    def __init__(self, persistent_load: Optional[Callable]) -> None:
+        self.persistent_load = persistent_load
+        self.stack, self.marks, self.memo = [], [], {}
+        self.unfilled = {}
+        """Objects without their state yet, by identity."""
+        self.handlers = dict(
+            BINPUT=self.put,
+            LONG_BINPUT=self.put,
+            MEMOIZE=lambda _: self.put(len(self.memo)),
+            BINGET=self.get,
+            LONG_BINGET=self.get,
+            MARK=lambda _: self.marks.append(len(self.stack)),
+            TUPLE=lambda _: self.stack.append(tuple(self.pop_to_mark())),
+            APPEND=lambda _: self.extend(self.pop(1)),
+            APPENDS=lambda _: self.extend(self.pop_to_mark()),
+            SETITEM=lambda _: self.update(self.pop(2)),
+            SETITEMS=lambda _: self.update(self.pop_to_mark()),
+            GLOBAL=lambda path: self.stack.append(global_name(path)),
+            REDUCE=lambda _: self.push_made(call(*self.pop(2))),
+            NEWOBJ=lambda _: self.push_made(self.make(*self.pop(2))),
+            BUILD=lambda _: self.build(*self.pop(1)),
+            BINPERSID=lambda _: self.load_persistent(*self.pop(1)),
+            # of protocol 4, which torch.save writes if it is asked to
+            STACK_GLOBAL=lambda _: self.push_global(*self.pop(2)),
+            PROTO=lambda number: None,
+            FRAME=lambda length: None)
+
+    def run(self, file: BinaryIO) -> Any:
+        for opcode, argument, _ in pickletools.genops(file):
+            name = opcode.name
+            if name in self.VALUES:
+                self.stack.append(argument)
+            elif name in self.handlers:
+                self.handlers[name](argument)
+            elif name in self.TUPLES:
+                self.stack.append(tuple(self.pop(self.TUPLES[name])))
+            elif name in self.EMPTY:
+                self.stack.append(self.EMPTY[name]())
+            elif name in self.CONSTANTS:
+                self.stack.append(self.CONSTANTS[name])
+            elif name != 'STOP':
+                raise ValueError(f'pickle opcode {name}, which data need not')
+        result, = self.stack
+        return result
+
+    def put(self, index: int) -> None:
+        self.memo[index] = self.stack[-1]
+
+    def get(self, index: int) -> None:
+        self.stack.append(self.memo[index])
+
+    def pop(self, count: int) -> list:
+        floor = self.marks[-1] if self.marks else 0
+        if len(self.stack) - floor < count:
+            raise ValueError('the stack of the pickle is empty')
+        taken = self.stack[-count:]
+        del self.stack[-count:]
+        return taken
+
+    def pop_to_mark(self) -> list:
+        mark = self.marks.pop()
+        taken = self.stack[mark:]
+        del self.stack[mark:]
+        return taken
+
+    def extend(self, items: list) -> None:
+        into = self.stack[-1]
+        expect(
+            type(into) is list, _described(into),
+            'something is appended to it')
+        into.extend(items)
+
+    def update(self, items: list) -> None:
+        into = self.stack[-1]
+        expect(
+            type(into) in (dict, OrderedDict), _described(into),
+            'items are set in it')
+        expect(
+            len(items) % 2 == 0 and are_keys(items[::2]), 'dict',
+            'its keys are no plain values')
+        into.update(zip(items[::2], items[1::2]))
+
+    def make(self, kind: Any, args: Any) -> Any:
+        expect(
+            isinstance(kind, Name) and kind.path in OBJECTS and args == (),
+            _described(kind), 'an object of it is made')
+        return OBJECTS[kind.path]()
+
+    def push_global(self, module: Any, name: Any) -> None:
+        self.stack.append(global_name(f'{module} {name}'))
+
+    def push_made(self, made: Any) -> None:
+        if state_setter(made):
+            self.unfilled[id(made)] = made
+        self.stack.append(made)
+
+    def build(self, state: Any) -> None:
+        made = self.stack[-1]
+        expect(
+            self.unfilled.pop(id(made), None) is not None, _described(made),
+            'its state is set')
+        state_setter(made)(made, state)
+
+    def load_persistent(self, reference: Any) -> None:
+        expect(self.persistent_load is not None, 'a persistent id',
+               'there is nothing that it could name')
+        self.stack.append(self.persistent_load(reference))
+
+
+def _described(value: Any) -> str:
+    return value.path if isinstance(value, Name) else type(value).__name__

@@ -1,0 +1,359 @@
+"""Downloads: what is kept, what goes on, and what is said."""
+import builtins
+import errno
+import hashlib
+import io
+import os
+import socket
+import sys
+
+import mmreviewkd.compat.download as module
+from mmreviewkd.compat import load_from_local, register_safe_loaders
+from mmreviewkd.compat.download import download
+from mmreviewkd.errors import UserInputError
+from tests.test_compat.conftest import PAGE, checkpoint, left
+from tests.test_tools.test_entry_points import call
+
+import pytest
+import torch
+from mmengine.runner import CheckpointLoader
+
+register_safe_loaders()
+
+
+def hashed(content):
+    """A file name with its hash."""
+    return f'r50_1x-{hashlib.sha256(content).hexdigest()}.pth'
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """The messages; nothing waits."""
+    messages = []
+    monkeypatch.setattr(module, 'print_log',
+                        lambda message, *_: messages.append(message))
+    monkeypatch.setattr(module, 'WAITS', (0, 0.01, 0.02))
+    return messages
+
+
+def weight(url):
+    return download(url, load_from_local)['weight'][0].item()
+
+
+def refusal(url):
+    """The one line of a download that fails; it names URL and remedy."""
+    with pytest.raises(UserInputError) as error:
+        weight(url)
+    message = str(error.value)
+    assert url in message and '\n' not in message
+    assert 'download the file by hand and give its path' in message
+    return message
+
+
+# ---------------------------------------------------------------- the cache
+def test_a_file_is_downloaded_once(server, cache):
+    content = checkpoint(1)
+    name = hashed(content)
+    server.files[f'/models/{name}?a=1'] = content
+    for _ in range(2):
+        loaded = CheckpointLoader.load_checkpoint(
+            f'{server.url}/models/{name}?a=1', map_location='cpu')
+        assert loaded['weight'][0] == 1
+    assert len(server.requests) == 1
+    assert left(cache) == [name]  # as torch.hub has it
+    assert (cache / name).read_bytes() == content
+
+
+def test_urls_with_one_file_name_do_not_share_it(server, cache, said):
+    paths = ['/a/epoch_12.pth', '/b/epoch_12.pth', '/b/epoch_12.pth?v=2']
+    for value, path in enumerate(paths):
+        server.files[path] = checkpoint(value)
+    for _ in range(2):
+        assert [weight(server.url + path) for path in paths] == [0, 1, 2]
+    assert len(server.requests) == 3
+    assert len(left(cache)) == 3
+    assert all(
+        name.startswith('epoch_12_') and name.endswith('.pth')
+        for name in left(cache))
+
+
+@pytest.mark.parametrize('name, file_hash', [
+    ('r50-0676ba61.pth', '0676ba61'),
+    ('r50_20200130-c2398f9e.pth', 'c2398f9e'),
+    ('faster_rcnn_r50_fpn_1x_coco_20200130-047c8118.pth', '047c8118'),
+    ('resnet50-v2.pth', None),
+    ('epoch_12.pth', None),
+    ('mask-rcnn_r50.pth', None),
+])
+def test_the_hash_is_taken_from_the_name(server, cache, said, name, file_hash):
+    server.files[f'/{name}'] = checkpoint(1)
+    if file_hash:
+        message = refusal(f'{server.url}/{name}')
+        assert f', not {file_hash} (it has ' in message
+        assert left(cache) == []
+        # a file that torch.hub or mmengine has downloaded is found
+        (cache / name).write_bytes(checkpoint(2))
+        assert weight(f'{server.url}/{name}') == 2
+    else:
+        assert weight(f'{server.url}/{name}') == 1
+
+
+@pytest.mark.parametrize(
+    'path', ['/', '/?file=../a.pth', '/%2e%2e%2fa.pth', '/' + 300 * 'a'])
+def test_any_url_makes_a_file_name(server, cache, said, path):
+    server.files[path] = checkpoint(3)
+    assert weight(server.url + path) == 3
+    assert len(left(cache)) == 1
+
+
+@pytest.mark.parametrize(
+    'url', ['http://[::1/a.pth', 'http://127.0.0.1/a b.pth', 'http:///a.pth'])
+def test_no_url(cache, said, url):
+    with pytest.raises(UserInputError) as error:
+        weight(url)
+    assert f'checkpoint {url} ' in str(error.value)
+
+
+def test_another_folder(server, said, tmp_path):
+    server.files['/a.pth'] = checkpoint(1)
+    download(f'{server.url}/a.pth', load_from_local, str(tmp_path / 'other'))
+    assert len(left(tmp_path / 'other')) == 1
+
+
+# ------------------------------------------------- what is not to be kept
+@pytest.mark.parametrize('content, reason', [
+    (PAGE, "begins with b'<!DOCTYPE html>"),
+    (b'', '0 bytes'),
+    (checkpoint(1)[:1000], '1000 bytes'),
+])
+def test_what_is_no_checkpoint_is_not_kept(server, cache, said, content,
+                                           reason):
+    server.files['/a/epoch_12.pth'] = checkpoint(1)
+    server.faults = [dict(content=content)]
+    url = f'{server.url}/a/epoch_12.pth'
+    message = refusal(url)
+    assert reason in message and 'login page' in message
+    assert left(cache) == []
+    assert str(cache) not in message  # that file is gone
+    assert weight(url) == 1  # the server is healthy again
+
+
+def test_another_hash_is_not_kept(server, cache, said):
+    name = hashed(checkpoint(1))
+    server.files[f'/{name}'] = checkpoint(1)
+    server.faults = [dict(content=PAGE)]
+    message = refusal(f'{server.url}/{name}')
+    assert 'the hash of what came is ' in message
+    assert "begins with b'<!DOCTYPE html>" in message
+    assert left(cache) == []
+    assert weight(f'{server.url}/{name}') == 1
+
+
+class RunsCode:
+
+    def __reduce__(self):
+        return os.system, ('touch marker', )
+
+
+def test_code_in_a_download_is_refused(server, cache, said, tmp_path,
+                                       monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = io.BytesIO()
+    torch.save(RunsCode(), file)
+    server.files['/evil.pth'] = file.getvalue()
+    assert 'system' in refusal(f'{server.url}/evil.pth')
+    assert left(cache) == []
+    assert not (tmp_path / 'marker').exists()
+
+
+def test_a_refused_file_of_the_cache_is_downloaded_anew(server, cache, said):
+    # kept by torch.hub or an earlier version
+    url, name = f'{server.url}/r50.pth', hashed(checkpoint(2))
+    server.files.update({'/r50.pth': checkpoint(1), f'/{name}': checkpoint(2)})
+    weight(url)
+    for path in (cache / left(cache)[0], cache / name):
+        path.write_bytes(PAGE)
+    said.clear()
+    assert weight(url) == 1
+    assert "begins with b'<!DOCTYPE" in said[0]
+    assert said[0].endswith(f'; it is downloaded anew from {url}')
+    assert weight(f'{server.url}/{name}') == 2
+    assert len(server.requests) == 3
+    # without the server's help it stays, and the message is the server's
+    (cache / name).write_bytes(PAGE)
+    server.files.clear()
+    assert 'HTTP 404' in refusal(f'{server.url}/{name}')
+    assert (cache / name).read_bytes() == PAGE
+
+
+# ------------------------------------------------- servers and connections
+@pytest.mark.parametrize('status, attempts', [(404, 1), (403, 1), (408, 4),
+                                              (429, 4), (500, 4), (503, 4)])
+def test_http_errors(server, cache, said, status, attempts):
+    server.faults = [dict(status=status)] * 4
+    message = refusal(f'{server.url}/a.pth')
+    assert f'a.pth cannot be downloaded: HTTP {status} ' in message
+    assert len(server.requests) == attempts
+    assert len(said) == attempts  # the first says that it begins
+    assert left(cache) == []
+
+
+def test_a_server_that_never_answers(server, cache, said, monkeypatch):
+    monkeypatch.setattr(module, 'TIMEOUT', .1)
+    server.files['/a.pth'] = checkpoint(1)
+    silent = dict(only=0, stall=True)
+    server.faults = [silent] * 4
+    url = f'{server.url}/a.pth'
+    assert 'no answer within 0.1 s' in refusal(url)
+    assert said[1:] == [
+        f'{url}: no answer within 0.1 s; attempt {attempt} of 4 in {wait} s'
+        for attempt, wait in [(2, 0), (3, .01), (4, .02)]
+    ]
+    server.faults = [silent]
+    assert weight(url) == 1
+
+
+def test_a_server_that_never_accepts(cache, said, monkeypatch):
+    monkeypatch.setattr(module, 'TIMEOUT', .1)
+    with socket.socket() as silent:
+        silent.bind(('127.0.0.1', 0))
+        silent.listen()
+        assert 'no answer within 0.1 s' in refusal(
+            f'http://127.0.0.1:{silent.getsockname()[1]}/a.pth')
+
+
+def test_a_refused_connection(cache, said):
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    assert 'cannot be downloaded: Connection refused. ' in refusal(
+        f'http://127.0.0.1:{port}/a.pth')
+    assert len(said) == 4
+
+
+def test_an_unknown_host(cache, said, monkeypatch):
+
+    def unknown(*args, **kwargs):
+        raise socket.gaierror(socket.EAI_NONAME, 'Name or service not known')
+
+    monkeypatch.setattr(socket, 'getaddrinfo', unknown)
+    assert 'unknown host (Name or service not known)' in refusal(
+        'http://no.such.host/a.pth')
+
+
+# ------------------------------------------------------------------ resume
+def test_a_body_cut_short_goes_on_where_it_was(server, cache, said):
+    content = checkpoint(1)
+    server.files['/a.pth'] = content
+    server.faults = [dict(only=100000), dict(only=70000)]
+    assert weight(f'{server.url}/a.pth') == 1
+    assert [begun for _, begun in server.requests
+            ] == [None, 'bytes=100000-', 'bytes=170000-']
+    assert f'after 100000 of {len(content)} bytes; attempt 2 of 4' in said[1]
+    assert len(left(cache)) == 1  # nothing beside the file
+
+
+def test_another_run_goes_on(server, cache, said):
+    server.files['/a.pth'] = checkpoint(1)
+    server.faults = [dict(only=100000), *[dict(only=10)] * 3]
+    url = f'{server.url}/a.pth'
+    assert 'another run goes on from there' in refusal(url)
+    assert weight(url) == 1
+    assert server.requests[-1][1] == 'bytes=100030-'
+    assert len(left(cache)) == 1
+
+
+@pytest.mark.parametrize('change',
+                         ['file', 'ranges', 'shorter', 'torn', 'other range'])
+def test_what_cannot_go_on_starts_over(server, cache, said, change):
+    server.files['/a.pth'] = checkpoint(1)
+    server.faults = [dict(only=100000), *[dict(only=10)] * 3]
+    url = f'{server.url}/a.pth'
+    refusal(url)
+    part = next(cache.glob('*.part'))
+    if change == 'ranges':
+        server.ranges = False
+    elif change == 'shorter':  # than what is here
+        part.write_bytes(server.files['/a.pth'] + b'more')
+    elif change == 'torn':  # killed before the server's mark was noted
+        (cache / f'{part.name}.validator').unlink()
+    elif change == 'other range':
+        server.faults = [dict(shift=5)]
+    value = 1 if change in ('shorter', 'other range') else 2
+    server.files['/a.pth'] = checkpoint(value)
+    assert weight(url) == value
+    assert len(left(cache)) == 1
+
+
+def test_a_server_without_ranges_starts_over(server, cache, said):
+    server.ranges = False
+    server.files['/a.pth'] = checkpoint(1)
+    server.faults = [dict(only=100000)]
+    assert weight(f'{server.url}/a.pth') == 1
+    assert [begun for _, begun in server.requests] == [None, None]
+
+
+# ------------------------------------------------------------------- disks
+@pytest.mark.parametrize('code', [errno.EROFS, errno.EACCES])
+def test_a_cache_that_cannot_be_written(server, cache, said, monkeypatch,
+                                        code):
+    server.files.update({'/a.pth': checkpoint(1), '/b.pth': checkpoint(2)})
+    assert weight(f'{server.url}/a.pth') == 1
+    really_open = os.open
+
+    def refuse(path, flags, *args, **kwargs):
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            raise OSError(code, os.strerror(code), path)
+        return really_open(path, flags, *args, **kwargs)
+
+    monkeypatch.setattr(os, 'open', refuse)
+    assert weight(f'{server.url}/a.pth') == 1  # it is there, and is read
+    message = refusal(f'{server.url}/b.pth')
+    assert f'cannot be kept in the folder {cache}: {os.strerror(code)}. ' \
+        in message
+    assert 'TORCH_HOME' in message
+    assert len(server.requests) == 1
+
+
+def test_a_cache_that_cannot_be_made(server, cache, said, tmp_path):
+    (tmp_path / 'hub').write_text('a file')
+    message = refusal(f'{server.url}/a.pth')
+    assert f'folder {cache}: Not a directory. Set the environment variable ' \
+        'TORCH_HOME' in message
+
+
+def test_a_full_disk(server, cache, said, monkeypatch):
+    server.files['/a.pth'] = checkpoint(1)
+
+    def full(name, mode='r', **kwargs):
+        return builtins.open('/dev/full' if mode == 'ab' else name, mode,
+                             **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, 'open', full, raising=False)
+        message = refusal(f'{server.url}/a.pth')
+    assert f'folder {cache}: No space left on device. Set ' in message
+    assert left(cache) == [] and len(server.requests) == 1
+    assert weight(f'{server.url}/a.pth') == 1
+
+
+def test_progress_is_shown_on_a_terminal_alone(server, cache, said,
+                                               monkeypatch, capsys):
+    server.files.update({'/a.pth': checkpoint(1), '/b.pth': checkpoint(2)})
+    weight(f'{server.url}/a.pth')
+    assert capsys.readouterr().err == ''
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: True, raising=False)
+    weight(f'{server.url}/b.pth')
+    assert '100%' in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------- tools
+def test_a_teacher_by_its_url(server, cache, said, project, monkeypatch):
+    monkeypatch.chdir(project)
+    server.files['/epoch_12.pth'] = PAGE
+    error = call('train', 'distil.py', '--cfg-options',
+                 f'model.teacher.checkpoint={server.url}/epoch_12.pth')
+    assert error.startswith(
+        f'error: checkpoint {server.url}/epoch_12.pth cannot be read')
+    assert '\n' not in error and 'It was not kept; open the URL' in error
+    assert left(cache) == []

@@ -1,0 +1,118 @@
+"""Whatever a file holds, it is refused by name, and nothing happens.
+
+Each file is opened in a process of its own, since some attacks would end it.
+"""
+import faulthandler
+import os
+import runpy
+import sys
+import zipfile
+
+from mmreviewkd.compat import load_from_local
+from mmreviewkd.errors import UserInputError
+from tests.malicious import FILES, HARM
+from tests.test_tools.test_entry_points import ROOT
+
+import pytest
+
+
+def outcome_of(function, output):
+    """Exit status of a forked process, negative for a signal."""
+    process = os.fork()
+    if not process:
+        faulthandler.disable()
+        stream = os.open(output, os.O_WRONLY | os.O_CREAT)
+        os.dup2(stream, 1)
+        os.dup2(stream, 2)
+        try:
+            function()
+            code = 0
+        except SystemExit as stop:
+            os.write(1, str(stop.code).encode())
+            code = stop.code if isinstance(stop.code, int) else 1
+        except BaseException as error:
+            os.write(1, f'{type(error).__name__}: {error}'.encode())
+            code = 99
+        os._exit(code)
+    _, status = os.waitpid(process, 0)
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else \
+        os.WEXITSTATUS(status)
+
+
+def tool(name, *args):
+
+    def run():
+        sys.argv = [name, *map(str, args)]
+        runpy.run_path(
+            str(ROOT / 'tools' / f'{name}.py'), run_name='__main__')
+
+    return run
+
+
+WAYS = dict(
+    export=lambda path: tool('export_student', path, 'out.pth'),
+    teacher=lambda path: tool('train', 'distil.py', '--work-dir', 'run',
+                              '--cfg-options',
+                              f'model.teacher.checkpoint={path}'),
+    load_from=lambda path: tool('train', 'plain.py', '--work-dir', 'run',
+                                '--cfg-options', f'load_from={path}'),
+    resume=lambda path: tool('train', 'plain.py', '--work-dir', 'run',
+                             '--resume', path))
+
+
+def attack(project, monkeypatch, way, kind):
+    monkeypatch.chdir(project)
+    named, write = FILES[kind]
+    path = project / f'{kind}.pth'
+    write(path)
+    before = set(project.iterdir())
+    code = outcome_of(WAYS[way](path), 'output')
+    said = (project / 'output').read_text().splitlines()[-1]
+    assert code == 1, (code, said)
+    assert said.startswith(f'error: checkpoint {path} ') and named in said
+    assert set(project.iterdir()) - before <= {
+        project / 'output', project / 'run'
+    }
+    assert not list(project.glob('run/**/*.pth'))
+    assert not (project / HARM).exists()
+
+
+@pytest.mark.parametrize('kind', FILES)
+def test_export_refuses(project, monkeypatch, kind):
+    attack(project, monkeypatch, 'export', kind)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('way', ['teacher', 'load_from', 'resume'])
+@pytest.mark.parametrize('kind', FILES)
+def test_training_refuses(project, monkeypatch, way, kind):
+    attack(project, monkeypatch, way, kind)
+
+
+def test_there_are_enough():
+    assert len(FILES) >= 30
+
+
+def test_the_worst_would_do_harm(tmp_path, monkeypatch):
+    # or the tests above would show nothing
+    monkeypatch.chdir(tmp_path)
+    import pickle
+    FILES['system'][1](tmp_path / 'system.pth')
+    content = zipfile.ZipFile('system.pth').read('archive/data.pkl')
+    assert outcome_of(lambda: pickle.loads(content), 'output') == 0
+    assert (tmp_path / HARM).exists()
+    FILES['array_called'][1](tmp_path / 'array.pth')
+    content = zipfile.ZipFile('array.pth').read('archive/data.pkl')
+    assert outcome_of(lambda: print(pickle.loads(content)), 'output') < 0
+
+
+def test_nothing_is_changed_by_a_refused_file(tmp_path):
+    from mmengine.logging import HistoryBuffer
+    HistoryBuffer()  # which registers its statistics
+    statistics = dict(HistoryBuffer._statistics_methods)
+    for kind in ('history_with_methods', 'history_class_changed'):
+        FILES[kind][1](tmp_path / 'evil.pth')
+        with pytest.raises(UserInputError):
+            load_from_local(str(tmp_path / 'evil.pth'))
+    assert HistoryBuffer._statistics_methods == statistics
+    assert HistoryBuffer([1.], [1]).statistics('mean') == 1
