@@ -56,7 +56,7 @@ def of_mmdet_2():
             time='Mon', CLASSES=('a', 'b'), PALETTE=[(220, 20, 60)],
             hook_msgs=dict()),
         state_dict=weights(),
-        optimizer=after_a_step(torch.optim.SGD, lr=.1))
+        optimizer=after_a_step(torch.optim.SGD, lr=.1, momentum=.9))
 
 
 def of_mixed_precision():

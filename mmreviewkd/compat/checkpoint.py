@@ -190,7 +190,13 @@ def _load(file: BinaryIO, filename: str, map_location: Any) -> dict:
             f'checkpoint {filename} cannot be read as a torch checkpoint: '
             f'{reason} (the file has {size} bytes and begins with {head!r})'
         ) from None
-    return _check_weights(checkpoint, filename)
+    checkpoint = _check_weights(checkpoint, filename)
+    meta = checkpoint.get('meta')
+    if isinstance(meta, dict):
+        # mmdet 2.x kept its config there as text, and mmengine's resume runs
+        # that text as Python
+        meta.pop('config', None)
+    return checkpoint
 
 
 def _load_safetensors(filename: str, map_location: Any) -> dict:

@@ -125,7 +125,13 @@ class Review(nn.Module):
 
     def set_extra_state(self, state: Tensor) -> None:
         """Warn where a loaded checkpoint was trained with other settings."""
-        before = json.loads(bytes(state.tolist()))
+        try:
+            before = dict(json.loads(bytes(state.tolist())))
+        except (AttributeError, TypeError, ValueError):
+            print_log(
+                'The review of this checkpoint does not say with what '
+                'settings it was trained', 'current', logging.WARNING)
+            return
         changes = [
             f'{name} {before.get(name)} (now: {self.settings.get(name)})'
             for name in {

@@ -30,12 +30,15 @@ def check(path, name):
     expected = CONTENTS[name]()
     if name == 'public':  # found under both names
         expected['state_dict'] = expected['model']
+    if name == 'mmdet_2':  # which mmengine would run
+        del expected['meta']['config']
     if name == 'numpy':  # numpy reads arrays into its own byte order
         expected['big_endian'] = expected['big_endian'].astype('f4')
     loaded = load_from_local(str(path))
     for content in (loaded, expected):
         for group in content.get('optimizer', {}).get('param_groups', ()):
-            group.pop('fused', None)  # which torch 2.1 has not
+            for setting in ('fused', 'decoupled_weight_decay'):
+                group.pop(setting, None)  # which torch 2.1 has not
     assert_equal(loaded, expected)
 
 

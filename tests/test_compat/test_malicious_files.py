@@ -14,6 +14,7 @@ from tests.malicious import FILES, HARM
 from tests.test_tools.test_entry_points import ROOT
 
 import pytest
+import torch
 
 
 def outcome_of(function, output):
@@ -21,18 +22,19 @@ def outcome_of(function, output):
     process = os.fork()
     if not process:
         faulthandler.disable()
-        stream = os.open(output, os.O_WRONLY | os.O_CREAT)
-        os.dup2(stream, 1)
-        os.dup2(stream, 2)
+        sys.stdout = sys.stderr = stream = open(output, 'w')
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
         try:
             function()
             code = 0
         except SystemExit as stop:
-            os.write(1, str(stop.code).encode())
             code = stop.code if isinstance(stop.code, int) else 1
+            print(stop.code)
         except BaseException as error:
-            os.write(1, f'{type(error).__name__}: {error}'.encode())
             code = 99
+            print(f'{type(error).__name__}: {error}')
+        stream.flush()
         os._exit(code)
     _, status = os.waitpid(process, 0)
     return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else \
@@ -104,6 +106,23 @@ def test_the_worst_would_do_harm(tmp_path, monkeypatch):
     FILES['array_called'][1](tmp_path / 'array.pth')
     content = zipfile.ZipFile('array.pth').read('archive/data.pkl')
     assert outcome_of(lambda: print(pickle.loads(content)), 'output') < 0
+
+
+def test_a_config_in_a_checkpoint_is_not_run(project, monkeypatch):
+    # mmengine's resume runs what mmdet 2.x kept in meta.config
+    monkeypatch.chdir(project)
+    train = tool('train', 'plain.py', '--work-dir', 'run', '--cfg-options',
+                 'train_cfg.max_epochs=1')
+    assert outcome_of(train, 'output') == 0
+    content = load_from_local('run/epoch_1.pth')
+    content['meta']['config'] = f'open("{HARM}", "w").close()'
+    torch.save(content, 'evil.pth')
+    resume = tool('train', 'plain.py', '--work-dir', 'run', '--resume',
+                  'evil.pth')
+    assert outcome_of(resume, 'output') == 0
+    assert 'resumed epoch: 1' in (project / 'output').read_text()
+    assert (project / 'run' / 'epoch_2.pth').exists()
+    assert not (project / HARM).exists()
 
 
 def test_nothing_is_changed_by_a_refused_file(tmp_path):
