@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 # two processes; the tests keep each of their own to one thread
 PYTEST = $(BIN)/python -m pytest -q -n 2
 
-.PHONY: demo demo-cls test test-slow test-faults test-mmcv clean
+.PHONY: demo demo-cls test test-slow test-faults test-fuzz test-mmcv clean
 
 demo: $(VENV)/current
 	$(BIN)/python tools/demo.py
@@ -15,18 +15,19 @@ demo-cls: $(VENV)/current
 	$(BIN)/python tools/demo_cls.py
 
 test: $(VENV)/current
-	$(PYTEST) -m "not slow and not mmcv"
+	$(PYTEST) -m "not slow and not mmcv and not fuzz"
 
 test-slow: $(VENV)/current
 	$(PYTEST) -m slow
 
-# what may happen to a run: docs/robustness.md. OTHER_PYTHON: an interpreter
-# with another torch, to resume each other's checkpoints
+# what docs/robustness.md names, slow tests too. OTHER_PYTHON: an interpreter
+# with another torch, to read and resume each other's checkpoints
 test-faults: $(VENV)/current
-	$(PYTEST) tests/test_faults.py tests/test_engine tests/test_distributed.py \
-	    tests/test_compat/test_saving.py tests/test_compat/test_checkpoint.py \
-	    tests/test_models/test_review_kd.py tests/test_models/test_teacher.py \
-	    tests/test_tools/test_entry_points.py
+	$(PYTEST) -m "faults and not fuzz"
+
+# 10,000 damaged checkpoints (FUZZ_COUNT for another number)
+test-fuzz: $(VENV)/current
+	$(BIN)/python -m pytest -q -m fuzz
 
 # the served operators against a compiled mmcv, which takes 10 minutes to build
 test-mmcv: $(VENV)-mmcv/current

@@ -6,6 +6,7 @@ import os
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import mmreviewkd  # noqa: E402, F401
+from tests.robustness_page import named_tests  # noqa: E402
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
@@ -16,6 +17,16 @@ from mmengine.hub import get_config  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 
 torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests that docs/robustness.md names."""
+    named = set(named_tests())
+    for item in items:
+        function = getattr(item, 'originalname', None)
+        if {(item.path, function), (item.path, None)} & named:
+            item.add_marker('faults')
+
 
 BASES = dict(
     faster_rcnn='mmdet::_base_/models/faster-rcnn_r50_fpn.py',

@@ -11,6 +11,7 @@ import yaml
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.hub import get_config
+from mmengine.optim import build_optim_wrapper
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(
@@ -55,7 +56,7 @@ def quick(monkeypatch):
     loaded = []
     # the weights are downloads, or come out of the teacher's own run
     monkeypatch.setattr(teacher, 'load_strictly',
-                        lambda model, *args: loaded.append(args))
+                        lambda model, *args: loaded.append(args[:2]))
     monkeypatch.setattr(features, '_BLANK_SIZE', 128)
     for name in ('uniform_', 'normal_'):
         monkeypatch.setattr(torch.Tensor, name, lambda self, *_, **__: self)
@@ -140,6 +141,23 @@ def test_published_coco_settings(name, weight, in_channels):
     assert pipeline[2].scales == [(1333, s) for s in range(640, 801, 32)]
 
     model = MODELS.build(cfg.model)
+    # no weight decay for the ABFs' BatchNorm, 1e-4 for all others
+    without_decay = {
+        id(group['params'][0])
+        for group in build_optim_wrapper(
+            model, cfg.optim_wrapper).optimizer.param_groups
+        if group['params'][0].requires_grad and not group['weight_decay']
+    }
+    assert {
+        name
+        for name, parameter in model.named_parameters()
+        if id(parameter) in without_decay
+    } == {
+        f'review.levels.{i}.{part}.bn.{name}'
+        for i in range(5) for part in ('reduce', 'output')
+        for name in ('weight', 'bias')
+    }
+    assert cfg.optim_wrapper.optimizer.weight_decay == 1e-4
     for abf in model.review.levels:
         assert abf.reduce.conv.in_channels == 256
         assert abf.reduce.conv.out_channels == 256
@@ -215,6 +233,41 @@ def test_published_classification_settings(row):
         assert cfg.param_scheduler[0].milestones == [30, 60, 90]
         assert 'custom_hooks' not in cfg
         assert cfg.model.student.levels == 'before'
+
+
+def test_authors_imagenet_features_are_after_the_activation_of_resnets():
+    for name, after in (('resnet34_resnet18', (True, True)),
+                        ('resnet50_mobilenet-v1', (False, True))):
+        path = f'configs/imagenet/ablation/after-relu_{name}.py'
+        model = MODELS.build(Config.fromfile(path).model)
+        networks = model.student.backbone, model.teacher.model.backbone
+        for network, names, is_after in zip(
+                networks, (model.names, model.teacher.names), after):
+            levels = network.levels_after if is_after else \
+                network.levels_before
+            assert names == [f'backbone.{level}' for level in levels]
+            assert network.levels_after != network.levels_before
+
+
+def test_public_teachers_have_their_statistics():
+    teachers = {
+        Path(Config.fromfile(path).model.teacher.config).name
+        for path in ROOT.glob('configs/cifar100/review-kd_*.py')
+    }
+    public = sorted(ROOT.glob('configs/cifar100/public/*.py'))
+    assert {path.name for path in public} == teachers
+    for path in public:
+        ours = Config.fromfile(path.parents[1] / path.name)
+        cfg = Config.fromfile(path)
+        settings = cfg.model.data_preprocessor
+        assert settings.mean == pytest.approx(
+            [255 * x for x in (0.5071, 0.4867, 0.4408)])
+        assert settings.std == pytest.approx(
+            [255 * x for x in (0.2675, 0.2565, 0.2761)])
+        # and differ in nothing else
+        settings.update(mean=[125.3, 123.0, 113.9], std=[63.0, 62.1, 66.7])
+        assert dict(ours.items(), public_statistics=cfg.public_statistics
+                    ) == dict(cfg.items())
 
 
 @pytest.mark.parametrize('path', METAFILES, ids=str)

@@ -1,9 +1,9 @@
 """Two processes: as one with their batches, and no traffic for the teacher."""
 import copy
 import os
-import socket
 
 from tests.conftest import tiny_detector
+from tests.launching import free_port
 
 import torch
 import torch.multiprocessing as mp
@@ -74,9 +74,7 @@ def test_two_processes(teachers, distiller, tmp_path):
     single = build(teachers['retinanet'], strides=LEVELS)
     single.init_weights()
     torch.save(single.state_dict(), tmp_path / 'start.pth')
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
+    port = free_port()
     context = mp.get_context('spawn')
     queue = context.Queue()
     processes = [

@@ -4,15 +4,16 @@ import argparse
 
 import mmreviewkd  # noqa: F401
 from mmreviewkd.engine import check_teacher
-from mmreviewkd.engine.checks import check_data
+from mmreviewkd.engine.check_data import check_data
 from mmreviewkd.engine.launch import add_cfg_options, read_config
 from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.errors import UserInputError
+from mmreviewkd.models.configs import plain_model
+from mmreviewkd.models.weights import load_whole, read_checkpoint
 
 from mmdet.registry import MODELS
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
 
 
 def parse_args():
@@ -30,19 +31,23 @@ def parse_args():
 
 def main():
     args = parse_args()
-    with one_line_errors():
+    with one_line_errors(args.debug):
         cfg = read_config(args.config, args)
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         if cfg.model.type != 'ReviewKD':
             raise UserInputError(f'{args.config} has no teacher: its model is '
                                  f'a {cfg.model.type}, not a ReviewKD')
         check_data(cfg, 'val')
+        preprocessor = cfg.get('data_preprocessor')
         student = None
         if args.student_checkpoint:
-            student = MODELS.build(cfg.model.student).to(get_device())
-            load_checkpoint(student, args.student_checkpoint)
+            student = MODELS.build(plain_model(cfg.model, preprocessor))
+            load_whole(
+                student.to(get_device()),
+                read_checkpoint(args.student_checkpoint, 'student'),
+                args.student_checkpoint)
         check_teacher(cfg.model, cfg.val_dataloader, cfg.val_evaluator,
-                      student, args.expected, args.num_images)
+                      student, args.expected, args.num_images, preprocessor)
 
 
 if __name__ == '__main__':

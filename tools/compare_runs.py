@@ -11,7 +11,7 @@ import re
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
 import mmreviewkd  # noqa: F401
-from mmreviewkd.engine.one_line_errors import one_line_errors
+from mmreviewkd.engine.one_line_errors import add_debug, one_line_errors
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.visualization import (check_new, make_folder, markdown_table,
                                       plot_curves, read_scalars,
@@ -50,12 +50,13 @@ def parse_args():
         '--names', nargs='+', help="one per run; default: the folders' names")
     parser.add_argument(
         '--out-dir', help='new folder; default: work_dirs/compare_RUN_RUN...')
+    add_debug(parser)
     return parser.parse_args()
 
 
 def main():
     args = parse_args()
-    with one_line_errors():
+    with one_line_errors(args.debug):
         names = name_runs(args.runs, args.names)
         out_dir = args.out_dir or default_folder(args.runs)
         check_new(out_dir)

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# tools/dist_test.sh CONFIG CHECKPOINT GPUS [ARGS OF test.py]
-CONFIG=$1
-CHECKPOINT=$2
-GPUS=$3
+# One process per GPU; on each of several machines, with its own NODE_RANK.
+# Without GPUs: --cfg-options env_cfg.dist_cfg.backend=gloo
+if [[ $# -lt 3 || ! $3 =~ ^[1-9][0-9]*$ ]]; then
+    echo "usage: [NNODES=1] [NODE_RANK=0] [MASTER_ADDR=127.0.0.1]" \
+        "[PORT=29500] $0 CONFIG CHECKPOINT GPUS [ARGS OF test.py]" >&2
+    exit 2
+fi
 
-torchrun \
+exec python -m torch.distributed.run \
     --nnodes="${NNODES:-1}" \
     --node_rank="${NODE_RANK:-0}" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \
     --master_port="${PORT:-29500}" \
-    --nproc_per_node="$GPUS" \
-    "$(dirname "$0")/test.py" "$CONFIG" "$CHECKPOINT" --launcher pytorch \
-    "${@:4}"
+    --nproc_per_node="$3" \
+    "$(dirname "$0")/test.py" "$1" "$2" --launcher pytorch "${@:4}"

@@ -7,14 +7,17 @@ config; what concerns the distillation beyond the flags below goes into the
 merged one.
 """
 import argparse
-import os
 import os.path as osp
 
 import mmreviewkd  # noqa: F401
-from mmreviewkd.engine.checks import check_data, check_machine
+from mmreviewkd.engine.check_data import check_data
+from mmreviewkd.engine.check_pair import check_pair
+from mmreviewkd.engine.check_settings import check_settings
+from mmreviewkd.engine.checks import check_machine
 from mmreviewkd.engine.launch import add_train_arguments, read_config, train
 from mmreviewkd.engine.one_line_errors import one_line_errors
-from mmreviewkd.errors import UserInputError
+from mmreviewkd.engine.work_dir import holds_run, locked_work_dir
+from mmreviewkd.errors import SettingError, UserInputError
 from mmreviewkd.models.configs import plain_model
 
 from mmengine.config import Config, ConfigDict
@@ -30,6 +33,11 @@ def parse_args():
         '--teacher-checkpoint',
         required=True,
         help="file or URL of the teacher's weights")
+    parser.add_argument(
+        '--teacher-weights',
+        metavar='ENTRY',
+        help='entry of that file which holds them, such as ema_state_dict; '
+        'state_dict or model by default')
     parser.add_argument(
         '--weight',
         type=float,
@@ -58,7 +66,7 @@ def parse_args():
 
 def main():
     args = parse_args()
-    with one_line_errors():
+    with one_line_errors(args.debug):
         name, teacher = (
             osp.splitext(osp.basename(config))[0]
             for config in (args.student, args.teacher))
@@ -66,20 +74,37 @@ def main():
             args.work_dir = osp.join('work_dirs',
                                      f'review-kd_{teacher}_{name}')
         cfg = distill(read_config(args.student, args), args)
-        last = osp.join(cfg.work_dir, 'last_checkpoint')
-        if osp.exists(last) and args.resume is None:
-            raise UserInputError(
-                f'{cfg.work_dir} holds the checkpoints of a run already; go '
-                'on with it by --resume, or give the new run another '
-                '--work-dir')
+        refuse_second_run(cfg, args)
+        check_settings(cfg, 'train', 'val')
         check_data(cfg, 'train', 'val')
+        try:
+            check_pair(cfg)
+        except SettingError as error:
+            raise UserInputError(name_flag(error)) from None
         check_machine(cfg)
         path = osp.join(cfg.work_dir, f'review-kd_{teacher}_{name}.py')
-        os.makedirs(cfg.work_dir, exist_ok=True)
-        cfg.dump(path)
-        print(f'merged config: {path}')
-        # read back, so that the run and its logs go by the merged one's name
-        train(Config.fromfile(path), args)
+        with locked_work_dir(cfg):
+            refuse_second_run(cfg, args)  # one that has ended meanwhile
+            cfg.dump(path)
+            print(f'merged config: {path}')
+            # read back, so that run and logs go by the merged one's name
+            train(Config.fromfile(path), args)
+
+
+def refuse_second_run(cfg, args):
+    if args.resume is None and holds_run(cfg.work_dir):
+        raise UserInputError(
+            f'{cfg.work_dir} holds a run already; go on with it by --resume, '
+            'or give the new run another --work-dir')
+
+
+def name_flag(error):
+    """What an error says, with the flag in place of the config's setting."""
+    flag = dict(weights='teacher-weights').get(error.name, error.name)
+    many = isinstance(error.value, (list, tuple))
+    values = error.value if many else [error.value]
+    return error.message.replace('{}',
+                                 ' '.join(map(str, [f'--{flag}', *values])))
 
 
 def distill(cfg, args):
@@ -92,6 +117,8 @@ def distill(cfg, args):
     teacher = dict(
         config=absolute(args.teacher),
         checkpoint=absolute(args.teacher_checkpoint))
+    if args.teacher_weights:
+        teacher['weights'] = args.teacher_weights
     if args.scale != 1:
         teacher['scale'] = args.scale
     review = dict(weight=args.weight)

@@ -5,15 +5,13 @@ Every checkpoint of a run loads into the plain student's config as it is; this
 one is also free of the review's weights, the optimizer and the logs.
 """
 import argparse
-import os
 import os.path as osp
 
 import mmreviewkd
-from mmreviewkd.engine.one_line_errors import one_line_errors
+from mmreviewkd.engine.one_line_errors import add_debug, one_line_errors
 from mmreviewkd.errors import UserInputError
 
-import torch
-from mmengine.runner import CheckpointLoader
+from mmengine.runner import CheckpointLoader, save_checkpoint
 
 
 def export_student(source: str, target: str) -> None:
@@ -47,9 +45,7 @@ def export_student(source: str, target: str) -> None:
             key: meta[key]
             for key in ('dataset_meta', 'epoch', 'iter') if key in meta
         } | dict(mmreviewkd_version=mmreviewkd.__version__))
-    os.makedirs(osp.dirname(osp.abspath(target)), exist_ok=True)
-    torch.save(student, target + '.part')
-    os.replace(target + '.part', target)
+    save_checkpoint(student, target)
     print(f'{target}: {len(student["state_dict"])} tensors, '
           f'{osp.getsize(target) / 2**20:.1f} MiB '
           f'(from {osp.getsize(source) / 2**20:.1f} MiB)')
@@ -59,8 +55,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('source', metavar='IN', help='checkpoint of a run')
     parser.add_argument('target', metavar='OUT', help='file to write')
+    add_debug(parser)
     args = parser.parse_args()
-    with one_line_errors():
+    with one_line_errors(args.debug):
         export_student(args.source, args.target)
 
 

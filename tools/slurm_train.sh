@@ -1,22 +1,24 @@
 #!/usr/bin/env bash
-# [GPUS=8] [GPUS_PER_NODE=8] [CPUS_PER_TASK=5] [SRUN_ARGS=...] \
-#     tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [ARGS OF train.py]
-set -x
-PARTITION=$1
-JOB_NAME=$2
-CONFIG=$3
-WORK_DIR=$4
+# One process per GPU. Without GPUs: SRUN_ARGS=--gres=none and
+# --cfg-options env_cfg.dist_cfg.backend=gloo
+if [[ $# -lt 4 ]]; then
+    echo "usage: [GPUS=8] [GPUS_PER_NODE=8] [CPUS_PER_TASK=5]" \
+        "[SRUN_ARGS=...] $0 PARTITION JOB_NAME CONFIG WORK_DIR" \
+        "[ARGS OF train.py]" >&2
+    exit 2
+fi
 GPUS_PER_NODE=${GPUS_PER_NODE:-8}
 
+set -x
 # SRUN_ARGS holds several words
 # shellcheck disable=SC2086
-srun -p "$PARTITION" \
-    --job-name="$JOB_NAME" \
+exec srun -p "$1" \
+    --job-name="$2" \
     --gres="gpu:$GPUS_PER_NODE" \
     --ntasks="${GPUS:-8}" \
     --ntasks-per-node="$GPUS_PER_NODE" \
     --cpus-per-task="${CPUS_PER_TASK:-5}" \
     --kill-on-bad-exit=1 \
     ${SRUN_ARGS:-} \
-    python -u "$(dirname "$0")/train.py" "$CONFIG" --work-dir="$WORK_DIR" \
+    python -u "$(dirname "$0")/train.py" "$3" --work-dir="$4" \
     --launcher=slurm "${@:5}"

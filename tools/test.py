@@ -3,7 +3,10 @@
 import argparse
 
 import mmreviewkd  # noqa: F401
-from mmreviewkd.engine.checks import check_data, check_machine, named_images
+from mmreviewkd.engine import StrictLoadHook
+from mmreviewkd.engine.check_data import check_data, named_images
+from mmreviewkd.engine.check_settings import check_settings
+from mmreviewkd.engine.checks import check_machine
 from mmreviewkd.engine.launch import (add_arguments,
                                       add_test_time_augmentation, build_runner,
                                       read_config)
@@ -35,24 +38,27 @@ def parse_args():
 
 def main():
     args = parse_args()
-    with one_line_errors():
+    with one_line_errors(args.debug):
         if args.out and not args.out.endswith(('.pkl', '.pickle')):
             raise UserInputError(f'--out {args.out}: must end in .pkl')
         cfg = read_config(args.config, args)
         cfg.load_from = args.checkpoint
+        distilled = cfg.model.type == 'ReviewKD'
         # the student alone is tested; the teacher's file need not be there
-        cfg.model = plain_model(cfg.model)
+        cfg.model = plain_model(cfg.model, cfg.get('data_preprocessor'))
+        check_settings(cfg, 'test')
         check_data(cfg, 'test')
         check_machine(cfg)
         if args.show or args.show_dir:
             cfg = trigger_visualization_hook(cfg, args)
         if args.tta:
             add_test_time_augmentation(cfg)
-        runner = build_runner(cfg)
+        runner = build_runner(cfg, 'test', student=distilled)
+        runner.register_hook(StrictLoadHook())
         if args.out:
             runner.test_evaluator.metrics.append(
                 DumpDetResults(out_file_path=args.out))
-        with named_images(runner):
+        with named_images(runner, 'test'):
             runner.test()
 
 

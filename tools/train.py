@@ -12,7 +12,7 @@ def main():
     parser.add_argument('config', help='path, or mmdet::folder/name.py')
     add_train_arguments(parser)
     args = parser.parse_args()
-    with one_line_errors():
+    with one_line_errors(args.debug):
         train(read_config(args.config, args), args)
 
 

@@ -12,22 +12,23 @@ from textwrap import shorten
 from typing import Dict, List, Optional, Sequence
 
 import mmreviewkd  # noqa: F401
-from mmreviewkd.engine.checks import check_data
+from mmreviewkd.engine.check_data import check_data
 from mmreviewkd.engine.launch import add_cfg_options, read_config
 from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.engine.teacher_check import WholeTeacher
 from mmreviewkd.errors import UserInputError
+from mmreviewkd.models.configs import plain_model
 from mmreviewkd.models.features import is_classifier
 from mmreviewkd.visualization import (check_new, draw_comparison, draw_review,
                                       make_folder, review_maps, shown_image,
                                       write_page)
 
+import cv2
 import torch
 from mmcv import imread, imwrite
 from mmcv.transforms import Compose
 from mmdet.registry import DATASETS, MODELS
 from mmdet.utils import get_test_pipeline_cfg
-from mmdet.visualization.palette import get_palette
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
@@ -68,7 +69,7 @@ def parse_args():
 
 def main():
     args = parse_args()
-    with one_line_errors():
+    with one_line_errors(args.debug):
         cfg = read_config(args.config, args)
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         out_dir = args.out_dir or osp.join(
@@ -88,8 +89,7 @@ def load_models(cfg: Config, args: argparse.Namespace) -> tuple:
         raise UserInputError(f'{args.config} has no review: its model is a '
                              f'{cfg.model.type}, not a ReviewKD')
     config = copy.deepcopy(cfg.model)
-    if cfg.get('data_preprocessor'):
-        config.student.setdefault('data_preprocessor', cfg.data_preprocessor)
+    config.student = plain_model(config, cfg.get('data_preprocessor'))
     distilled = MODELS.build(config)
     if is_classifier(distilled.student):
         raise UserInputError(
@@ -113,7 +113,7 @@ def load(model: BaseModel, filename: str, config: str,
     """Fill a model from a run's checkpoint.
 
     Returns:
-        dict: ``classes`` and ``palette``.
+        dict: What the run knew of its data: ``classes``, ``palette``.
 
     Raises:
         UserInputError: It is none, is of the other kind of run, or does not
@@ -142,10 +142,7 @@ def load(model: BaseModel, filename: str, config: str,
         raise UserInputError(
             f'{filename} does not fit {config}: {shorten(first, 200)}' +
             (f' (and {len(more)} more)' if more else '')) from None
-    classes = meta['classes']
-    return dict(
-        classes=classes,
-        palette=get_palette(meta.get('palette') or 'random', len(classes)))
+    return meta
 
 
 def load_teacher(teacher: dict, distilled: BaseModel,
@@ -217,7 +214,7 @@ def expand(given: Sequence[str]) -> List[str]:
 def is_image(path: str) -> bool:
     try:
         return imread(path) is not None
-    except OSError:
+    except (OSError, cv2.error):
         return False
 
 

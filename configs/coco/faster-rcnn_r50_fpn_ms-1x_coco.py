@@ -10,3 +10,6 @@ train_pipeline = [
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 model = dict(backbone=dict(norm_cfg=dict(requires_grad=False)))
+# Detectron2 trains norm layers without weight decay; those of the ABFs are all
+# there are to train
+optim_wrapper = dict(paramwise_cfg=dict(norm_decay_mult=0.))

@@ -1,10 +1,13 @@
 """An image classifier that mmengine's Runner trains and tests."""
 from typing import Dict, List, Optional, Sequence, Union
 
+import torch.nn as nn
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmengine.model import BaseModel
 from torch import Tensor
+
+from ..errors import UserInputError
 
 
 @MODELS.register_module()
@@ -62,8 +65,44 @@ class ImageClassifier(BaseModel):
         ]
 
     def level_names(self, role: str) -> List[str]:
-        """Modules with the features of a ``'student'`` or a ``'teacher'``."""
+        """Modules with the features of a ``'student'`` or a ``'teacher'``.
+
+        Raises:
+            UserInputError: ``levels`` is neither ``'after'`` nor ``'before'``,
+                or the backbone does not say which modules these are.
+        """
         levels = self.levels or dict(student='after', teacher='before')[role]
         if isinstance(levels, str):
+            if levels not in ('after', 'before'):
+                raise UserInputError(
+                    f"ImageClassifier(levels={levels!r}): must be 'after', "
+                    "'before' or a list of names of the backbone's modules")
+            if not hasattr(self.backbone, f'levels_{levels}'):
+                raise UserInputError(
+                    f'{role} {type(self.backbone).__name__} does not tell its '
+                    'levels: name modules with ImageClassifier(levels=[...]), '
+                    'shallow to deep, out of ' + _modules(self.backbone))
             levels = getattr(self.backbone, f'levels_{levels}')
         return [f'backbone.{name}' for name in levels]
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str,
+                              *args) -> None:
+        """Take the backbone's own names as well, which public files have."""
+        known = self.backbone.state_dict()
+        keys = [key[len(prefix):] for key in state_dict]
+        # a backbone may have a part called "backbone" in turn
+        whole = sum(key[9:] in known for key in keys
+                    if key.startswith('backbone.'))
+        if sum(key in known for key in keys) > whole:
+            for key in keys:
+                state_dict[f'{prefix}backbone.{key}'] = state_dict.pop(prefix +
+                                                                       key)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _modules(network: nn.Module, limit: int = 40) -> str:
+    """Names of a network's modules, the outermost first."""
+    names = sorted((name for name, _ in network.named_modules() if name),
+                   key=lambda name: name.count('.'))
+    return ', '.join(names[:limit]) + (f', ... {len(names)} in all'
+                                       if len(names) > limit else '')

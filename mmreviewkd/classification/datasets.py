@@ -2,6 +2,7 @@
 import os
 import os.path as osp
 import zipfile
+from functools import partial
 from typing import List, Optional, Sequence
 
 import numpy as np
@@ -9,10 +10,12 @@ import torch
 import torchvision
 from mmdet.registry import DATASETS
 from mmengine.registry import FUNCTIONS
+from PIL.Image import Image
 from torch.utils.data import Dataset
 from torchvision import transforms
+from torchvision.transforms import functional
 
-from ..errors import UserInputError
+from ..errors import UnreadableImageError, UserInputError
 
 
 class TensorImages(Dataset):
@@ -133,12 +136,35 @@ class ArchiveImages(TensorImages):
                          path, only_classes)
 
 
+def read_image(path: str) -> Image:
+    """An image file, in RGB.
+
+    Raises:
+        UnreadableImageError: It is missing, no image, cut short or huge.
+    """
+    try:
+        return torchvision.datasets.folder.default_loader(path)
+    except Exception as error:  # each of Pillow's formats has its own
+        raise UnreadableImageError(
+            f'image {path} cannot be read: {type(error).__name__}: '
+            f'{" ".join(str(error).split())}') from error
+
+
+def centre(image: Image, size: int) -> Image:
+    """The central square of an image, 7/8 of its short side, at a size."""
+    if image.size == (size, size):
+        return image
+    image = functional.resize(image, round(size * 8 / 7))
+    return functional.center_crop(image, size)
+
+
 @DATASETS.register_module()
 class FolderImages(Dataset):
     """One folder of images per class, as ImageNet is laid out.
 
     Augmented image by image, in the data loader's workers: a random crop of
-    8% to 100%, resized, and a flip; for testing the centre of the image.
+    8% to 100%, resized, and a flip; for testing the centre of the image, or
+    the image as it is where it has the size already.
 
     Args:
         data_root (str): Folder of the classes' folders.
@@ -165,14 +191,12 @@ class FolderImages(Dataset):
                 transforms.RandomHorizontalFlip()
             ]
         else:
-            steps = [
-                transforms.Resize(round(input_size * 8 / 7)),
-                transforms.CenterCrop(input_size)
-            ]
+            steps = [partial(centre, size=input_size)]
         try:
             self.images = torchvision.datasets.ImageFolder(
                 data_root,
-                transforms.Compose([*steps, transforms.PILToTensor()]))
+                transforms.Compose([*steps, transforms.PILToTensor()]),
+                loader=read_image)
         except FileNotFoundError as error:
             raise UserInputError(f'{data_root}: {error}') from None
         self.metainfo = dict(classes=tuple(self.images.classes))

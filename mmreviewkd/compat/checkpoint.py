@@ -7,7 +7,6 @@ here replace mmengine's of every scheme (0.10.7), and so serve ``load_from``,
 ``--resume``, ``init_detector`` and the teacher alike. ``torch.load`` itself,
 which others call, stays what it is.
 """
-import difflib
 import io
 import os.path as osp
 import re
@@ -20,7 +19,7 @@ from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch.serialization import default_restore_location
 
-from ..errors import MissingFileError, UserInputError
+from ..errors import MissingFileError, UserInputError, near
 from .archive import read_archive
 from .download import download
 from .not_data import NotData
@@ -152,9 +151,8 @@ def register_safe_loaders() -> None:
 def _find(filename: str, name: str, urls: dict) -> str:
     if name in urls:
         return urls[name]
-    near = difflib.get_close_matches(name, urls, 3)
-    raise UserInputError(f'checkpoint {filename}: there is no such name' +
-                         (f'. Near names: {", ".join(near)}' if near else ''))
+    raise UserInputError(f'checkpoint {filename}: there is no such name'
+                         f'{near(name, urls)}')
 
 
 def _load(file: BinaryIO, filename: str, map_location: Any) -> dict:
@@ -219,8 +217,16 @@ def _check_weights(checkpoint: Any, filename: str) -> dict:
     if not isinstance(checkpoint, dict):
         raise UserInputError(f'checkpoint {filename} holds a '
                              f'{type(checkpoint).__name__}, not weights')
+    meta = checkpoint.get('meta')
+    if meta is not None and not isinstance(meta, dict):
+        raise UserInputError(f'checkpoint {filename} has under "meta" a '
+                             f'{type(meta).__name__}, not a dict')
     key = 'state_dict' if 'state_dict' in checkpoint else 'model'
     if key not in checkpoint:
+        for name in checkpoint:
+            if not isinstance(name, str):
+                raise UserInputError(f'checkpoint {filename} has the key '
+                                     f'{name!r}, not names')
         return checkpoint
     weights: Union[dict, Any] = checkpoint[key]
     problem = None

@@ -2,9 +2,14 @@
 
 mmengine, from 0.8 to 0.10.7, calls ``torch.cuda.set_device`` in each of its
 launchers, whatever the backend, and gives DistributedDataParallel the GPU to
-use; both fail where there is none.
+use; both fail where there is none. torch, seen in 2.14.1, may then abort a
+process that has done all its work: one of gloo's threads needs the interpreter
+to let go of its last work, and until Python 3.14 a thread that asks for an
+interpreter that is being taken down ends the process.
 """
+import atexit
 import functools
+import time
 from typing import Callable
 
 import torch
@@ -22,9 +27,11 @@ def _without_gpu(launch: Callable) -> Callable:
         set_device = torch.cuda.set_device
         torch.cuda.set_device = lambda device: None
         try:
-            return launch(backend, **kwargs)
+            launch(backend, **kwargs)
         finally:
             torch.cuda.set_device = set_device
+        # the thread needs microseconds; torch offers nothing to wait for it
+        atexit.register(time.sleep, .5)
 
     return wrapper
 

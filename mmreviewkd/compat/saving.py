@@ -2,35 +2,60 @@
 
 mmengine writes a checkpoint straight to its place, so that a killed run or a
 full disk leaves a torn file there, and resumes from whatever
-``last_checkpoint`` names.
+``last_checkpoint`` names. Its FlexibleRunner, from 0.8 to 0.10.7, moreover
+saves a model in DistributedDataParallel with ``module.`` before every name.
 """
 import glob
 import logging
 import os
 import os.path as osp
+import uuid
 import zipfile
 from pathlib import Path
-from typing import Optional, Union
+from typing import Dict, Optional, Union
 
 import mmengine.runner.runner
+from mmengine._strategy import BaseStrategy
 from mmengine.fileio import LocalBackend
 from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.runner import _flexible_runner, weights_to_cpu
+from torch import Tensor
+
+_PART = '.part'
 
 
 def put_whole(self, obj: bytes, filepath: Union[str, Path]) -> None:
-    """``LocalBackend.put`` that replaces the file once all is on disk."""
-    os.makedirs(osp.dirname(osp.abspath(filepath)), exist_ok=True)
-    part = f'{filepath}.part'
+    """``LocalBackend.put`` that replaces the file once all is on disk.
+
+    Raises:
+        OSError: The disk is full, for one; it names the file. The file that
+            was there is as it was, and nothing else is left.
+    """
+    # a name of its own: several processes may save the same file
+    part = f'{filepath}.{uuid.uuid4().hex[:8]}{_PART}'
     try:
-        with open(part, 'wb') as file:
+        os.makedirs(osp.dirname(osp.abspath(filepath)), exist_ok=True)
+        with open(part, 'xb') as file:
             file.write(obj)
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, filepath)
-    except OSError:
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(filepath)) from error
+    finally:
         if osp.exists(part):
             os.remove(part)
-        raise
+
+
+def remove_parts(folder: str) -> None:
+    """Remove what killed runs have written of their checkpoints.
+
+    Args:
+        folder (str): Work dir, in which nobody saves at the moment.
+    """
+    for part in glob.glob(osp.join(glob.escape(folder), f'*.pth*{_PART}')):
+        os.remove(part)
 
 
 def find_latest_whole_checkpoint(path: str) -> Optional[str]:
@@ -72,8 +97,15 @@ def _is_whole(filename: str) -> bool:
     return osp.isfile(filename) and zipfile.is_zipfile(filename)
 
 
+def plain_state_dict(self) -> Dict[str, Tensor]:
+    """``BaseStrategy.model_state_dict``, by the model's own names."""
+    model = self.model.module if is_model_wrapper(self.model) else self.model
+    return weights_to_cpu(model.state_dict())
+
+
 def keep_checkpoints_whole() -> None:
     """Have mmengine save and resume through this module."""
     LocalBackend.put = put_whole
-    mmengine.runner.runner.find_latest_checkpoint = \
-        find_latest_whole_checkpoint
+    BaseStrategy.model_state_dict = plain_state_dict
+    for module in (mmengine.runner.runner, _flexible_runner):
+        module.find_latest_checkpoint = find_latest_whole_checkpoint

@@ -1,8 +1,11 @@
+from .broadcast_buffers_hook import BroadcastBuffersHook
+from .resume_hook import ResumeHook
 from .review_visualization_hook import ReviewVisualizationHook
 from .review_weight_hook import ReviewWeightHook
+from .strict_load_hook import StrictLoadHook
 from .teacher_check import TeacherCheckHook, check_teacher
 
 __all__ = [
-    'ReviewVisualizationHook', 'ReviewWeightHook', 'TeacherCheckHook',
-    'check_teacher'
+    'BroadcastBuffersHook', 'ResumeHook', 'ReviewVisualizationHook',
+    'ReviewWeightHook', 'StrictLoadHook', 'TeacherCheckHook', 'check_teacher'
 ]

@@ -1,95 +1,25 @@
 """What is looked at before a run starts, and named where it is wrong."""
 import os
-import os.path as osp
 import tempfile
-import traceback
-from contextlib import contextmanager
-from typing import Iterator
 
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.runner import Runner
 
 from ..errors import UserInputError
 
-
-@contextmanager
-def named_images(runner: Runner) -> Iterator[None]:
-    """Name the files where a run stops at an image that cannot be read.
-
-    Raises:
-        UserInputError: It lists all of the data's that are missing or empty.
-    """
-    try:
-        yield
-    except Exception as error:
-        # mmcv's lines that read an image; a worker's are in the message
-        text = traceback.format_exc()
-        if not any(
-                line in text for line in ('fileio.get(', 'mmcv.imfrombytes(',
-                                          'failed to load image')):
-            raise
-        broken = [
-            path for path in _image_paths(runner) if '://' not in path and (
-                not osp.isfile(path) or not osp.getsize(path))
-        ]
-        if broken:
-            raise UserInputError(
-                f'{len(broken)} images are missing or empty: ' +
-                ', '.join(broken[:5]) +
-                (', ...' if len(broken) > 5 else '')) from None
-        # the content, then; mmcv's message has the file's name
-        message = str(error).strip().splitlines()[-1:]
-        if 'failed to load image' not in ''.join(message):
-            raise
-        raise UserInputError(message[0]) from None
-
-
-def _image_paths(runner: Runner) -> Iterator[str]:
-    """Of the datasets that have been built."""
-    for loop in (runner._train_loop, runner._val_loop, runner._test_loop):
-        dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
-        if not hasattr(dataset, 'get_data_info'):
-            continue
-        for index in range(len(dataset)):
-            yield dataset.get_data_info(index).get('img_path', '')
-
-
-def check_data(cfg: Config, *splits: str) -> None:
-    """Find missing annotation files and image folders before a run starts.
-
-    Raises:
-        UserInputError: One is missing; all of them are named.
-    """
-    missing = []
-    for split in splits:
-        key = f'{split}_dataloader'
-        for dataset in datasets((cfg.get(key) or {}).get('dataset')):
-            root = dataset.get('data_root') or ''
-            paths = [dataset.get('ann_file')]
-            prefix = dataset.get('data_prefix') or {}
-            paths += [prefix] if isinstance(prefix, str) else prefix.values()
-            missing += [
-                f'{osp.join(root, path)} ({key})' for path in paths
-                if path and '://' not in root +
-                path and not osp.exists(osp.join(root, path))
-            ]
-        metrics = cfg.get(f'{split}_evaluator') or []
-        for metric in metrics if isinstance(metrics, list) else [metrics]:
-            path = metric.get('ann_file')
-            if path and '://' not in path and not osp.exists(path):
-                missing.append(f'{path} ({split}_evaluator)')
-    if missing and cfg.get('backend_args') is None:
-        raise UserInputError('no such file or folder: ' + ', '.join(missing) +
-                             '. Set data_root in the config, or link the data '
-                             'there')
+# per launcher: its command, and what that tells each process about itself
+_LAUNCHERS = dict(
+    pytorch=('torchrun, as tools/dist_train.sh does', 'RANK', 'LOCAL_RANK'),
+    slurm=('srun, as tools/slurm_train.sh does', 'SLURM_PROCID',
+           'SLURM_LOCALID'),
+    mpi=('mpirun', 'OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK'))
 
 
 def check_machine(cfg: Config) -> None:
-    """Find a work dir or GPU that cannot be used before a run starts.
+    """Find a work dir, GPU or launcher that cannot be used before a run.
 
     Raises:
-        UserInputError: It names the folder or the launcher.
+        UserInputError: It names the folder, the launcher or the setting.
     """
     try:
         os.makedirs(cfg.work_dir, exist_ok=True)
@@ -99,20 +29,58 @@ def check_machine(cfg: Config) -> None:
         raise UserInputError(
             f'cannot write to work dir {cfg.work_dir}: {error}') from None
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if cfg.launcher != 'none' and int(os.environ['LOCAL_RANK']) >= gpus:
-        raise UserInputError(
-            f'--launcher {cfg.launcher} starts one process per GPU, and torch '
-            f'{torch.__version__} sees {gpus or "no"} GPU here')
+    if cfg.launcher != 'none':
+        _check_launcher(cfg, gpus)
     if not gpus and 'Amp' in (cfg.get('optim_wrapper') or {}).get('type', ''):
         raise UserInputError("mmengine's mixed precision (--amp) needs a GPU, "
                              f'and torch {torch.__version__} sees none here')
 
 
-def datasets(dataset) -> Iterator[ConfigDict]:
-    """The innermost datasets of wrappers such as RepeatDataset."""
-    if isinstance(dataset, (list, tuple)):
-        for each in dataset:
-            yield from datasets(each)
-    elif dataset:
-        inner = dataset.get('dataset') or dataset.get('datasets')
-        yield from datasets(inner) if inner else [dataset]
+def _check_launcher(cfg: Config, gpus: int) -> None:
+    command, rank, local_rank = _LAUNCHERS[cfg.launcher]
+    sees = (f'--launcher {cfg.launcher} starts one process per GPU, and torch '
+            f'{torch.__version__} sees')
+    dist_cfg = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
+    if not gpus and dist_cfg.get('backend', 'nccl') != 'gloo':
+        raise UserInputError(f'{sees} no GPU here. To run on the CPU: '
+                             '--cfg-options env_cfg.dist_cfg.backend=gloo')
+    if rank not in os.environ:
+        raise UserInputError(
+            f'--launcher {cfg.launcher}: {rank} is not set in the '
+            f'environment; start the processes by {command}')
+    if gpus and int(os.environ.get(local_rank, 0)) >= gpus:
+        raise UserInputError(f'{sees} {gpus} GPU here, too few for '
+                             f'{local_rank}={os.environ[local_rank]}')
+
+
+def process_rank(cfg: Config) -> int:
+    """Of this process in the whole run, before torch.distributed knows it."""
+    if cfg.launcher == 'none':
+        return 0
+    return int(os.environ[_LAUNCHERS[cfg.launcher][1]])
+
+
+def check_strategy(cfg: Config) -> None:
+    """Find a way of sharding that a distillation cannot be trained in.
+
+    ReviewKD shares its student's tables of modules, which FSDP replaces one
+    by one.
+
+    Raises:
+        UserInputError: It names the setting.
+    """
+    if _name(cfg.model) != 'ReviewKD':
+        return
+    for key in ('strategy', 'model_wrapper_cfg'):
+        name = _name(cfg.get(key) or {})
+        if 'FSDP' in name or 'FullySharded' in name:
+            raise UserInputError(
+                f'{key}=dict(type={name!r}) shards the model, which ReviewKD '
+                "does not support; leave it out, or use FlexibleRunner's "
+                "strategy=dict(type='DDPStrategy')")
+
+
+def _name(cfg: ConfigDict) -> str:
+    """Of the class that a config builds; it may hold the class itself."""
+    kind = cfg.get('type', '')
+    return kind if isinstance(kind, str) else kind.__name__

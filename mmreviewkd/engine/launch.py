@@ -4,13 +4,23 @@ import os
 import os.path as osp
 
 from mmdet.utils import setup_cache_size_limit_of_dynamo
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..errors import UserInputError
 from ..models.configs import load_config
-from .checks import check_data, check_machine, datasets, named_images
+from .broadcast_buffers_hook import BroadcastBuffersHook
+from .cfg_options import CfgOptionsAction, merge_options
+from .check_classes import check_classes
+from .check_data import (check_data, datasets, name_files_in_errors,
+                         named_images)
+from .check_pair import warn_if_alike
+from .check_settings import check_settings
+from .checks import check_machine, check_strategy
+from .one_line_errors import add_debug, resumable
+from .palettes import complete_palettes
+from .work_dir import locked_work_dir
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
@@ -18,10 +28,11 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=CfgOptionsAction,
         help='override settings of the config, as key=value pairs; lists as '
         'key="[a,b]" or key=a,b, nested ones as key="[(a,b),(c,d)]"')
     parser.set_defaults(launcher='none', local_rank=0, work_dir=None)
+    add_debug(parser)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,10 +72,11 @@ def read_config(config: str, args: argparse.Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     # fewer recompilations where the config asks for torch.compile
     setup_cache_size_limit_of_dynamo()
+    name_files_in_errors()
     cfg = load_config(config)
     cfg.launcher = args.launcher
     if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+        merge_options(cfg, args.cfg_options)
     # command line, then config, then the config's name
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
@@ -75,7 +87,12 @@ def read_config(config: str, args: argparse.Namespace) -> Config:
 
 
 def train(cfg: Config, args: argparse.Namespace) -> None:
-    """Apply the training flags, check the data, and train."""
+    """Apply the training flags, check the data, and train.
+
+    The work dir is locked meanwhile, and a :class:`ResumeHook` and a
+    :class:`BroadcastBuffersHook` go with the run.
+    """
+    check_settings(cfg, 'train', 'val')
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.loss_scale = 'dynamic'
@@ -90,11 +107,16 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
     check_data(cfg, 'train', 'val')
+    check_strategy(cfg)
     check_machine(cfg)
-    runner = build_runner(cfg)
+    _add_resume_hook(cfg)
     try:
-        with named_images(runner):
-            runner.train()
+        with resumable(), locked_work_dir(cfg):
+            runner = build_runner(cfg, 'train', 'val')
+            runner.register_hook(BroadcastBuffersHook())
+            warn_if_alike(cfg)
+            with named_images(runner, 'train', 'val'):
+                runner.train()
     except (ValueError, RuntimeError) as error:
         if not cfg.get('resume') or not ('parameter group' in str(error)
                                          or 'must match' in str(error)):
@@ -104,6 +126,14 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
             'parameters. Has the student, the teacher\'s width or the number '
             'of levels changed? To start a new run with its weights: '
             f'--cfg-options load_from=CHECKPOINT ({error})') from None
+
+
+def _add_resume_hook(cfg: Config) -> None:
+    """:class:`ResumeHook`, unless the config has it."""
+    hooks = list(cfg.get('custom_hooks') or [])
+    names = [str(hook.get('type')) for hook in hooks if isinstance(hook, dict)]
+    if not any('ResumeHook' in name for name in names):
+        cfg.custom_hooks = [*hooks, dict(type='mmdet.ResumeHook')]
 
 
 def add_test_time_augmentation(cfg: Config) -> None:
@@ -129,6 +159,18 @@ def add_test_time_augmentation(cfg: Config) -> None:
     next(datasets(cfg.test_dataloader.dataset)).pipeline = cfg.tta_pipeline
 
 
-def build_runner(cfg: Config) -> Runner:
-    """mmengine's Runner, or the one that the config names."""
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+def build_runner(cfg: Config, *splits: str, student: bool = False) -> Runner:
+    """mmengine's Runner, or the one that the config names, with its data.
+
+    Args:
+        cfg (Config): Of the run.
+        splits (str): What it will use, as of :func:`check_classes`.
+        student (bool): As of :func:`check_classes`.
+    """
+    warnings = complete_palettes(cfg, *splits)
+    build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
+    runner = build(cfg)
+    for warning in warnings:
+        runner.logger.warning(warning)
+    check_classes(runner, *splits, student=student)
+    return runner

@@ -1,20 +1,134 @@
 """Errors of the user's input in one line."""
+import argparse
 import errno
+import logging
+import re
 import sys
+import traceback
 from contextlib import contextmanager
-from typing import Iterator
+from typing import Iterator, Optional
 
-from ..errors import UserInputError
+import torch
+from mmengine.logging import MMLogger
+
+from ..errors import UserInputError, in_one_line
+from .registry_errors import registry_error
+
+INTERRUPTED = 130
+"""The exit code of shells for a program that Ctrl-C ended."""
+
+
+def add_debug(parser: argparse.ArgumentParser) -> None:
+    """The flag for :func:`one_line_errors`."""
+    parser.add_argument(
+        '--debug',
+        action='store_true',
+        help='print the traceback of an error, too')
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
-    """End the program with the message where the cause is its input."""
+def one_line_errors(debug: bool = False) -> Iterator[None]:
+    """End the program with one line where the cause is its input or machine.
+
+    The traceback goes to the file of the run's logger, if there is one.
+
+    Args:
+        debug (bool): Print the traceback as well.
+    """
     try:
         yield
-    except (UserInputError, FloatingPointError) as error:
-        sys.exit(f'error: {error}')
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+    except (Exception, KeyboardInterrupt) as error:
+        line = _one_line(error)
+        if line is None:
             raise
-        sys.exit(f'error: {error}; whatever checkpoint is there is whole')
+        text = _traceback(error)
+        _log(text)
+        if debug:
+            print(text, file=sys.stderr)
+        if _interruption(error):
+            print(line, file=sys.stderr)
+            sys.exit(INTERRUPTED)
+        sys.exit(f'error: {line}')
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Tell whoever interrupts a training how to go on with it."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        if not _interruption(error):
+            raise
+        raise KeyboardInterrupt('the same command with --resume goes on from '
+                                'the last checkpoint') from error
+
+
+def _one_line(error: BaseException) -> Optional[str]:
+    """What the user is told; nothing where the fault is the program's."""
+    interruption = _interruption(error)
+    if interruption:
+        return '; '.join(['interrupted', *interruption.args])
+    message = str(error)
+    if isinstance(error, (UserInputError, FloatingPointError)):
+        return in_one_line(error)
+    if isinstance(error,
+                  OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT,
+                                               errno.EROFS):
+        return f'{message}; whatever checkpoint is there is whole'
+    if isinstance(error, PermissionError):
+        return message
+    # gloo's and NCCL's words for a process that is gone
+    if isinstance(error, RuntimeError) and re.search(
+            'closed by peer|reset by peer|remote process exit', message):
+        return ('another process of this run has ended, and this one cannot '
+                "go on without it; the other's own last line says why")
+    # torch's words for a worker that is gone
+    gone = re.search(
+        r'DataLoader worker \(pid(\(s\))? [\d, ]+\) '
+        r'(is killed by signal: (Killed|Bus error)|exited unexpectedly)',
+        message)
+    if gone:
+        return (f'{gone.group()}: the machine has probably run out of '
+                'memory, or its /dev/shm is too small. Fewer workers or '
+                'smaller batches need less: --cfg-options '
+                'train_dataloader.num_workers=... '
+                'train_dataloader.batch_size=...')
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        what = '. '.join(message.split('. ')[:2])
+        return (f'{what}. Smaller batches (--cfg-options '
+                'train_dataloader.batch_size=...), --amp or fewer levels '
+                '(model.review.strides=...) need less')
+    return registry_error(error)
+
+
+def _causes(error: Optional[BaseException]) -> Iterator[BaseException]:
+    """The error, its cause and so on, also where it was raised from None."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _interruption(error: BaseException) -> Optional[KeyboardInterrupt]:
+    # mmengine makes a SyntaxError of whatever stops it at printing a config
+    return next(
+        (e for e in _causes(error) if isinstance(e, KeyboardInterrupt)), None)
+
+
+def _traceback(error: BaseException) -> str:
+    """Down to the first cause."""
+    parts = [
+        ''.join(
+            traceback.format_exception(
+                type(e), e, e.__traceback__, chain=False))
+        for e in _causes(error)
+    ]
+    return '\n'.join(reversed(parts))
+
+
+def _log(text: str) -> None:
+    logger = MMLogger.get_current_instance()
+    record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, text,
+                               (), None)
+    for handler in logger.handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(record)

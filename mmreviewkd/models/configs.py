@@ -4,7 +4,7 @@ import difflib
 import glob
 import os.path as osp
 from importlib.metadata import PackageNotFoundError
-from typing import List, Union
+from typing import List, Optional, Union
 
 from mmengine.config import Config, ConfigDict
 from mmengine.config.utils import MODULE2PACKAGE
@@ -67,13 +67,25 @@ def model_config(config: Union[str, dict]) -> ConfigDict:
         whole = load_config(config)
         if 'model' not in whole:
             raise UserInputError(f'config {config} has no "model"')
-        config = whole.model
-        if whole.get('data_preprocessor'):
-            config.setdefault('data_preprocessor', whole.data_preprocessor)
+        config = plain_model(whole.model, whole.get('data_preprocessor'))
     # builders write into what they build from
     return copy.deepcopy(plain_model(config))
 
 
-def plain_model(model: dict) -> dict:
-    """A detector's config; a distilled one can teach, or learn, again."""
-    return model['student'] if model['type'] == 'ReviewKD' else model
+def plain_model(model: dict, data_preprocessor: Optional[dict] = None) -> dict:
+    """The config of a model that runs alone: of a distillation the student.
+
+    So a distilled model can teach, or learn, again.
+
+    Args:
+        model (dict): Config of a detector, classifier or ReviewKD.
+        data_preprocessor (dict, optional): The one that a config has beside
+            its model; the model's own goes first.
+    """
+    if model.get('type') == 'ReviewKD':
+        data_preprocessor = model.get('data_preprocessor', data_preprocessor)
+        model = model['student']
+    if data_preprocessor is not None and 'data_preprocessor' not in model:
+        model = copy.copy(model)
+        model['data_preprocessor'] = data_preprocessor
+    return model

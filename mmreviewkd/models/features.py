@@ -8,7 +8,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from ..errors import UserInputError
+from ..errors import SettingError, UserInputError
 
 _INPUT = '.input'
 
@@ -38,15 +38,16 @@ def level_names(model: nn.Module, role: str, part: str) -> List[str]:
     if is_classifier(model):
         return model.level_names(role)
     if getattr(model, part, None) is None:
-        advice = ''
+        message = (f'{role} {type(model).__name__} has no {part}; the review '
+                   f'works on the levels that a {part} puts out')
         if getattr(model, 'backbone', None) is None:
-            advice = '; of a wrapper around a detector, take that detector'
-        elif part == 'neck':
-            advice = (", or on the backbones': "
-                      "review=dict(features='backbone')")
-        raise UserInputError(
-            f'{role} {type(model).__name__} has no {part}; the review works '
-            f'on the levels that a {part} puts out{advice}')
+            raise UserInputError(
+                f'{message}; of a wrapper around a detector, take that '
+                'detector')
+        if part == 'neck':
+            raise SettingError(f"{message}, or on the backbones': {{}}",
+                               'review', 'features', 'backbone')
+        raise UserInputError(message)
     return [part]
 
 
@@ -75,7 +76,7 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[List[Tensor]]:
 
     Raises:
         UserInputError: There is no module of a name, it did not run, it does
-            not put out maps or vectors, or a module behind it wrote over them.
+            not put out maps or vectors, or they were overwritten in place.
     """
     modules = dict(model.named_modules(remove_duplicate=False))
     taken, handles, features = {}, [], []
@@ -121,8 +122,11 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[List[Tensor]]:
             if _version(value) != version:
                 raise UserInputError(
                     f'the feature of {name} of {type(model).__name__} was '
-                    'overwritten by an in-place module behind it; name that '
-                    "module's input instead, MODULE.input")
+                    'overwritten in place behind it. If by a module, as by '
+                    "ReLU(inplace=True), name that module's input, "
+                    'MODULE.input; if by code, as by out += x, write '
+                    'out = out + x, or name a module whose output is not '
+                    'written over')
             features.append(value[..., None,
                                   None] if value.dim() == 2 else value)
 
@@ -198,11 +202,13 @@ def match_levels(student_strides, teacher_strides, strides=None):
         usable = tuple(
             s for s in sorted({*student_strides})
             if student_strides.count(s) == teacher_strides.count(s) == 1)
-        raise UserInputError(
-            f'{both}; no pair of levels at {tuple(sorted(wanted - common))}. '
-            + (f'To use common ones alone: review=dict(strides={usable})'
-               if usable else 'They have no stride in common that each has '
-               'once'))
+        problem = (f'{both}; no pair of levels at '
+                   f'{tuple(sorted(wanted - common))}.')
+        if usable:
+            raise SettingError(f'{problem} To use common ones alone: {{}}',
+                               'review', 'strides', usable)
+        raise UserInputError(f'{problem} They have no stride in common that '
+                             'each has once')
     return [(student_strides.index(s), teacher_strides.index(s))
             for s in sorted(common)]
 

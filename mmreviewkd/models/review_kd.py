@@ -1,7 +1,5 @@
 """Review-KD around a detector or classifier (arXiv 2104.09044)."""
 import copy
-import inspect
-import math
 import os.path as osp
 from typing import Dict, List, Optional, Sequence, Union
 
@@ -13,11 +11,13 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from ..errors import UserInputError
+from .configs import plain_model
 from .features import (is_classifier, level_names, match_in_order,
                        match_levels, probe, record)
 from .logits import Logits, calls_of
 from .renormalize import check_preprocessors
 from .review import Review
+from .settings import arguments_of, refuse_unknown, review_settings
 from .teacher import Teacher
 
 _MAX_OVERFLOWS = 40
@@ -45,8 +45,8 @@ class ReviewKD(BaseModel):
 
     Args:
         student (dict): Config of a detector, or of an ``ImageClassifier``.
-        teacher (dict): ``config``, ``checkpoint`` and, optionally, ``scale``,
-            see :class:`Teacher`.
+        teacher (dict): ``config``, ``checkpoint`` and, optionally, ``scale``
+            and ``weights``, see :class:`Teacher`.
         review (dict): ``weight`` of the review loss (float, >= 0; with 0 it
             is not computed) and, optionally, ``strides``, the levels that
             take part; by default all do. ``features='backbone'`` compares the
@@ -68,19 +68,21 @@ class ReviewKD(BaseModel):
     """
 
     def __init__(self,
-                 student: dict,
+                 student: Optional[dict] = None,
                  teacher: Optional[dict] = None,
                  review: Optional[dict] = None,
                  logits: Optional[dict] = None,
                  inherit: Sequence[str] = (),
-                 data_preprocessor: Optional[dict] = None) -> None:
-        teacher = _arguments(Teacher.__init__, 'teacher', teacher)
-        weight, strides, part, settings = _review_settings(
-            **_arguments(_review_settings, 'review', review))
-        student = copy.deepcopy(student)
-        if data_preprocessor is not None:
-            student.setdefault('data_preprocessor', data_preprocessor)
-        student = MODELS.build(student)
+                 data_preprocessor: Optional[dict] = None,
+                 **unknown) -> None:
+        refuse_unknown(unknown, ReviewKD.__init__)
+        teacher = arguments_of(Teacher.__init__, 'teacher', teacher)
+        weight, strides, part, settings = review_settings(
+            **arguments_of(review_settings, 'review', review))
+        if not isinstance(student, dict):
+            raise UserInputError('ReviewKD needs student=dict(type=..., ...)')
+        student = MODELS.build(
+            copy.deepcopy(plain_model(student, data_preprocessor)))
         names = level_names(student, 'student', part)
         inherit = [inherit] if isinstance(inherit, str) else list(inherit)
         if set(inherit) - set(student._modules):
@@ -97,6 +99,8 @@ class ReviewKD(BaseModel):
             teacher=osp.abspath(file) if osp.exists(file) else file,
             weight=weight)
         # what is not as usual
+        if teacher.get('weights') not in (None, 'state_dict'):
+            memory['teacher weights'] = teacher['weights']
         if teacher.get('scale', 1) != 1:
             memory['teacher scale'] = teacher['scale']
         if part != 'neck':
@@ -238,6 +242,10 @@ class ReviewKD(BaseModel):
         self.student.train(mode)
         return self
 
+    def _load_from_state_dict(self, *args) -> None:
+        # the student's own, which may know a checkpoint's names by others
+        self.student._load_from_state_dict(*args)
+
     def _apply(self, fn, *args, **kwargs) -> 'ReviewKD':
         # what .to(), .cuda(), .half() and the like come down to
         self.teacher._apply(fn, *args, **kwargs)
@@ -246,49 +254,3 @@ class ReviewKD(BaseModel):
             if isinstance(module, nn.Module):
                 module._apply(fn, *args, **kwargs)
         return super()._apply(fn, *args, **kwargs)
-
-
-def _review_settings(weight: float = None,
-                     strides: Sequence[int] = None,
-                     features: str = 'neck',
-                     mid_channels: int = None,
-                     fusion: str = 'abf',
-                     distance: str = 'hcl'):
-    if not isinstance(weight, (int, float)) or not 0 <= weight < math.inf:
-        raise UserInputError(
-            f'review=dict(weight={weight}): the weight of the review loss '
-            'must be a number >= 0 (published: 1.0 for Faster R-CNN R101-R50)')
-    if features not in ('neck', 'backbone'):
-        raise UserInputError(f'review=dict(features={features!r}): must be '
-                             "'neck' or 'backbone'")
-    return float(weight), strides, features, dict(
-        mid_channels=mid_channels, fusion=fusion, distance=distance)
-
-
-def _arguments(function, name: str, given: Optional[dict]) -> dict:
-    """``given``, if it is what ``function`` takes."""
-    parameters = {
-        key: parameter
-        for key, parameter in inspect.signature(function).parameters.items()
-        if key != 'self' and parameter.kind is not parameter.KEYWORD_ONLY
-    }
-    for key, value in (given.items() if isinstance(given, dict) else ()):
-        kinds = parameters[key].annotation if key in parameters else None
-        kinds = getattr(kinds, '__args__', (kinds, ))
-        if str in kinds and not isinstance(value, kinds):
-            raise UserInputError(f'{name}=dict({key}={value!r}): must be ' +
-                                 ' or '.join(kind.__name__ for kind in kinds))
-    example = ', '.join(f'{key}=...' for key in parameters)
-    if not isinstance(given, dict):
-        raise UserInputError(f'ReviewKD needs {name}=dict({example})')
-    unknown = sorted(set(given) - set(parameters))
-    missing = sorted(
-        key for key, parameter in parameters.items()
-        if parameter.default is parameter.empty and key not in given)
-    if unknown or missing:
-        raise UserInputError(f'{name}=dict({example}): ' +
-                             '; '.join(f'{problem} {", ".join(keys)}'
-                                       for problem, keys in (
-                                           ('unknown', unknown),
-                                           ('missing', missing)) if keys))
-    return given

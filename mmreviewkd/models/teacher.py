@@ -1,6 +1,6 @@
 """The teacher: a frozen model, outside the student."""
 import math
-from typing import Any, List, Sequence, Tuple, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 from mmengine.logging import print_log
 from torch import Tensor
 
-from ..errors import UserInputError
+from ..errors import SettingError, UserInputError
 from .configs import model_config
 from .features import extract, is_classifier, level_names, probe, record
 from .renormalize import renormalize, resize
@@ -30,6 +30,9 @@ class Teacher(nn.Module):
         scale (float): Side of the images that it sees, as a multiple of the
             student's. Levels then belong together where they are of one size,
             to the nearest power of two.
+        weights (str, optional): The entry of the checkpoint which holds them,
+            such as ``'ema_state_dict'``. By default it is ``'state_dict'``,
+            ``'model'`` or, where there is neither, the file itself.
         part (str): Of a detector, where its features are: ``'neck'`` or
             ``'backbone'``.
         with_head (bool): Keep the head that classifies boxes.
@@ -43,15 +46,16 @@ class Teacher(nn.Module):
                  config: Union[str, dict],
                  checkpoint: str,
                  scale: float = 1.0,
+                 weights: Optional[str] = None,
                  *,
                  part: str = 'neck',
                  with_head: bool = False) -> None:
         super().__init__()
         if not isinstance(scale, (int, float)) or not 0 < scale < math.inf:
-            raise UserInputError(f'teacher=dict(scale={scale!r}): must be a '
-                                 "number > 0, the side of the teacher's "
-                                 "images as a multiple of the student's")
-        self.checkpoint, self.scale = checkpoint, scale
+            raise SettingError(
+                "{}: must be a number > 0, the side of the teacher's images "
+                "as a multiple of the student's", 'teacher', 'scale', scale)
+        self.checkpoint, self.weights, self.scale = checkpoint, weights, scale
         model = MODELS.build(model_config(config))
         self.names = level_names(model, 'teacher', part)
         if not is_classifier(model):
@@ -64,10 +68,10 @@ class Teacher(nn.Module):
                 if name not in used:
                     delattr(model, name)
         elif scale != 1:
-            raise UserInputError(
-                f'teacher=dict(scale={scale}): the levels of classifiers do '
-                'not differ in size; leave it out')
-        self.class_names = load_strictly(model, checkpoint, config)
+            raise SettingError(
+                '{}: the levels of classifiers do not differ in size; leave '
+                'it out', 'teacher', 'scale', scale)
+        self.class_names = load_strictly(model, checkpoint, config, weights)
         self.preprocessor = model.data_preprocessor
         self.model = model.requires_grad_(False)
         self.eval()
@@ -129,7 +133,8 @@ class Teacher(nn.Module):
         Raises:
             UserInputError: Nothing of a part fits.
         """
-        weights = read_checkpoint(self.checkpoint)['state_dict']
+        weights = read_checkpoint(
+            self.checkpoint, entry=self.weights)['state_dict']
         for part in parts:
             own = {
                 key: value

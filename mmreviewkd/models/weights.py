@@ -1,33 +1,82 @@
-"""A teacher's weights: read from any checkpoint, loaded whole or not."""
-from typing import List, Optional, Union
+"""A model's weights: read from any checkpoint, loaded whole or not."""
+import re
+from collections import OrderedDict
+from typing import Dict, Iterable, List, Optional, Union
 
 import torch.nn as nn
 from mmengine.runner import CheckpointLoader
+from torch import Tensor
 
-from ..errors import UserInputError
+from ..errors import SettingError, UserInputError, near
+
+# how torch words it; it gives no other way to learn the shapes
+_OTHER_SHAPE = re.compile(r'size mismatch for (\S+): .*?'
+                          r'torch\.Size\(\[(.*?)\]\).*?'
+                          r'torch\.Size\(\[(.*?)\]\)')
 
 
-def read_checkpoint(filename: str) -> dict:
-    """A teacher's checkpoint, with its ``state_dict`` under that key.
+def read_checkpoint(filename: str,
+                    role: str = 'teacher',
+                    entry: Optional[str] = None) -> dict:
+    """Read a checkpoint; its weights are under ``'state_dict'``.
+
+    Args:
+        filename (str): File or URL.
+        role (str): Whose it is; for the message.
+        entry (str, optional): Of a teacher's file, the one that holds the
+            weights to be taken.
 
     Raises:
-        UserInputError: The file is missing, or is no checkpoint.
+        UserInputError: The file is missing, or is no checkpoint, or has other
+            entries than the one asked for.
     """
     try:
         checkpoint = CheckpointLoader.load_checkpoint(filename, 'cpu')
     except FileNotFoundError as error:
-        raise UserInputError(f'teacher {error}') from None
-    if not isinstance(checkpoint, dict):
-        raise UserInputError(f'teacher checkpoint {filename} holds a '
-                             f'{type(checkpoint).__name__}, not weights')
-    if 'state_dict' not in checkpoint:
-        # the public CIFAR teachers have their weights under "model"
-        checkpoint = dict(state_dict=checkpoint.get('model', checkpoint))
-    checkpoint['state_dict'] = {
-        key[7:] if key.startswith('module.') else key: value
-        for key, value in checkpoint['state_dict'].items()
-    }
-    return checkpoint
+        raise UserInputError(f'{role} {error}') from None
+    if entry or role == 'teacher' and 'state_dict' not in checkpoint:
+        checkpoint = dict(
+            checkpoint, state_dict=_weights_under(entry, checkpoint, filename))
+    return dict(checkpoint, state_dict=weights_of(checkpoint))
+
+
+def weights_of(checkpoint: dict) -> Dict[str, Tensor]:
+    """The weights in a loaded checkpoint, without a wrapper's ``module.``.
+
+    Args:
+        checkpoint (dict): It has them under ``'state_dict'``, where the loader
+            puts those of other wrappings as well, or is the weights.
+    """
+    saved = checkpoint.get('state_dict', checkpoint)
+    weights = OrderedDict(
+        (key[7:] if key.startswith('module.') else key, value)
+        for key, value in saved.items())
+    # torch's versions of the modules, by which they know their older names
+    weights._metadata = getattr(saved, '_metadata', {})
+    return weights
+
+
+def _weights_under(entry: Optional[str], checkpoint: dict,
+                   filename: str) -> dict:
+    """The weights in one entry of a file, or the file that is the weights."""
+    entries = [
+        key for key, value in checkpoint.items()
+        if isinstance(value, dict) and value and all(
+            isinstance(tensor, Tensor) or str(name).endswith('_extra_state')
+            for name, tensor in value.items())
+    ]
+    if entry in entries:
+        return checkpoint[entry]
+    if entry is None and not entries:
+        return checkpoint
+    found = (f'teacher checkpoint {filename} has weights under ' +
+             (', '.join(map(repr, entries)) or 'no name'))
+    if entry is None:
+        raise SettingError(
+            f"{found}, not under 'state_dict'; to take them: {{}}", 'teacher',
+            'weights', entries[0])
+    raise SettingError(f'{{}}: {found}{near(entry, entries)}', 'teacher',
+                       'weights', entry)
 
 
 def names_in(meta: Optional[Union[dict, List[dict]]]) -> Optional[tuple]:
@@ -45,15 +94,18 @@ def names_in(meta: Optional[Union[dict, List[dict]]]) -> Optional[tuple]:
     return tuple(names) if names else None
 
 
-def load_strictly(model: nn.Module, filename: str,
-                  config: Union[str, dict]) -> Optional[tuple]:
-    """Fill a model's parts from a checkpoint, all or nothing.
+def load_strictly(model: nn.Module,
+                  filename: str,
+                  config: Union[str, dict],
+                  entry: Optional[str] = None) -> Optional[tuple]:
+    """Fill a teacher from a checkpoint, all or nothing.
 
     Args:
         model (nn.Module): What it has no part of, its own heads for one, is
             skipped in the checkpoint.
         filename (str): The checkpoint.
         config (str | dict): Of the model; for the message.
+        entry (str, optional): As of :func:`read_checkpoint`.
 
     Returns:
         tuple[str] | None: The classes that it was trained for, if it says.
@@ -61,44 +113,108 @@ def load_strictly(model: nn.Module, filename: str,
     Raises:
         UserInputError: Tensors are missing, left over or of another shape.
     """
+    checkpoint = read_checkpoint(filename, entry=entry)
+    problems = _fill(model, checkpoint['state_dict'])
     expected = model.state_dict()
+    prefix = problems['missing'] and _prefix(expected,
+                                             checkpoint['state_dict'])
+    if prefix:
+        source = repr(filename) + (f', entry={entry!r}' if entry else '')
+        raise UserInputError(
+            f'teacher checkpoint {filename} has the names of {_name(config)} '
+            f'with {prefix!r} before them, as saved by a model around it. To '
+            'write a file without: python -c "import torch; from '
+            'mmreviewkd.models.weights import read_checkpoint; '
+            f"c = read_checkpoint({source}); torch.save(dict("
+            f"meta=c.get('meta'), state_dict={{k[{len(prefix)}:]: v for k, v "
+            f"in c['state_dict'].items() if k.startswith({prefix!r})}}), "
+            "'new.pth')\"")
     parts = {key.split('.')[0] for key in expected}
-    checkpoint = read_checkpoint(filename)
-    weights = checkpoint['state_dict']
-    if parts == {'backbone'
-                 } and not any(key.startswith('backbone.') for key in weights):
-        # a bare network's, as others than this package save them
-        weights = {f'backbone.{key}': value for key, value in weights.items()}
-    weights = {
-        key: value
-        for key, value in weights.items() if key.split('.')[0] in parts
-    }
-    misshaped = {
-        key: f'{key} {tuple(weights[key].shape)}, model {tuple(value.shape)}'
-        for key, value in expected.items()
-        if key in weights and weights[key].shape != value.shape
-    }
-    for key in misshaped:
-        del weights[key]
-    loaded = model.load_state_dict(weights, strict=False)
-    missing = [
-        key for key in loaded.missing_keys
-        if not key.endswith('num_batches_tracked') and key not in misshaped
+    problems['unexpected'] = [
+        key for key in problems['unexpected'] if key.split('.')[0] in parts
     ]
-    problems = {
-        'missing': missing,
-        'unexpected': loaded.unexpected_keys,
-        'of another shape': list(misshaped.values())
-    }
     if any(problems.values()):
         raise UserInputError(
             f'teacher checkpoint {filename} does not fit {_name(config)}: of '
-            f'{len(expected)} tensors in {", ".join(sorted(parts))} ' +
-            '; '.join(f'{len(keys)} {problem} (first: {", ".join(keys[:3])})'
-                      for problem, keys in problems.items() if keys) +
-            '. A teacher filled only in part would teach noise')
+            f'{len(expected)} tensors in {", ".join(sorted(parts))} '
+            f'{_listed(problems)}. A teacher filled only in part would teach '
+            'noise')
     meta = checkpoint.get('meta') or {}
     return names_in(meta.get('dataset_meta') or meta)
+
+
+def _prefix(expected: Iterable[str], weights: Iterable[str]) -> str:
+    """What stands before a model's names in a checkpoint, or nothing."""
+    owns = ['']
+    if all(key.startswith('backbone.') for key in expected):
+        owns.append('backbone.')  # a classifier knows the names without, too
+    for own in owns:
+        names = [key[len(own):] for key in expected]
+        for key in weights:
+            prefix = key[:-len(names[0])]
+            if prefix != own and key == prefix + names[0] and 2 * sum(
+                    prefix + name in weights for name in names) > len(names):
+                return prefix
+    return ''
+
+
+def load_whole(model: nn.Module, checkpoint: dict, filename: str) -> None:
+    """Fill all of a model from a checkpoint, which may have other parts too.
+
+    Args:
+        model (nn.Module): The model.
+        checkpoint (dict): As it was loaded.
+        filename (str): Where from; for the message.
+
+    Raises:
+        UserInputError: Tensors are missing or of another shape, or the
+            backbone is a deeper one.
+    """
+    problems = _fill(model, weights_of(checkpoint))
+    # the review's, heads that this model does not have, ...
+    problems['unexpected'] = [
+        key for key in problems['unexpected'] if key.startswith('backbone.')
+    ]
+    if any(problems.values()):
+        raise UserInputError(
+            f'checkpoint {filename} does not fit {type(model).__name__}: of '
+            f'{len(model.state_dict())} tensors {_listed(problems)}. Does it '
+            'belong to this config?')
+
+
+def _fill(model: nn.Module, weights: Dict[str, Tensor]) -> dict:
+    """Load weights where they fit, by the names that the model knows.
+
+    Returns:
+        dict[str, list[str]]: The tensors that were missing, unexpected and of
+        another shape.
+    """
+    names, misshaped = [], []
+    # it is called before torch raises for the shapes
+    handle = model.register_load_state_dict_post_hook(
+        lambda module, keys: names.extend(keys))
+    try:
+        model.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        misshaped = _OTHER_SHAPE.findall(str(error))
+        if not misshaped:
+            raise
+    finally:
+        handle.remove()
+    missing, unexpected = names
+    return {
+        'missing':
+        [key for key in missing if not key.endswith('num_batches_tracked')],
+        'unexpected':
+        unexpected,
+        'of another shape':
+        [f'{key} ({ours}), model ({own})' for key, ours, own in misshaped]
+    }
+
+
+def _listed(problems: Dict[str, List[str]]) -> str:
+    return '; '.join(f'{len(keys)} {problem} (first: {", ".join(keys[:3])})'
+                     for problem, keys in problems.items() if keys)
 
 
 def _name(config: Union[str, dict]) -> str:

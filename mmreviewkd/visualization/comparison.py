@@ -9,6 +9,8 @@ from matplotlib.patches import Patch, Rectangle
 from mmdet.structures.bbox import get_box_tensor
 from mmengine.structures import InstanceData
 
+from .palette import class_colors
+
 
 def draw_comparison(images: Sequence[np.ndarray],
                     columns: Dict[str, Sequence[InstanceData]],
@@ -23,11 +25,12 @@ def draw_comparison(images: Sequence[np.ndarray],
         columns (dict[str, Sequence[InstanceData]]): The title of each column
             and its boxes, one InstanceData per image: ``bboxes``, ``labels``
             and, but for the ground truth, ``scores``. All of them are drawn.
-        dataset_meta (dict): ``classes`` and ``palette``.
+        dataset_meta (dict): ``classes`` and, optionally, ``palette``.
         out_file (str): Picture to write.
     """
     classes = dataset_meta['classes']
-    colors = np.array(dataset_meta['palette']) / 255
+    palette = dataset_meta.get('palette')
+    colors = np.array(class_colors(len(classes), palette)) / 255
     shape = max(image.shape[0] / image.shape[1] for image in images)
     figure = Figure(
         figsize=(4.4 * len(columns), 4.4 * shape * len(images) + 1),

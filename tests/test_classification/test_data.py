@@ -158,6 +158,23 @@ def test_folder_of_images(tmp_path):
         assert item['data_samples'] == 1
 
 
+def test_folder_of_images_that_have_their_size(tmp_path):
+    rng = np.random.RandomState(0)
+    for name, size in (('cat', (32, 32)), ('dog', (64, 48))):
+        (tmp_path / name).mkdir()
+        pixels = rng.randint(0, 256, (*size, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / name / '0.png')
+    data = DATASETS.build(dict(
+        type='FolderImages', data_root=str(tmp_path), num_classes=2,
+        train=False, input_size=32))
+    for item, name in zip(data, ('cat', 'dog')):
+        image = Image.open(tmp_path / name / '0.png')
+        if name == 'dog':  # 7/8 of the short side
+            image = transforms.CenterCrop(32)(transforms.Resize(37)(image))
+        assert torch.equal(item['inputs'], transforms.PILToTensor()(image))
+    assert pickle.loads(pickle.dumps(data.images.transform))  # for workers
+
+
 def test_accuracy():
     metric = METRICS.build(dict(type='Accuracy', topk=(1, 2)))
     scores = torch.tensor([[.1, .7, .2], [.5, .3, .2], [.2, .3, .5]])

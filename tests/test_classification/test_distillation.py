@@ -2,7 +2,7 @@
 import copy
 from pathlib import Path
 
-from mmreviewkd.compat import load_local
+from mmreviewkd.compat import load_from_local
 from mmreviewkd.engine import check_teacher
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models import Review
@@ -215,7 +215,7 @@ def test_single_level_as_fitnets_have_it(teacher):
 
 def test_bare_networks_checkpoint_is_a_teacher(teacher, tmp_path):
     """As the public CIFAR teachers are saved: ``{'model': network}``."""
-    state = load_local(teacher['checkpoint'])['state_dict']
+    state = load_from_local(teacher['checkpoint'])['state_dict']
     torch.save(dict(epoch=240, model={k[len('backbone.'):]: v
                                       for k, v in state.items()}),
                tmp_path / 'ckpt.pth')
@@ -259,7 +259,7 @@ def test_run_save_resume_and_plain_student(tmp_path, teacher, monkeypatch):
                  train_cfg=dict(max_epochs=2, val_interval=1))
     second.train()
     assert second.epoch == 2
-    saved = load_local(str(tmp_path / 'run' / 'epoch_2.pth'))
+    saved = load_from_local(str(tmp_path / 'run' / 'epoch_2.pth'))
     assert any(k.startswith('review.levels.3') for k in saved['state_dict'])
     assert list((tmp_path / 'run').glob('best_accuracy_top1_epoch_*.pth'))
 
@@ -285,11 +285,14 @@ def test_teacher_check(tmp_path, teacher, monkeypatch):
         sampler=dict(type='DefaultSampler', shuffle=False),
         dataset=dict(type='ArchiveImages', num_classes=10,
                      path=str(tmp_path / 'test.npz'))))
-    cfg = dict(student=classifier(), teacher=teacher)
+    cfg = dict(type='ReviewKD', student=classifier(), teacher=teacher)
     # of images that are all alike one class in ten is right
     metrics = check_teacher(cfg, loader, dict(type='Accuracy'), expected=.72)
     assert metrics['accuracy/top1'] == pytest.approx(10)
-    assert said[0] == 'teacher: 0.100, expected 0.720 (all validation images)'
-    assert 'is below what was expected' in said[1]
+    assert said[0] == ('teacher: 0.100, expected 0.720 (all 50 validation '
+                       'images)')
+    assert 'on all 50 images is below what was expected and is near chance, ' \
+        '0.100 for 10 classes. ' in said[1]
     check_teacher(cfg, loader, dict(type='Accuracy'), num_images=20)
-    assert said[-1] == 'teacher: 0.100 (20 validation images)'
+    assert said[2] == 'teacher: 0.100 (20 validation images)'
+    assert "on 20 images is near chance, 0.100 for 10 classes." in said[3]

@@ -1,7 +1,7 @@
 """Two processes with half a batch each train as one with all of it."""
 import os
-import socket
 
+from tests.launching import free_port
 from tests.test_classification.test_distillation import classifier
 
 import torch
@@ -84,9 +84,7 @@ def test_same_loss_for_ten_steps(tmp_path):
     context = mp.get_context('spawn')
     runs = []
     for world_size in (1, 2):
-        with socket.socket() as free:
-            free.bind(('127.0.0.1', 0))
-            port = free.getsockname()[1]
+        port = free_port()
         queue = context.Queue()
         processes = [
             context.Process(

@@ -3,7 +3,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from mmreviewkd.compat import load_local
+from mmreviewkd.compat import load_from_local
 from mmreviewkd.models import teacher
 from mmreviewkd.models.configs import plain_model
 
@@ -66,7 +66,7 @@ def test_two_iterations_resume_and_export(path, tmp_path, monkeypatch):
     runpy.run_path(str(ROOT / 'tools' / 'export_student.py'),
                    run_name='__main__')
     plain = MODELS.build(plain_model(Config.fromfile(path).model))
-    plain.load_state_dict(load_local(str(tmp_path / 'student.pth'))[
+    plain.load_state_dict(load_from_local(str(tmp_path / 'student.pth'))[
         'state_dict'])
     for key, value in plain.state_dict().items():
         assert torch.equal(value, runner.model.state_dict()[key]), key

@@ -147,7 +147,7 @@ def test_names_of_zoos(monkeypatch, filename, listed, url):
     assert 'state_dict' in CheckpointLoader.load_checkpoint(filename)
     assert asked == [url]
     with pytest.raises(UserInputError, match=f'{filename}9: there is no such '
-                       'name. Near names: r9'):
+                       'name; near names: r9'):
         CheckpointLoader.load_checkpoint(f'{filename}9')
 
 
@@ -178,6 +178,8 @@ def test_an_object_store(monkeypatch, folder):
 # ------------------------------------------------ weights that are no weights
 @pytest.mark.parametrize('content, problem', [
     ([1], 'holds a list, not weights'),
+    ({3: torch.ones(1)}, 'has the key 3, not names'),
+    (dict(meta=[1]), 'has under "meta" a list, not a dict'),
     (dict(state_dict=None), 'has under "state_dict" a NoneType, not weights'),
     (dict(state_dict=[torch.ones(1)]), 'a list, not weights by name'),
     (dict(state_dict={3: torch.ones(1)}), 'the key 3, not names'),

@@ -1,8 +1,9 @@
 """Files are whole or not there; the newest whole checkpoint is resumed."""
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 
-from mmreviewkd.compat.saving import find_latest_whole_checkpoint
+from mmreviewkd.compat.saving import find_latest_whole_checkpoint, remove_parts
 
 import pytest
 import torch
@@ -40,6 +41,51 @@ def test_full_disk_keeps_the_old_file_and_removes_the_new_part(
         LocalBackend().put(b'new' * 1000, path)
     assert path.read_bytes() == b'old'
     assert os.listdir(tmp_path) == ['epoch_1.pth']
+
+
+def test_whatever_stops_a_save_leaves_no_part(tmp_path, monkeypatch):
+
+    def interrupted(fd):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, 'fsync', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        LocalBackend().put(b'new', tmp_path / 'epoch_1.pth')
+    assert not os.listdir(tmp_path)
+
+
+def test_the_error_names_the_file(tmp_path):
+    (tmp_path / 'file').write_text('')
+    for path in (tmp_path / 'file' / 'epoch_1.pth', tmp_path):
+        with pytest.raises(OSError, match=f"'{path}'$"):
+            LocalBackend().put(b'new', path)
+    assert os.listdir(tmp_path) == ['file']
+
+
+def test_many_saves_of_one_file_at_once(tmp_path):
+    path = tmp_path / 'epoch_1.pth'
+    contents = [bytes([i]) * 100_000 for i in range(20)]
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(lambda content: LocalBackend().put(content, path),
+                      contents))
+    assert path.read_bytes() in contents
+    assert os.listdir(tmp_path) == ['epoch_1.pth']
+
+
+def test_permissions_are_those_of_any_new_file(tmp_path):
+    (tmp_path / 'by_open').write_text('')
+    LocalBackend().put(b'', tmp_path / 'epoch_1.pth')
+    assert (tmp_path / 'epoch_1.pth').stat().st_mode == (
+        tmp_path / 'by_open').stat().st_mode
+
+
+def test_parts_of_checkpoints_are_removed_and_nothing_else(tmp_path):
+    for name in ('epoch_2.pth.0123abcd.part', 'best.pth.part', 'mine.part',
+                 'epoch_1.pth', 'epoch_2.pth.0123abcd'):
+        (tmp_path / name).write_text('')
+    remove_parts(str(tmp_path))
+    assert sorted(os.listdir(tmp_path)) == [
+        'epoch_1.pth', 'epoch_2.pth.0123abcd', 'mine.part']
 
 
 def test_the_last_one_is_taken_if_it_is_whole(tmp_path):

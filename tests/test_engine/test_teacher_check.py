@@ -3,14 +3,18 @@ import copy
 import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
-from mmreviewkd.compat import load_local
-from mmreviewkd.engine import check_teacher
-from mmreviewkd.engine.teacher_check import main_metric
+from mmreviewkd.compat import load_from_local
+from mmreviewkd.engine import TeacherCheckHook, check_teacher
+from mmreviewkd.engine.teacher_check import TOLERANCE, _deviation, main_metric
 from mmreviewkd.errors import UserInputError
+from tests.conftest import save_weights, tiny_detector
+from tests.test_tools.test_entry_points import call
 
 import pytest
 import torch
+from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -65,7 +69,7 @@ def test_figure_of_a_teacher_of_other_images_than_the_students(
 def test_figure_of_a_sound_teacher(trained, lines):
     folder, cfg, _ = trained
     metrics = check(cfg)
-    hub = load_local(cfg.model.teacher.checkpoint)['message_hub']
+    hub = load_from_local(cfg.model.teacher.checkpoint)['message_hub']
     assert hub is not None
     (log, ) = (folder / 'teacher').glob('*/vis_data/scalars.json')
     logged = [line for line in log.read_text().splitlines()
@@ -73,7 +77,7 @@ def test_figure_of_a_sound_teacher(trained, lines):
     assert f'"coco/bbox_mAP": {metrics["coco/bbox_mAP"]}' in logged
     assert main_metric(metrics) == metrics['coco/bbox_mAP'] > .05
     assert lines[-1].startswith(f'teacher: {metrics["coco/bbox_mAP"]:.3f} ('
-                                'all validation images)')
+                                'all 4 validation images)')
     check(cfg, expected=main_metric(metrics) + .5)
     assert 'is below what was expected' in lines[-1]
     # of a part of the images the figure may well be another
@@ -100,7 +104,7 @@ def test_a_student_that_is_better_and_a_teacher_near_zero(
     from mmdet.registry import MODELS
     student = MODELS.build(Config.fromfile(cfg.model.teacher.config).model)
     student.load_state_dict(
-        load_local(cfg.model.teacher.checkpoint)['state_dict'])
+        load_from_local(cfg.model.teacher.checkpoint)['state_dict'])
     student.train()
     untrained = Config.fromfile(project / 'distil.py')
     check(untrained, student=student)
@@ -111,7 +115,7 @@ def test_a_student_that_is_better_and_a_teacher_near_zero(
 def test_other_classes_and_half_a_head(trained, tmp_path, lines):
     _, cfg, _ = trained
     cfg = Config(cfg.to_dict())
-    saved = load_local(cfg.model.teacher.checkpoint)
+    saved = load_from_local(cfg.model.teacher.checkpoint)
     saved['meta']['dataset_meta']['classes'] = ('cat', 'dog', 'cow', 'hen')
     saved['meta']['CLASSES'] = ()
     cfg.model.teacher.checkpoint = str(tmp_path / 'other.pth')
@@ -156,3 +160,112 @@ def test_hook_and_tool(trained, project, capsys):
     assert 'expected 0.400, student: ' in capsys.readouterr().out
     assert 'has no teacher: its model is a FasterRCNN' in tool(
         project / 'plain.py')
+
+
+# ------------------------------------------------- what its figures lead to
+class Data(list):
+    metainfo = dict(classes=('a', 'b'))
+
+
+@pytest.fixture
+def measured(monkeypatch, lines):
+    """Checks a teacher whose evaluation gives a metric of some images."""
+    module = 'mmreviewkd.engine.teacher_check.'
+    model, data = torch.nn.Identity(), Data(range(4))
+    model.class_names = None
+    monkeypatch.setattr(f'{module}WholeTeacher', lambda **settings: model)
+    monkeypatch.setattr(f'{module}Runner.build_dataloader',
+                        lambda cfg: SimpleNamespace(dataset=data))
+    cfg = dict(
+        type='ReviewKD', teacher={},
+        student=dict(data_preprocessor=dict(type='DetDataPreprocessor')))
+
+    def check_as(metric, value, count, classes=2, **options):
+        data.metainfo = dict(classes=tuple(map(str, range(classes))))
+        monkeypatch.setattr(f'{module}evaluate',
+                            lambda *args: ({metric: value}, count))
+        del lines[:]
+        check_teacher(cfg, {}, {}, **options)
+        return lines[0], ''.join(lines[1:])
+
+    return check_as
+
+
+def test_expected_of_a_part_of_the_images(measured):
+    # there are 4; of 3, two standard deviations of .9 are .35
+    said, warning = measured('coco/bbox_mAP', .2, 3, num_images=3,
+                             expected=.9)
+    assert said == 'teacher: 0.200, expected 0.900 (3 validation images)'
+    assert warning.startswith("The teacher's figure on 3 images is below what "
+                              'was expected. See whether')
+    for value, count, warns in ((.56, 3, False), (.54, 3, True),
+                                (.56, 4, True), (.889, 4, True),
+                                (.891, 4, False)):
+        _, warning = measured('coco/bbox_mAP', value, count, num_images=count,
+                              expected=.9)
+        assert bool(warning) == warns
+
+
+def test_expected_of_twenty_images():
+    # 0.3 less two standard deviations and the tolerance
+    assert .3 - _deviation(.3, 20) - TOLERANCE > .011
+
+
+@pytest.mark.parametrize('metric, value, classes, warning', [
+    ('accuracy/top1', 10., 10, 'is near chance, 0.100 for 10 classes. '),
+    ('accuracy/top1', 12., 10, 'is near chance, 0.100 for 10 classes. '),
+    ('accuracy/top1', 14., 10, ''),
+    ('accuracy/top1', 51., 2, 'is near chance, 0.500 for 2 classes. '),
+    ('accuracy/top1', 1.5, 100, 'is near chance, 0.010 for 100 classes. '),
+    ('accuracy/top1', 5., 100, ''),
+    ('coco/bbox_mAP', .1, 10, ''),
+    ('coco/bbox_mAP', .009, 10, 'is near zero. '),
+])
+def test_what_is_near_chance(measured, metric, value, classes, warning):
+    _, said = measured(metric, value, 2000, classes)
+    assert said[:len("The teacher's figure on 2000 images ") + len(warning)
+                ] == (warning and f"The teacher's figure on 2000 images "
+                      f'{warning}')
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(expected=93.39), 'expected=93.39: must be a fraction from 0 to 1, '
+     'such as 0.934 for 93.4 percent'),
+    (dict(expected=-.1), 'expected=-0.1: must be a fraction'),
+    (dict(expected='0.3'), "expected='0.3': must be a fraction"),
+    (dict(num_images=0), 'num_images=0: must be a whole number >= 1; left out,'
+     ' all images are taken'),
+    (dict(num_images=-5), 'num_images=-5: must be'),
+    (dict(num_images=2.5), 'num_images=2.5: must be'),
+])
+def test_arguments_that_cannot_be_used(measured, options, message):
+    for run in (lambda: measured('coco/bbox_mAP', .5, 4, **options),
+                lambda: TeacherCheckHook(**options)):
+        with pytest.raises(UserInputError) as error:
+            run()
+        assert str(error.value).startswith(message)
+
+
+def test_data_preprocessor_beside_the_model(project, lines):
+    """As mmdet's SSD has it; and a student that is filled whole or not."""
+    cfg = Config.fromfile(project / 'distil.py')
+    cfg.data_preprocessor = cfg.model.student.pop('data_preprocessor')
+    (project / 'beside.py').write_text(cfg.pretty_text)
+    teacher = cfg.model.teacher.checkpoint
+    weights = save_weights(tiny_detector(), project / 'student.pth')
+    tool = ('check_teacher', project / 'beside.py', '--num-images', 2,
+            '--student-checkpoint')
+    assert call(*tool, weights) is None
+    assert lines[0].endswith('(2 validation images)')
+    assert call(*tool, teacher).startswith(
+        f'error: checkpoint {teacher} does not fit FasterRCNN: of 150 '
+        'tensors ')
+    # the hook
+    del lines[:]
+    runner = SimpleNamespace(cfg=cfg, model=MODELS.build(dict(
+        cfg.model, data_preprocessor=cfg.data_preprocessor)), logger=None)
+    TeacherCheckHook(num_images=1).before_train(runner)
+    assert lines[0].endswith('(1 validation images)')
+    cfg.pop('data_preprocessor')
+    with pytest.raises(UserInputError, match='student has no data_preproc'):
+        check(cfg)

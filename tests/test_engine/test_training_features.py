@@ -1,5 +1,5 @@
 """mmengine's training features on a distillation run."""
-from mmreviewkd.compat import load_local
+from mmreviewkd.compat import load_from_local
 from tests.conftest import tiny_detector
 
 import pytest
@@ -24,7 +24,7 @@ def run(project, request):
         runner.train()
         history = runner.message_hub.get_scalar('train/loss_review').data[0]
         assert all(0 < value < 1e3 for value in history)
-        checkpoint = load_local(str(project / 'work' / 'epoch_1.pth'))
+        checkpoint = load_from_local(str(project / 'work' / 'epoch_1.pth'))
         plain = MODELS.build(tiny_detector())
         result = plain.load_state_dict(checkpoint['state_dict'], strict=False)
         assert not result.missing_keys

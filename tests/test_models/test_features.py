@@ -90,10 +90,42 @@ def test_overwritten_feature(toy):
         with record(toy, ['conv2']):
             toy(IMAGES)
     assert hooks(toy) == 0
+    # as the error says
+    with record(toy, ['relu.input']) as features:
+        toy(IMAGES)
+    assert features[0].min() < 0
     toy.relu.inplace = False
     with record(toy, ['conv2']) as features:
         toy(IMAGES)
     assert features[0].min() < 0
+
+
+def test_overwritten_by_code():
+
+    class Residual(nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 1)
+
+        def forward(self, x):
+            out = self.conv(x)
+            out += x
+            return out
+
+    model = nn.Sequential(Residual(), nn.Identity())
+    with pytest.raises(UserInputError) as error:
+        with record(model, ['0.conv']):
+            model(IMAGES)
+    assert str(error.value) == (
+        'the feature of 0.conv of Sequential was overwritten in place behind '
+        "it. If by a module, as by ReLU(inplace=True), name that module's "
+        'input, MODULE.input; if by code, as by out += x, write out = out + x,'
+        ' or name a module whose output is not written over')
+    # such a module
+    with record(model, ['0', '1.input']) as features:
+        outputs = model(IMAGES)
+    assert all(torch.equal(feature, outputs) for feature in features)
 
 
 def test_inference_mode(toy):

@@ -346,7 +346,7 @@ def test_levels_match_by_stride_whatever_their_order():
 
 @pytest.mark.parametrize('replaced, message', [
     (dict(teacher=None), 'ReviewKD needs teacher=dict(config=..., '
-     'checkpoint=..., scale=...)'),
+     'checkpoint=..., scale=..., weights=...)'),
     (dict(teacher=dict(config='x.py')), 'missing checkpoint'),
     (dict(teacher=dict(config='x.py', checkpoint='x.pth', weight=1)),
      'unknown weight'),

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mmreviewkd.compat import load_local
-from tests.conftest import tiny_detector
+from mmreviewkd.compat import load_from_local
+from tests.conftest import save_weights, tiny_detector
 
 import mmdet
 import pytest
@@ -121,7 +121,7 @@ def test_init_detector_on_a_checkpoint_of_the_run(run, coco):
         device='cpu')
     assert type(model).__name__ == 'FasterRCNN'
     assert model.dataset_meta['classes'] == ('a', 'b')
-    saved = load_local(str(work_dir / 'epoch_1.pth'))
+    saved = load_from_local(str(work_dir / 'epoch_1.pth'))
     for key, value in model.state_dict().items():
         assert torch.equal(value, saved['state_dict'][key])
     result = inference_detector(model, str(coco / 'val' / '1.png'))
@@ -153,10 +153,10 @@ def test_export_student(run, tmp_path, capsys):
     project, work_dir, _ = run
     source, target = work_dir / 'epoch_2.pth', tmp_path / 'new' / 'student.pth'
     assert call('export_student', source, target) is None
-    exported = load_local(str(target))
+    exported = load_from_local(str(target))
     assert set(exported) == {'state_dict', 'meta'}
     assert exported['meta']['dataset_meta']['classes'] == ('a', 'b')
-    saved = load_local(str(source))['state_dict']
+    saved = load_from_local(str(source))['state_dict']
     model = init_detector(str(project / 'plain.py'), str(target), device='cpu')
     assert set(exported['state_dict']) == set(model.state_dict())
     for key, value in exported['state_dict'].items():
@@ -175,9 +175,11 @@ def test_export_refuses_what_would_lose_something(run, tmp_path):
     assert f'error: checkpoint {missing} does not exist' == call(
         'export_student', missing, tmp_path / 'out.pth')
     assert 'is a folder' in call('export_student', source, tmp_path)
-    torch.save([1], tmp_path / 'list.pth')
-    assert 'has no "state_dict"' in call(
-        'export_student', tmp_path / 'list.pth', tmp_path / 'out.pth')
+    for content, message in (([1], 'holds a list, not weights'),
+                             (dict(a=1), 'has no "state_dict"')):
+        torch.save(content, tmp_path / 'odd.pth')
+        assert message in call(
+            'export_student', tmp_path / 'odd.pth', tmp_path / 'out.pth')
     assert not (tmp_path / 'out.pth').exists()
 
 
@@ -213,27 +215,32 @@ def test_distill_merges_two_configs_that_train_again(project, tmp_path):
 def test_distill_takes_a_distillation_config_for_its_student(
         project, tmp_path):
     cfg = Config.fromfile(project / 'distil.py')
-    assert 'no pair of levels at (128,)' in call(
+    # stopped when the merged config is there
+    assert '--auto-scale-lr needs' in call(
         'distill', project / 'distil.py', '--teacher', project / 'teacher.py',
         '--teacher-checkpoint', cfg.model.teacher.checkpoint, '--strides', 4,
-        128, '--work-dir', tmp_path / 'merged')
+        8, '--work-dir', tmp_path / 'merged', '--auto-scale-lr',
+        '--cfg-options', 'auto_scale_lr._delete_=True')
     merged = Config.fromfile(tmp_path / 'merged' /
                              'review-kd_teacher_distil.py')
     assert merged.model.student == cfg.model.student
-    assert merged.model.review == dict(weight=1.0, strides=[4, 128])
+    assert merged.model.review == dict(weight=1.0, strides=[4, 8])
     assert 'scale' not in merged.model.teacher
 
 
 def test_distill_at_the_backbones_with_a_teacher_of_larger_images(
         project, tmp_path):
     checkpoint = Config.fromfile(project / 'distil.py').model.teacher.checkpoint
-    assert 'no pair of levels at (2, 32)' in call(
+    assert '--auto-scale-lr needs' in call(
         'distill', project / 'plain.py', '--teacher', project / 'teacher.py',
         '--teacher-checkpoint', checkpoint, '--features', 'backbone',
-        '--scale', 2, '--work-dir', tmp_path / 'merged')
+        '--scale', 2, '--strides', 4, 8, 16, '--work-dir',
+        tmp_path / 'merged', '--auto-scale-lr', '--cfg-options',
+        'auto_scale_lr._delete_=True')
     model = Config.fromfile(tmp_path / 'merged' /
                             'review-kd_teacher_plain.py').model
-    assert model.review == dict(weight=1.0, features='backbone')
+    assert model.review == dict(
+        weight=1.0, strides=[4, 8, 16], features='backbone')
     assert model.teacher.scale == 2.
 
 
@@ -247,8 +254,8 @@ def test_distill_keeps_a_run_that_is_there(project, tmp_path):
                  project / 'teacher.py', '--teacher-checkpoint', 'none.pth',
                  '--work-dir', work_dir)
     assert call(*arguments) == (
-        f'error: {work_dir} holds the checkpoints of a run already; go on '
-        'with it by --resume, or give the new run another --work-dir')
+        f'error: {work_dir} holds a run already; go on with it by --resume, '
+        'or give the new run another --work-dir')
     assert merged.read_text() == '# of the run before'
     assert 'none.pth does not exist' in call(*arguments, '--resume')
 
@@ -308,14 +315,14 @@ def test_images_that_cannot_be_read(project, coco, tmp_path, tool, split,
                 for name in ('train', 'val', 'test')]
     arguments = [project / 'distil.py']
     if tool == 'test':
-        arguments.append(cfg.model.teacher.checkpoint)
+        arguments.append(save_weights(tiny_detector(), tmp_path / 'student'))
     work_dir = tmp_path / 'run'
     error = call(tool, *arguments, '--work-dir', work_dir, '--cfg-options',
                  *options)
     if content:
-        assert error in [f'error: AssertionError: failed to load image: {path}'
-                         for path in broken] + [
-            f'error: failed to load image: {path}' for path in broken]
+        assert error in [f'error: image {path} cannot be read: AssertionError:'
+                         ' its content is no image, or is cut short'
+                         for path in broken]
     else:
         assert error == ('error: 2 images are missing or empty: '
                          f'{broken[0]}, {broken[1]}')
@@ -336,7 +343,7 @@ def test_a_run_that_diverges_keeps_its_checkpoints(project):
                  'train_cfg.max_epochs=3')
     assert error.startswith('error: review loss is nan at stride')
     assert 'in iteration 4; the student' in error
-    saved = load_local(str(work_dir / 'epoch_1.pth'))
+    saved = load_from_local(str(work_dir / 'epoch_1.pth'))
     assert all(torch.isfinite(value).all()
                for value in saved['state_dict'].values())
     assert (work_dir / 'last_checkpoint').read_text().endswith('epoch_1.pth')
@@ -402,7 +409,7 @@ def test_killed_and_resumed_run_goes_on_as_if_nothing_had_been(
     assert set(expected) == set(got) == set(range(1, 9))
     for iteration in expected:
         assert got[iteration] == pytest.approx(expected[iteration], rel=1e-4)
-    states = [load_local(str(project / folder / 'epoch_4.pth'))
+    states = [load_from_local(str(project / folder / 'epoch_4.pth'))
               for folder in ('whole', 'resumed')]
     for key, value in states[0]['state_dict'].items():
         torch.testing.assert_close(states[1]['state_dict'][key], value,

@@ -6,10 +6,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from mmreviewkd.compat import load_local
+from mmreviewkd.compat import load_from_local
 from mmreviewkd.models import Review
 from mmreviewkd.visualization import draw_review, review_maps, shown_image
 from tests.conftest import save_weights, tiny_detector
+from tests.test_compat.test_images import png
 
 import cv2
 import numpy as np
@@ -184,8 +185,9 @@ def project(tmp_path_factory, coco, teachers):
         torch.save(
             dict(state_dict=model.state_dict(), meta=meta),
             folder / f'{name}.pth')
-    torch.save(torch.zeros(2), folder / 'bare.pth')
+    torch.save(dict(a=torch.zeros(2)), folder / 'bare.pth')
     (folder / 'no_image.png').write_text('nothing')
+    (folder / 'huge.png').write_bytes(png(60000, 60000))
     (folder / 'empty').mkdir()
     (folder / 'images').mkdir()
     for name in ('0.png', '1.PNG'):
@@ -298,8 +300,8 @@ def test_images_without_the_dataset(tool, project, unseen):
     (['--alone', 'distil.pth'], {}, 'distil.pth has review.* weights'),
     (['--alone', 'three.pth'], {}, 'three.pth does not fit distil.py: size '
      'mismatch for roi_head.bbox_head.fc_cls.weight'),
-    (['no_image.png', 'gone.jpg'
-      ], {}, 'cannot be read as images: no_image.png, gone.jpg'),
+    (['no_image.png', 'gone.jpg', 'huge.png'
+      ], {}, 'cannot be read as images: no_image.png, gone.jpg, huge.png'),
     (['empty'], {}, 'no image in folder empty'),
 ])
 def test_errors_leave_nothing(tool, project, arguments, files, message):
@@ -317,8 +319,26 @@ def test_keeps_its_hands_off_a_folder_in_use(tool, project):
     assert os.listdir(project / 'used') == ['mine']
 
 
+def test_annotations_that_cannot_be_used(tool, project, coco):
+    path = project / 'cut.json'
+    path.write_bytes((coco / 'val.json').read_bytes()[:200])
+    assert tool('--out-dir', 'failed', '--cfg-options',
+                f'val_dataloader.dataset.ann_file={path}').startswith(
+                    f'error: annotation file {path} is no JSON, or is cut ')
+    assert not (project / 'failed').exists()
+
+
+def test_a_checkpoint_with_fewer_colours_than_classes(tool, project):
+    saved = load_from_local(str(project / 'distil.pth'))
+    del saved['meta']['dataset_meta']['palette'][1:]
+    torch.save(saved, project / 'short.pth')
+    assert tool('images/0.png', '--score-thr', 0, '--out-dir', 'short',
+                checkpoint='short.pth') is None
+    assert len(pictures(project / 'short' / 'index.html')) == 2
+
+
 def test_teacher_of_other_classes(tool, project, unseen, capsys):
-    saved = load_local(
+    saved = load_from_local(
         Config.fromfile(project / 'distil.py').model.teacher.checkpoint)
     saved['meta'] = dict(dataset_meta=dict(classes=('cat', 'dog')))
     torch.save(saved, project / 'other.pth')
@@ -335,7 +355,7 @@ def test_teacher_of_larger_images(tool, project, unseen):
     torch.save(
         dict(
             state_dict=MODELS.build(cfg).state_dict(),
-            meta=load_local(str(project / 'distil.pth'))['meta']),
+            meta=load_from_local(str(project / 'distil.pth'))['meta']),
         project / 'scaled.pth')
     assert tool('images/0.png', '--out-dir', 'scaled', '--cfg-options',
                 'model.teacher.scale=2', 'model.review.strides=[8,16,32]',

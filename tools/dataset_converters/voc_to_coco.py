@@ -6,7 +6,7 @@ import os
 import os.path as osp
 import xml.etree.ElementTree as ElementTree
 
-from mmreviewkd.engine.one_line_errors import one_line_errors
+from mmreviewkd.engine.one_line_errors import add_debug, one_line_errors
 from mmreviewkd.errors import UserInputError
 
 from mmengine.utils import scandir, track_iter_progress
@@ -79,8 +79,9 @@ def main():
     parser.add_argument('annotations', help='folder of XML files')
     parser.add_argument('out', help='JSON file to write')
     parser.add_argument('--classes', nargs='+', required=True)
+    add_debug(parser)
     args = parser.parse_args()
-    with one_line_errors():
+    with one_line_errors(args.debug):
         coco = convert(args.annotations, args.classes)
         os.makedirs(osp.dirname(osp.abspath(args.out)), exist_ok=True)
         with open(args.out + '.part', 'w') as file:

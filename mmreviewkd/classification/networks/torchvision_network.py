@@ -7,6 +7,7 @@ from mmdet.registry import MODELS
 from mmengine.runner import CheckpointLoader
 
 from ...errors import UserInputError
+from ...models.weights import weights_of
 
 _RESNET = ('layer1', 'layer2', 'layer3', 'layer4', 'avgpool')
 _LEVELS = dict(
@@ -52,7 +53,8 @@ def torchvision_network(name: str,
         network = torchvision.models.get_model(
             name, weights=member, num_classes=num_classes)
         if weights and member is None:
-            network.load_state_dict(_state_dict(weights))
+            network.load_state_dict(
+                weights_of(CheckpointLoader.load_checkpoint(weights, 'cpu')))
     except FileNotFoundError:
         raise UserInputError(
             f'{name}: weights {weights} are neither a file nor one of '
@@ -67,8 +69,3 @@ def torchvision_network(name: str,
             *(f'{stage}.{len(getattr(network, stage)) - 1}.relu.input'
               for stage in stages), pooled)
     return network
-
-
-def _state_dict(filename: str) -> dict:
-    checkpoint = CheckpointLoader.load_checkpoint(filename, 'cpu')
-    return checkpoint.get('state_dict', checkpoint)

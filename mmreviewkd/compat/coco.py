@@ -1,0 +1,92 @@
+"""Faults of a COCO annotation file name the file, and are found early.
+
+mmdet (3.0 to 3.3) hands on what the JSON parser or a dict lookup raises, and
+compares the file's categories with nothing. What is replaced here serves the
+datasets and the metrics alike, and no file is parsed for it once more.
+"""
+import functools
+import os.path as osp
+from typing import Callable, Optional
+
+from mmengine.evaluator import BaseMetric
+from pycocotools.coco import COCO
+
+from ..errors import UserInputError
+
+
+def name_annotation_files(check: Callable[[str, COCO, tuple], None]) -> None:
+    """Replace mmdet's COCO and the way its CocoDataset opens it, once.
+
+    Args:
+        check (Callable): Called with the path, the opened file and the
+            classes of each CocoDataset.
+    """
+    # not when this package is imported, which mmcv.ops may do
+    from mmdet.datasets import CocoDataset
+    from mmdet.datasets.api_wrappers import COCO as Annotations
+    if hasattr(CocoDataset.load_data_list, '__wrapped__'):
+        return
+    Annotations.__init__ = _named(Annotations.__init__)
+    CocoDataset.load_data_list = _checked(CocoDataset.load_data_list, check)
+
+
+def annotations_of(metric: BaseMetric) -> Optional[COCO]:
+    """The annotations that mmdet's CocoMetric has read, if it has."""
+    return getattr(metric, '_coco_api', None)
+
+
+def _named(init: Callable) -> Callable:
+
+    @functools.wraps(init)
+    def named(self, annotation_file=None):
+        try:
+            init(self, annotation_file)
+        except ValueError as error:  # JSON's and Unicode's are
+            with open(annotation_file, 'rb') as file:
+                head = file.read(16)
+            raise UserInputError(
+                f'annotation file {annotation_file} is no JSON, or is cut '
+                f'short: {error} (the file has '
+                f'{osp.getsize(annotation_file)} bytes and begins with '
+                f'{head!r})') from error
+        except (AssertionError, LookupError, TypeError) as error:
+            reason = f'{type(error).__name__} {error}'
+            raise UserInputError(
+                f'annotation file {annotation_file} is not in COCO format, a '
+                'dict of images, annotations and categories: '
+                f'{" ".join(reason.split())}') from error
+        if annotation_file and not self.dataset.get('images'):
+            raise UserInputError(
+                f'annotation file {annotation_file} lists no "images"; COCO '
+                'format is a dict of images, annotations and categories, and '
+                f'this one has {", ".join(self.dataset) or "nothing"}')
+        self.annotation_file = annotation_file
+
+    return named
+
+
+def _checked(load: Callable, check: Callable) -> Callable:
+
+    @functools.wraps(load)
+    def checked(self):
+        opened = self.COCOAPI
+
+        def open_and_check(path):
+            coco = opened(path)
+            check(self.ann_file, coco, self.metainfo['classes'])
+            return coco
+
+        # between opening and numbering, by what mmdet has for subclasses
+        self.COCOAPI = open_and_check
+        try:
+            return load(self)
+        except KeyError as error:
+            if not isinstance(error.args[0], str):  # no name of an entry
+                raise
+            raise UserInputError(
+                f'annotation file {self.ann_file} has an image or annotation '
+                f'without {error}, which mmdet needs') from error
+        finally:
+            del self.COCOAPI
+
+    return checked

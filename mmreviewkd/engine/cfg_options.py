@@ -1,0 +1,62 @@
+"""``--cfg-options``, with slips named instead of raised from within."""
+import argparse
+import re
+from textwrap import shorten
+from typing import Optional, Sequence
+
+from mmengine.config import Config, DictAction
+
+from ..errors import UserInputError
+
+# dict(...) or {key: ...}, alone or in a list
+_DICT = re.compile(r'''(^|[\[(,])\s*(dict\(|\{\s*['"\w]+\s*:)''')
+
+
+class CfgOptionsAction(DictAction):
+    """mmengine's ``DictAction``, which is for numbers, strings and lists.
+
+    What it cannot read is a usage error, with exit code 2: an option without
+    ``=``, unbalanced brackets, and dicts, which it would take for strings or
+    endless lists.
+    """
+
+    def __call__(self,
+                 parser: argparse.ArgumentParser,
+                 namespace: argparse.Namespace,
+                 values: Sequence[str],
+                 option_string: Optional[str] = None) -> None:
+        for option in values:
+            key, equals, value = option.partition('=')
+            if not key or not equals:
+                parser.error(f'{option_string} {option}: must be KEY=VALUE, '
+                             'without spaces around "="')
+            if _DICT.search(value.strip('\'"')):
+                parser.error(
+                    f'{option_string} {option}: dicts and lists of dicts go '
+                    "into a config file that has _base_ = 'CONFIG'; single "
+                    f'values of one that is there are {key}.NAME=VALUE, in a '
+                    f'list {key}.0.NAME=VALUE')
+            try:
+                super().__call__(parser, namespace, [option], option_string)
+            except (AssertionError, RecursionError):
+                parser.error(f'{option_string} {option}: its brackets are not '
+                             'balanced')
+
+
+def merge_options(cfg: Config, options: dict) -> None:
+    """Merge what :class:`CfgOptionsAction` has read into a config.
+
+    Raises:
+        UserInputError: An option goes into what has no entries in the config.
+    """
+    try:
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError) as error:
+        reason = shorten(str(error.args[0]), 200)
+    except AttributeError:
+        reason = 'of a list, single dicts can be changed, but no other values'
+    else:
+        return
+    raise UserInputError(
+        f'--cfg-options {" ".join(options)}: does not fit the config: {reason}'
+    )

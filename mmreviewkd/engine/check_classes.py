@@ -1,0 +1,141 @@
+"""The classes of the data against each other and the model's heads."""
+from typing import Iterator, Optional, Tuple
+
+import torch.nn as nn
+from mmdet.evaluation import CocoMetric
+from mmengine.evaluator import Evaluator
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from ..compat.coco import annotations_of
+from ..errors import UserInputError, few
+from ..models import ReviewKD
+from ..models.features import is_classifier, probe
+from ..models.weights import names_in
+from .check_categories import check_categories
+from .check_data import datasets
+
+# of other classes than the boxes'
+_OTHER_HEADS = ('rpn', 'semantic', 'panoptic')
+
+
+def check_classes(runner: Runner, *splits: str, student: bool = False) -> None:
+    """Build the data of a run, and see whether they and the model agree.
+
+    The runner builds them here, once, instead of at its start.
+
+    Args:
+        runner (Runner): About to train or test.
+        splits (str): What it will use: ``'train'``, ``'val'`` or ``'test'``.
+        student (bool): Whether its model is the student of the config's.
+
+    Raises:
+        UserInputError: A dataset cannot be built, is empty, or has other
+            classes than another split, an evaluator's file or a head of the
+            model.
+    """
+    names, numbers = {}, {}
+    for split in splits:
+        loop = _build(runner, split)
+        if loop is None:
+            continue
+        dataset = loop.dataloader.dataset
+        if not len(dataset):
+            raise UserInputError(f'{split}_dataloader: the dataset is empty')
+        meta = getattr(dataset, 'metainfo', None)
+        classes = names_in(meta)
+        if classes is None or _is_open_vocabulary(runner, split):
+            continue
+        if split != 'train':
+            _check_evaluator(loop.evaluator, split, classes)
+        # of panoptic data
+        things = isinstance(meta, dict) and meta.get('thing_classes')
+        names[split], numbers[split] = classes, len(things or classes)
+    if len(set(names.values())) > 1:
+        raise UserInputError(
+            ', '.join(f'{split}_dataloader has the classes ({few(classes)})'
+                      for split, classes in names.items()) +
+            f'; {_first_difference(*names.values())}. What is learned is '
+            'measured by the same classes in the same order: write one '
+            'metainfo for all')
+    for split, classes in names.items():
+        _check_model(runner.model, f'{split}_dataloader', classes,
+                     numbers[split], student)
+
+
+def _build(runner: Runner, split: str):
+    try:
+        return getattr(runner, f'{split}_loop')
+    except UserInputError as error:
+        raise type(error)(f'{split} data: {error}') from error
+
+
+def _is_open_vocabulary(runner: Runner, split: str) -> bool:
+    """Whether the classes are told the model as text."""
+    return any(
+        dataset.get('return_classes')
+        for dataset in datasets(runner.cfg[f'{split}_dataloader'].dataset))
+
+
+def _check_evaluator(evaluator: Evaluator, split: str, classes: tuple) -> None:
+    for metric in evaluator.metrics:
+        coco = annotations_of(metric)
+        if isinstance(metric, CocoMetric) and coco is not None:
+            name = f'{split}_evaluator.ann_file {coco.annotation_file}'
+            check_categories(name, coco, classes)
+
+
+def _first_difference(one: tuple, other: tuple) -> str:
+    if len(one) != len(other):
+        return f'these are {len(one)} and {len(other)}'
+    label = next(i for i, pair in enumerate(zip(one, other))
+                 if pair[0] != pair[1])
+    return f'label {label} is {one[label]} and {other[label]}'
+
+
+def _check_model(model: nn.Module, data: str, classes: tuple, things: int,
+                 student: bool) -> None:
+    if not isinstance(model, nn.Module):
+        return  # FlexibleRunner builds it later
+    if is_model_wrapper(model):
+        model = model.module
+    setting = 'model.'
+    if student or isinstance(model, ReviewKD):
+        setting += 'student.'
+    if isinstance(model, ReviewKD):
+        model = model.student
+    wrong = {
+        f'{setting}{name}.num_classes': number
+        for name, number in _numbers_of_classes(model)
+        if number not in (len(classes), things)
+    }
+    if wrong:
+        raise UserInputError(
+            f'{data} has {things} classes ({few(classes)}), but ' +
+            few([f'{name}={number}' for name, number in wrong.items()]) +
+            f'; set {few(list(wrong))} to {things}')
+
+
+def _numbers_of_classes(model: nn.Module) -> Iterator[Tuple[str, int]]:
+    """Settings of a model and how many classes they tell apart."""
+    if is_classifier(model):
+        yield 'backbone', probe(model, ())[2]
+    for name, module in model.named_modules():
+        number = _num_classes(name, module)
+        if number is not None:
+            # test time augmentation wraps the model
+            yield name.removeprefix('module.'), number
+
+
+def _num_classes(name: str, module: nn.Module) -> Optional[int]:
+    """As of a head that classifies boxes or masks."""
+    parts = [part for part in name.split('.') if not part.isdigit()]
+    if not parts or not parts[-1].endswith('_head') or any(
+            other in part for part in parts for other in _OTHER_HEADS):
+        return None
+    # an RPN alone is its detector's bbox_head; a tracker's data may name
+    # classes that its detector does not tell apart
+    if 'RPN' in type(module).__name__ or parts[0] == 'detector' or getattr(
+            module, 'class_agnostic', False):
+        return None
+    return getattr(module, 'num_classes', None)

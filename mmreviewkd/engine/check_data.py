@@ -1,0 +1,101 @@
+"""Files of the data that are missing or cannot be read, named."""
+import os.path as osp
+from contextlib import contextmanager
+from typing import Iterator
+
+from mmengine.config import Config, ConfigDict
+from mmengine.runner import Runner
+
+from ..compat.coco import name_annotation_files
+from ..compat.empty_dataset import name_empty_datasets
+from ..compat.images import name_unreadable_images
+from ..errors import UnreadableImageError, UserInputError
+from .check_categories import check_categories, warn_of_boxes_left_out
+
+
+def name_files_in_errors() -> None:
+    """Have mmdet, mmengine and mmcv name the file that they cannot use."""
+
+    def check(*annotations):
+        check_categories(*annotations)
+        warn_of_boxes_left_out(*annotations)
+
+    name_annotation_files(check)
+    name_empty_datasets()
+    name_unreadable_images()
+
+
+def check_data(cfg: Config, *splits: str) -> None:
+    """Find missing annotation files and image folders before a run starts.
+
+    Raises:
+        UserInputError: One is missing; all of them are named.
+    """
+    missing = []
+    for split in splits:
+        key = f'{split}_dataloader'
+        for dataset in datasets((cfg.get(key) or {}).get('dataset')):
+            root = dataset.get('data_root') or ''
+            paths = [dataset.get('ann_file')]
+            prefix = dataset.get('data_prefix') or {}
+            paths += [prefix] if isinstance(prefix, str) else prefix.values()
+            missing += [
+                f'{osp.join(root, path)} ({key})' for path in paths
+                if path and '://' not in root +
+                path and not osp.exists(osp.join(root, path))
+            ]
+        metrics = cfg.get(f'{split}_evaluator') or []
+        for metric in metrics if isinstance(metrics, list) else [metrics]:
+            path = metric.get('ann_file')
+            if path and '://' not in path and not osp.exists(path):
+                missing.append(f'{path} ({split}_evaluator)')
+    if missing and cfg.get('backend_args') is None:
+        raise UserInputError('no such file or folder: ' + ', '.join(missing) +
+                             '. Set data_root in the config, or link the data '
+                             'there')
+
+
+def datasets(dataset) -> Iterator[ConfigDict]:
+    """The innermost datasets of wrappers such as RepeatDataset."""
+    if isinstance(dataset, (list, tuple)):
+        for each in dataset:
+            yield from datasets(each)
+    elif dataset:
+        inner = dataset.get('dataset') or dataset.get('datasets')
+        yield from datasets(inner) if inner else [dataset]
+
+
+@contextmanager
+def named_images(runner: Runner, *splits: str) -> Iterator[None]:
+    """Where a run stops at an image, name all that are missing or empty.
+
+    Args:
+        runner (Runner): Its data have been built.
+        splits (str): What it uses: ``'train'``, ``'val'`` or ``'test'``.
+
+    Raises:
+        UnreadableImageError: It lists them, or names the one that cannot be
+            decoded.
+    """
+    try:
+        yield
+    except UnreadableImageError as error:
+        broken = [
+            path for split in splits for path in _image_paths(runner, split)
+            if '://' not in path and (
+                not osp.isfile(path) or not osp.getsize(path))
+        ]
+        if not broken:
+            raise
+        raise UnreadableImageError(
+            f'{len(broken)} images are missing or empty: ' +
+            ', '.join(broken[:5]) +
+            (', ...' if len(broken) > 5 else '')) from error
+
+
+def _image_paths(runner: Runner, split: str) -> Iterator[str]:
+    loop = getattr(runner, f'{split}_loop')
+    dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
+    if hasattr(dataset, 'get_data_info'):
+        for index in range(len(dataset)):
+            yield dataset.get_data_info(index).get('img_path', '')

@@ -1,0 +1,68 @@
+"""Do teacher and student go together? Asked before a run, and in its log."""
+import copy
+import gc
+import logging
+import os.path as osp
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.logging import MMLogger, print_log
+from mmengine.registry import DefaultScope
+
+from ..models.configs import model_config, plain_model
+
+
+def check_pair(cfg: Config) -> None:
+    """Build the distiller that the runner will build, and drop it.
+
+    So a pair that does not fit is refused before there are logs and files. The
+    build logs nothing but warnings, and leaves torch's random state as it was.
+
+    Args:
+        cfg (Config): With a ReviewKD model.
+
+    Raises:
+        UserInputError: The models do not fit each other, a checkpoint does
+            not fit its model, or a setting cannot be used.
+    """
+    model = copy.copy(cfg.model)
+    if cfg.get('data_preprocessor'):
+        model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(max(level, logging.WARNING))
+    try:
+        with torch.random.fork_rng(devices=[]), \
+                DefaultScope.overwrite_default_scope(
+                    cfg.get('default_scope', 'mmdet')):
+            MODELS.build(model)
+    finally:
+        logger.setLevel(level)
+        gc.collect()
+
+
+def warn_if_alike(cfg: Config) -> None:
+    """Log a warning where the student has little or nothing to learn.
+
+    Args:
+        cfg (Config): Of a run.
+    """
+    if cfg.model.get('type') != 'ReviewKD':
+        return
+    teacher = cfg.model['teacher']
+    student = plain_model(cfg.model, cfg.get('data_preprocessor'))
+    if student != model_config(teacher['config']):
+        return
+    weights = cfg.get('load_from')
+    if weights and _place(weights) == _place(teacher['checkpoint']):
+        message = ('There is nothing to learn: teacher and student have the '
+                   f'same config and the same weights, {weights}')
+    else:
+        message = ('The student is as large as the teacher: both have the '
+                   'same config')
+    print_log(message, 'current', logging.WARNING)
+
+
+def _place(file: str) -> str:
+    return osp.realpath(file) if osp.exists(file) else file

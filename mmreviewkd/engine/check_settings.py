@@ -1,0 +1,125 @@
+"""The numbers that people set, looked at before a run starts."""
+import inspect
+import math
+from typing import Any, Callable, Iterator, NamedTuple
+
+from mmengine.config import Config
+from mmengine.registry import OPTIMIZERS
+from torch.utils.data import DataLoader
+
+from ..errors import UserInputError, near
+from .registry_errors import unknown_type
+
+
+class _Kind(NamedTuple):
+    name: str
+    holds: Callable[[Any], bool]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(
+        value,
+        (int, float)) and not isinstance(value, bool) and not math.isnan(value)
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value,
+                      int) and not isinstance(value, bool) and value >= least
+
+
+_POSITIVE = _Kind('a number > 0', lambda v: _is_number(v) and v > 0)
+_NUMBER = _Kind('a number >= 0', lambda v: _is_number(v) and v >= 0)
+_COUNT = _Kind('a whole number >= 1', lambda v: _is_whole(v, 1))
+_WHOLE = _Kind('a whole number >= 0', lambda v: _is_whole(v, 0))
+_SEED = _Kind('a whole number from 0 to 4294967295, or None',
+              lambda v: v is None or _is_whole(v, 0) and v < 2**32)
+_STEPS = _Kind(
+    'a list of whole numbers', lambda v: isinstance(v, (list, tuple)) and all(
+        _is_whole(step, 0) for step in v))
+
+_TRAINING = {
+    'optim_wrapper.optimizer.lr': _POSITIVE,
+    'optim_wrapper.optimizer.weight_decay': _NUMBER,
+    'optim_wrapper.clip_grad.max_norm': _POSITIVE,
+    'optim_wrapper.accumulative_counts': _COUNT,
+    'train_cfg.max_epochs': _COUNT,
+    'train_cfg.max_iters': _COUNT,
+    'train_cfg.val_interval': _COUNT,
+    'randomness.seed': _SEED,
+    'auto_scale_lr.base_batch_size': _COUNT,
+}
+_LOADING = {'batch_size': _COUNT, 'num_workers': _WHOLE}
+
+# torch's, and what mmengine takes for itself
+_LOADER_KEYS = {
+    *inspect.signature(DataLoader).parameters, 'num_batch_per_epoch',
+    'disable_subprocess_warning'
+}
+
+
+def check_settings(cfg: Config, *splits: str) -> None:
+    """Find numbers that are none, or too small, before a run starts.
+
+    Args:
+        cfg (Config): The whole config.
+        splits (str): ``'train'``, ``'val'``, ``'test'``: whose data are
+            loaded. With ``'train'``, optimizer and schedule are looked at too.
+
+    Raises:
+        UserInputError: It names each such setting with its path, its value
+            and what it must be.
+    """
+    problems = []
+    if 'train' in splits:
+        for path, kind in _TRAINING.items():
+            problems += _problems(cfg, path, kind)
+        problems += _optimizer_problems(cfg)
+        problems += _scheduler_problems(cfg.get('param_scheduler') or [])
+    for split in splits:
+        problems += _loader_problems(cfg, f'{split}_dataloader')
+    if problems:
+        raise UserInputError('; '.join(dict.fromkeys(problems)))
+
+
+def _problems(node: Any, path: str, kind: _Kind) -> Iterator[str]:
+    """What is wrong with one setting; one that is left out is not."""
+    *parents, name = path.split('.')
+    for depth, parent in enumerate(parents, 1):
+        node = node.get(parent)
+        if isinstance(node, (str, int, float)):
+            yield f'{".".join(parents[:depth])}={node!r}: must be a dict'
+        if not isinstance(node, dict):
+            return
+    if isinstance(node, dict) and name in node and not kind.holds(node[name]):
+        yield f'{path}={node[name]!r}: must be {kind.name}'
+
+
+def _optimizer_problems(cfg: Config) -> Iterator[str]:
+    """mmengine asks for the signature of an optimizer that it did not find."""
+    wrapper = cfg.get('optim_wrapper')
+    optimizer = wrapper.get('optimizer') if isinstance(wrapper, dict) else None
+    name = optimizer.get('type') if isinstance(optimizer, dict) else None
+    scope = cfg.get('default_scope')
+    with OPTIMIZERS.switch_scope_and_registry(scope) as registry:
+        if isinstance(name, str) and registry.get(name) is None:
+            yield f'optim_wrapper.optimizer: {unknown_type(name, registry)}'
+
+
+def _scheduler_problems(schedulers: Any) -> Iterator[str]:
+    many = isinstance(schedulers, (list, tuple))
+    for i, each in enumerate(schedulers if many else [schedulers]):
+        for problem in _problems(each, 'milestones', _STEPS):
+            yield f'param_scheduler{f".{i}" if many else ""}.{problem}'
+
+
+def _loader_problems(cfg: Config, name: str) -> Iterator[str]:
+    for key, kind in _LOADING.items():
+        yield from _problems(cfg, f'{name}.{key}', kind)
+    loader = cfg.get(name)
+    if not isinstance(loader, dict):
+        return
+    for key in sorted(set(loader) - _LOADER_KEYS):
+        yield f'{name} has no argument {key}{near(key, _LOADER_KEYS)}'
+    if loader.get('persistent_workers') and not loader.get('num_workers'):
+        yield (f'{name}.persistent_workers=True: must be False where '
+               'num_workers is 0')

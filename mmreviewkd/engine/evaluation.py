@@ -1,0 +1,100 @@
+"""A model's metrics on a dataset, or on its first images."""
+import copy
+import os.path as osp
+import tempfile
+from typing import Dict, Optional, Sized, Tuple, Union
+
+import torch
+from mmengine.dataset import DefaultSampler
+from mmengine.dist import get_world_size
+from mmengine.evaluator import Evaluator
+from mmengine.fileio import dump, get_local_path
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from mmengine.utils import track_iter_progress
+
+
+class FirstImages(DefaultSampler):
+    """The first images of a dataset, shared out among the processes.
+
+    Args:
+        dataset (Sized): The dataset.
+        num_images (int): How many; all there are, where there are fewer.
+        seed (int, optional): Not used: nothing is drawn.
+    """
+
+    def __init__(self,
+                 dataset: Sized,
+                 num_images: int,
+                 seed: Optional[int] = None) -> None:
+        super().__init__(
+            range(min(num_images, len(dataset))), shuffle=False, seed=0)
+
+
+@torch.no_grad()
+def evaluate(model: BaseModel,
+             dataloader: dict,
+             evaluator: Union[dict, list],
+             num_images: Optional[int] = None) -> Tuple[Dict[str, float], int]:
+    """Metrics of a model, and the number of images that they are of.
+
+    Args:
+        model (BaseModel): In eval mode, on its device.
+        dataloader (dict): Config, ``val_dataloader`` for one.
+        evaluator (dict | list[dict]): Config, ``val_evaluator`` for one.
+        num_images (int, optional): Only so many of the first images.
+    """
+    dataloader, evaluator = copy.deepcopy((dataloader, evaluator))
+    metrics = evaluator if isinstance(evaluator, list) else [evaluator]
+    if num_images is not None:
+        dataloader['sampler'] = dict(type=FirstImages, num_images=num_images)
+    dataloader = Runner.build_dataloader(dataloader)
+    dataset = dataloader.dataset
+    count = min(len(dataset), num_images or len(dataset))
+    with tempfile.TemporaryDirectory() as folder:
+        with_files = [metric for metric in metrics if metric.get('ann_file')]
+        if count < len(dataset) and with_files:
+            # else images that were not shown would count as missed
+            images = {dataset.get_data_info(i)['img_id'] for i in range(count)}
+            for metric in with_files:
+                metric['ann_file'] = _annotations_of(images,
+                                                     metric['ann_file'],
+                                                     folder)
+        evaluator = Evaluator(metrics)
+        evaluator.dataset_meta = dataset.metainfo
+        shown = 0
+        for batch in track_iter_progress((iter(dataloader), len(dataloader))):
+            outputs = model.val_step(batch)
+            evaluator.process(data_samples=outputs, data_batch=batch)
+            shown += len(outputs)
+        # processes repeat images where these do not divide among them
+        count = min(count, shown * get_world_size())
+        return evaluator.evaluate(count), count
+
+
+def _annotations_of(images: set, ann_file: str, folder: str) -> str:
+    """A COCO file with some of another's images."""
+    # mmdet's metrics, like its operators, are not for import with this package
+    from mmdet.datasets.api_wrappers import COCO
+    with get_local_path(ann_file) as path:
+        coco = COCO(path).dataset
+    coco['images'] = [i for i in coco['images'] if i['id'] in images]
+    coco['annotations'] = [
+        a for a in coco['annotations'] if a['image_id'] in images
+    ]
+    path = osp.join(folder, osp.basename(ann_file))
+    dump(coco, path)
+    return path
+
+
+def main_metric(metrics: Dict[str, float]) -> float:
+    """AP of the boxes, or top-1 accuracy, from 0 to 1.
+
+    mmdet's metrics are none at all where nothing was detected.
+    """
+    for name, value in metrics.items():
+        if name.endswith('bbox_mAP'):
+            return value
+        if name.endswith('accuracy/top1'):
+            return value / 100
+    return next(iter(metrics.values()), 0.)

@@ -1,0 +1,83 @@
+"""Slips in what a config builds: unknown classes, unknown arguments."""
+import inspect
+from typing import Any, Iterable, List, Optional
+
+from mmengine.registry import Registry
+
+from ..compat.building import Build, failed_builds
+from ..errors import near
+
+
+def registry_error(error: BaseException) -> Optional[str]:
+    """One line for a wrong ``type`` or argument in a config.
+
+    Args:
+        error (BaseException): Any.
+
+    Returns:
+        str | None: The line names the class, and near names if there are any.
+        None where the error is about something else.
+    """
+    *outer, build = failed_builds(error) or [None]
+    message = build and _message(build, error)
+    if not message:
+        return None
+    # innermost first
+    owners = [getattr(each.found, '__name__', '') for each in outer[::-1]]
+    owners = ' of '.join(filter(None, owners))
+    return message + (f' (in {owners})' if owners else '')
+
+
+def unknown_type(name: str, registry: Registry) -> str:
+    """What is said of a ``type`` that a registry does not have."""
+    known = [
+        f'{scope}.{each}' for scope, child in registry.children.items()
+        for each in child.module_dict
+    ]
+    owner = registry
+    while owner is not None:
+        known += owner.module_dict
+        owner = owner.parent
+    return (f'type={name!r} is not in the {registry.scope}::{registry.name} '
+            f'registry{near(name.rpartition(".")[2], known)}')
+
+
+def _message(build: Build, error: BaseException) -> Optional[str]:
+    text = str(error)
+    name = getattr(build.found, '__name__', None)
+    if build.direct and build.found is None and isinstance(
+            error, (KeyError, RuntimeError)):
+        return unknown_type(build.type, build.registry) if build.type else (
+            'the config has a dict without type; its keys are '
+            f'{", ".join(build.given)}')
+    if not isinstance(error, TypeError):
+        return None
+    if not isinstance(build.given, dict):
+        return f'the config has {build.given!r}, which is no dict(type=...)'
+    for key in build.given:
+        if f"unexpected keyword argument '{key}'" in text:
+            return (f'{name} has no argument {key}'
+                    f'{near(key, _arguments(build.found))}')
+    # the call does not fit otherwise: an argument is missing, for one
+    return f'type={name or build.type!r}: {text}' if build.direct else None
+
+
+def _arguments(found: Any) -> List[str]:
+    """Names that a constructor takes, with those that it hands to its base."""
+    names = []
+    for call in _constructors(found):
+        parameters = inspect.signature(call).parameters.values()
+        names += [parameter.name for parameter in parameters]
+        if not any(parameter.kind is parameter.VAR_KEYWORD
+                   for parameter in parameters):
+            break
+    return [name for name in names if name not in ('self', 'args', 'kwargs')]
+
+
+def _constructors(found: Any) -> Iterable[Any]:
+    if not inspect.isclass(found):
+        return [found]
+    return [
+        vars(each)['__init__'] for each in found.__mro__
+        if '__init__' in vars(each)
+    ]

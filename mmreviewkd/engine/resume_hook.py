@@ -1,0 +1,199 @@
+"""A resumed run draws what the uninterrupted one would have drawn."""
+from typing import Callable, Iterator
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine.dist import all_gather_object
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.runner import IterBasedTrainLoop, get_priority
+
+from ..compat.saving import find_latest_whole_checkpoint
+from ..errors import UserInputError
+from .random_state import random_state, set_random_state
+from .worker_seeds import WorkerSeeds
+
+
+@HOOKS.register_module()
+class ResumeHook(Hook):
+    """Let a resumed run go on number by number, whatever it draws at random.
+
+    mmengine's checkpoints hold weights, optimizer and schedules. The hook adds
+    the random states of torch, CUDA, NumPy and Python, of every process, as
+    ``random_states``, and a resumed run starts from them; a checkpoint without
+    them is resumed as mmengine does. Validation leaves the states as they
+    were, so that a run's numbers do not depend on how often it validates. What
+    the data loader's workers draw depends on seed, process, worker and epoch
+    alone (:class:`WorkerSeeds`); in iteration-based loops mmengine itself
+    leads them to where they were.
+
+    The run warns where it is resumed with another number of processes or
+    workers, another batch size or another number of images.
+
+    ``tools/train.py`` and ``tools/distill.py`` add the hook on their own. With
+    mmdet's ``tools/train.py`` name it in the config:
+    ``custom_hooks = [dict(type='ResumeHook')]``.
+
+    Raises:
+        UserInputError: The run is to be resumed from a file that has weights
+            alone.
+    """
+
+    # after all that draws, and before CheckpointHook
+    priority = get_priority('VERY_LOW') - 1
+
+    def __init__(self) -> None:
+        self.states = None  # all processes', until the next iteration
+        self.data = None  # of the run that is resumed
+        self.batches_done = 0
+        self.seed = None  # the one that the data loader was built with
+        self.worker_seeds = None
+
+    # ------------------------------------------------------------------ save
+    def after_train_iter(self,
+                         runner,
+                         batch_idx,
+                         data_batch=None,
+                         outputs=None) -> None:
+        self.batches_done = batch_idx + 1
+        if any(_saves_now(hook, runner) for hook in runner.hooks):
+            self.states = all_gather_object(random_state())
+
+    def after_train_epoch(self, runner) -> None:
+        self.batches_done = 0
+        self.states = all_gather_object(random_state())
+
+    def before_val(self, runner) -> None:
+        self.states = all_gather_object(random_state())
+
+    def after_val(self, runner) -> None:
+        set_random_state(self.states[runner.rank])
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        self.states = None
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """It is called in the first process alone."""
+        states = self.states
+        if states is None and runner.world_size == 1:
+            states = [random_state()]
+        if states is not None:
+            checkpoint['random_states'] = states
+            checkpoint['meta']['data'] = dict(
+                _data(runner), seed=self.seed, batches_done=self.batches_done)
+
+    # ---------------------------------------------------------------- resume
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        # mmengine goes on to replace it by the checkpoint's
+        self.seed = runner.seed
+        meta = checkpoint.get('meta') or {}
+        self.states = checkpoint.get('random_states')
+        self.data = meta.get('data')
+        whole = 'optimizer' in checkpoint and {'epoch', 'iter'} <= set(meta)
+        if runner.cfg.get('resume') and not whole:
+            file = runner.cfg.get('load_from') or find_latest_whole_checkpoint(
+                runner.work_dir)
+            raise UserInputError(
+                f'cannot resume from {file}: it has weights, but no '
+                'optimizer, epoch or iteration. To start a new run with its '
+                f'weights: --cfg-options load_from={file}, without --resume')
+
+    def before_train(self, runner) -> None:
+        by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
+        resumed = runner.iter > 0
+        if not resumed:
+            self.seed = runner.seed
+        known = resumed and self.states and self.data
+        if known:
+            self._use_seed(runner, by_iteration, self.data['seed'])
+            _compare(runner, by_iteration, self.data)
+        elif resumed:
+            runner.logger.info('The checkpoint has no random states: what is '
+                               'drawn at random starts anew from the seed')
+        loader = runner.train_dataloader
+        # iteration-based loops have started their workers
+        if loader.num_workers and not by_iteration:
+            self.worker_seeds = loader.worker_init_fn = WorkerSeeds(
+                loader.worker_init_fn, self.seed, runner.rank)
+            # else torch draws from the training's state where workers start,
+            # which persistent ones do once, and in a resumed run once more
+            loader.generator = torch.Generator()
+        if not known or len(self.states) != runner.world_size:
+            return
+        state = self.states[runner.rank]
+        if by_iteration:
+            loop = runner.train_loop
+            loop.dataloader_iterator = _calling_after(
+                loop.dataloader_iterator, runner.iter,
+                lambda: set_random_state(state))
+        else:
+            set_random_state(state)
+
+    def before_train_epoch(self, runner) -> None:
+        if self.worker_seeds is not None:
+            self.worker_seeds.begin(runner.epoch)
+
+    def _use_seed(self, runner, by_iteration: bool, seed: int) -> None:
+        """Shuffle by the seed of the run that is resumed.
+
+        Where the config has none, mmengine has drawn another one and built the
+        data loader with it.
+        """
+        randomness = runner.cfg.get('randomness') or {}
+        different = randomness.get('diff_rank_seed', False)
+        if different:  # the file has the first process's
+            seed += runner.rank
+        if seed == self.seed or 'train_dataloader' not in runner.cfg:
+            return
+        self.seed = seed
+        loop = runner.train_loop
+        loop.dataloader = runner.build_dataloader(
+            dict(runner.cfg.train_dataloader, dataset=loop.dataloader.dataset),
+            seed=seed,
+            diff_rank_seed=different)
+        if by_iteration:
+            loop.dataloader_iterator = type(loop.dataloader_iterator)(
+                loop.dataloader)
+
+
+def _compare(runner, by_iteration: bool, saved: dict) -> None:
+    """Say where the run that goes on is another one."""
+    now = _data(runner)
+    other = [
+        f'{name} {saved[name]} (now: {now[name]})' for name in now
+        if now[name] != saved[name]
+    ]
+    if other:
+        runner.logger.warning(
+            f'This run was saved with another {", ".join(other)}; what is '
+            'drawn at random differs from here on')
+    if saved['batches_done'] and not by_iteration:
+        runner.logger.warning(
+            f'The checkpoint was saved after {saved["batches_done"]} batches '
+            f'of epoch {runner.epoch + 1}; mmengine starts that epoch\'s '
+            'batches anew')
+
+
+def _data(runner) -> dict:
+    """What decides which process or worker draws for which image."""
+    loader = runner.train_dataloader
+    return dict(
+        num_processes=runner.world_size,
+        num_workers=loader.num_workers,
+        batch_size=getattr(loader.batch_sampler, 'batch_size', None),
+        num_images=len(loader.dataset))
+
+
+def _saves_now(hook: Hook, runner) -> bool:
+    """Whether a hook saves a checkpoint after this iteration."""
+    return isinstance(hook, CheckpointHook) and not hook.by_epoch and (
+        hook.every_n_train_iters(runner, hook.interval, hook.save_begin)
+        or hook.save_last and hook.is_last_train_iter(runner))
+
+
+def _calling_after(iterator: Iterator, steps: int,
+                   function: Callable[[], None]) -> Iterator:
+    """The same items; the function is called after so many of them."""
+    for _ in range(steps):
+        yield next(iterator)
+    function()
+    yield from iterator

@@ -1,0 +1,75 @@
+"""A work dir belongs to one run at a time."""
+import functools
+import glob
+import logging
+import os.path as osp
+from contextlib import contextmanager
+from typing import Iterator
+
+from filelock import FileLock, Timeout
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from ..compat.saving import remove_parts
+from ..errors import UserInputError
+from .checks import process_rank
+
+# data-loading workers outlive a killed run by 5 seconds, and with older
+# versions of filelock hold its lock for as long
+PATIENCE = 10
+"""Seconds that a run waits for the one before."""
+
+
+@contextmanager
+def locked_work_dir(cfg: Config) -> Iterator[None]:
+    """Keep other runs out of the config's work dir.
+
+    The lock is the kernel's, so that a killed run leaves none behind. It may
+    be taken again by who has it. Once it is taken, parts of checkpoints that
+    killed runs have left are removed.
+
+    Args:
+        cfg (Config): With ``work_dir``, a folder that is there, and
+            ``launcher``; of several processes the first takes the lock.
+
+    Raises:
+        UserInputError: Another run has it.
+    """
+    if process_rank(cfg):
+        yield
+        return
+    lock = _lock(osp.abspath(cfg.work_dir))
+    try:
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        raise UserInputError(
+            f'another run is going on in work dir {cfg.work_dir}: give this '
+            'one another --work-dir, or end the other first') from None
+    except (OSError, NotImplementedError) as error:
+        print_log(
+            f'{cfg.work_dir} cannot be locked ({error}); see to it that no '
+            'other run uses it', 'current', logging.WARNING)
+        yield
+        return
+    try:
+        remove_parts(cfg.work_dir)
+        yield
+    finally:
+        lock.release()
+
+
+@functools.lru_cache(maxsize=None)
+def _lock(work_dir: str) -> FileLock:
+    # one object per folder: it counts how often it was taken
+    return FileLock(osp.join(work_dir, 'train.lock'))
+
+
+def holds_run(work_dir: str) -> bool:
+    """Whether a run has trained there: it left checkpoints or a log of losses.
+
+    What a start that failed before its first step has left does not count.
+    """
+    return any(
+        glob.glob(osp.join(glob.escape(work_dir), pattern))
+        for pattern in ('last_checkpoint', 'epoch_*.pth', 'iter_*.pth',
+                        'best_*.pth', '[0-9]*_[0-9]*/vis_data/scalars.json'))

@@ -1,0 +1,34 @@
+"""A colour for each class."""
+from typing import List, Optional, Sequence, Tuple, Union
+
+from mmdet.visualization.palette import get_palette
+
+
+def class_colors(
+        number: int,
+        palette: Optional[Union[str, Sequence]] = None) -> List[Tuple[int]]:
+    """RGB colours of classes, 0 to 255 each.
+
+    Args:
+        number (int): How many classes there are.
+        palette (str | Sequence, optional): Of a dataset's metainfo: colours,
+            one of mmdet's names, or one colour for all. Where it is left out,
+            or has too few colours, others are generated, always the same.
+    """
+    if not palette or is_short(palette, number):
+        palette = 'random'
+    elif _has_colors(palette):
+        palette = list(palette)  # to mmdet a tuple is one colour
+    return [
+        tuple(int(channel) for channel in color)
+        for color in get_palette(palette, number)
+    ]
+
+
+def is_short(palette: Union[str, Sequence], number: int) -> bool:
+    """Whether a palette has fewer colours than there are classes."""
+    return _has_colors(palette) and len(palette) < number
+
+
+def _has_colors(palette: Union[str, Sequence]) -> bool:
+    return bool(palette) and isinstance(palette[0], (list, tuple))

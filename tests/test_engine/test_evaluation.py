@@ -1,0 +1,66 @@
+"""Exactly as many images as asked for, or as there are."""
+from mmreviewkd.engine.evaluation import evaluate
+
+import numpy as np
+import pytest
+import torch
+from mmdet.registry import METRICS
+from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
+from mmengine.model import BaseModel
+
+
+@METRICS.register_module()
+class Seen(BaseMetric):
+    """Tells which images it was given."""
+
+    def process(self, data_batch, data_samples):
+        self.results += [int(sample) for sample in data_samples]
+
+    def compute_metrics(self, results):
+        return dict(seen=results)
+
+
+class Echo(BaseModel):
+    """Its predictions are the labels."""
+
+    def forward(self, *args, **kwargs):
+        """Not called."""
+
+    def val_step(self, data):
+        labels = data['data_samples']
+        return list(labels) if torch.is_tensor(labels) else [
+            sample.img_id for sample in labels]
+
+
+@pytest.fixture
+def loader(tmp_path):
+    # the label of each image is its place
+    np.savez(tmp_path / 'a', x=np.zeros((20, 32, 32, 3), np.uint8),
+             y=np.arange(20))
+    return Config(dict(
+        batch_size=8, num_workers=0, collate_fn=dict(type='as_is'),
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(type='ArchiveImages', num_classes=20,
+                     path=str(tmp_path / 'a.npz'))))
+
+
+@pytest.mark.parametrize('num_images, count', [
+    (None, 20), (1, 1), (5, 5), (8, 8), (9, 9), (20, 20), (21, 20)])
+def test_images_in_memory(loader, num_images, count):
+    metrics, shown = evaluate(Echo(), loader, dict(type='Seen'), num_images)
+    assert metrics == dict(seen=list(range(count))) and shown == count
+
+
+def test_incomplete_batches_that_are_dropped_do_not_count(loader):
+    loader.drop_last = True
+    metrics, shown = evaluate(Echo(), loader, dict(type='Seen'))
+    assert len(metrics['seen']) == shown == 16
+
+
+@pytest.mark.parametrize('num_images, count', [(3, 3), (None, 4), (9, 4)])
+def test_a_coco_dataset(project, num_images, count):
+    cfg = Config.fromfile(project / 'plain.py')
+    metrics, shown = evaluate(Echo(), cfg.val_dataloader, dict(type='Seen'),
+                              num_images)
+    assert metrics == dict(seen=list(range(count))) and shown == count
