@@ -15,6 +15,7 @@ import torch  # noqa: E402
 from mmdet.registry import MODELS  # noqa: E402
 from mmengine.hub import get_config  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
+from mmengine.visualization import Visualizer  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -86,6 +87,8 @@ def save_weights(cfg, path, seed=1):
 @pytest.fixture(autouse=True)
 def default_scope():
     init_default_scope('mmdet')
+    # a visualizer of an earlier test's run would be taken for this one's
+    Visualizer._instance_dict.clear()
     torch.manual_seed(0)
 
 
