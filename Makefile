@@ -1,8 +1,16 @@
 # make demo, demo-cls: distil on embedded data; make test: the fast suite.
-# All need nothing but Python >= 3.9 with pip, and install into .venv once.
+# All need nothing but Python >= 3.9 with pip, and install into an environment of
+# their own once, one per stack and Python: PYTHON=python3.12 STACK=onedl.
 PYTHON ?= python3
-VENV = .venv
+VERSION := $(shell $(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[:2])")
+# OpenMMLab's last releases know no Python after 3.12
+STACK ?= $(if $(filter 3.9 3.10 3.11 3.12,$(VERSION)),openmmlab,onedl)
+ifeq ($(filter $(STACK),openmmlab onedl),)
+$(error STACK=$(STACK): must be openmmlab or onedl)
+endif
+VENV = .venv-$(STACK)-$(VERSION)
 BIN = $(VENV)/bin
+$(info stack $(STACK), Python $(VERSION), in $(VENV))
 # two processes; the tests keep each of their own to one thread
 PYTEST = $(BIN)/python -m pytest -q -n 2
 
@@ -30,19 +38,19 @@ test-fuzz: $(VENV)/current
 	$(BIN)/python -m pytest -q -m fuzz
 
 # the served operators against a compiled mmcv, which takes 10 minutes to build
-test-mmcv: $(VENV)-mmcv/current
-	$(VENV)-mmcv/bin/python -m pytest -q -m mmcv
+test-mmcv: .venv-mmcv/current
+	.venv-mmcv/bin/python -m pytest -q -m mmcv
 
 $(VENV)/current: setup.py $(wildcard requirements/*.txt)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -r requirements/bare.txt -r requirements/tests.txt -e .
+	$(BIN)/python -m pip install -q -r requirements/$(STACK).txt -r requirements/tests.txt -e .
 	touch $@
 
-$(VENV)-mmcv/current: requirements/mmcv.txt
-	test -x $(VENV)-mmcv/bin/python || $(PYTHON) -m venv $(VENV)-mmcv
-	$(VENV)-mmcv/bin/python -m pip install -q -r requirements/mmcv.txt
-	MMCV_WITH_OPS=1 $(VENV)-mmcv/bin/python -m pip install --no-build-isolation --no-binary mmcv mmcv==2.1.0
+.venv-mmcv/current: requirements/mmcv.txt
+	test -x .venv-mmcv/bin/python || $(PYTHON) -m venv .venv-mmcv
+	.venv-mmcv/bin/python -m pip install -q -r requirements/mmcv.txt
+	MMCV_WITH_OPS=1 .venv-mmcv/bin/python -m pip install --no-build-isolation --no-binary mmcv mmcv==2.1.0
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-mmcv work_dirs/demo work_dirs/demo_cls
+	rm -rf .venv-* work_dirs/demo work_dirs/demo_cls

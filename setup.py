@@ -45,10 +45,9 @@ setup(
     [(site_packages, ['mmreviewkd_mmcv_ops.pth'])],
     cmdclass=dict(build_py=BuildPy),
     python_requires='>=3.9',
-    # no torch, no mmcv: they are the user's own, in the build that fits their
-    # machine; importing the package says what is missing
     install_requires=requirements('runtime'),
+    # never one stack over the other: a stack comes on demand alone
     extras_require={
-        'tests': requirements('tests'),
-        'optional': requirements('optional')
+        name: requirements(name)
+        for name in ('openmmlab', 'onedl', 'tests', 'optional')
     })

@@ -4,19 +4,20 @@
 the import serves missing mmcv operators, makes checkpoints load safely and
 registers the models.
 """
-from .environment import check_environment
+from .environment import check_environment, quiet_interruption
 from .version import __version__
 
-check_environment()
+with quiet_interruption():
+    check_environment()
 
-from .compat import (allow_gloo_without_gpu, ensure_mmcv_ops,  # noqa: E402
-                     keep_checkpoints_whole, register_safe_loaders)
+    from .compat import (allow_gloo_without_gpu, ensure_mmcv_ops,
+                         keep_checkpoints_whole, register_safe_loaders)
 
-ensure_mmcv_ops()
-register_safe_loaders()
-keep_checkpoints_whole()
-allow_gloo_without_gpu()
+    ensure_mmcv_ops()
+    register_safe_loaders()
+    keep_checkpoints_whole()
+    allow_gloo_without_gpu()
 
-from . import classification, engine, models  # noqa: E402, F401
+    from . import classification, engine, models  # noqa: F401
 
 __all__ = ['__version__']

@@ -1,35 +1,76 @@
-"""Is all there that the package needs, in versions that it knows?"""
+"""Is all there that the package needs, in versions that it knows?
+
+mmdet, mmengine and mmcv come from OpenMMLab or, under the same import names,
+from OneDL, who maintain a continuation of each.
+"""
+import importlib
+import os
+import re
+import signal
 import sys
+import threading
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Optional
+from typing import Dict, Iterator, List, Optional
 
-_MMENGINE = ('mmengine', 'mmengine-lite', 'onedl-mmengine')
-# names of the distribution, the least version, and the first that is too new
-_NEEDED = (
-    (('torch', ), (2, 1), None),
-    (('torchvision', ), (0, 16), None),
-    (_MMENGINE, (0, 8), (1, 0)),
-    (('mmcv', 'mmcv-lite'), (2, 0), (2, 2)),
-    (('mmdet', ), (3, 0), (3, 4)),
-)
+from packaging.version import Version
+
+OPENMMLAB = dict(
+    mmengine=('mmengine', 'mmengine-lite'),
+    mmcv=('mmcv', 'mmcv-lite'),
+    mmdet=('mmdet', ))
+ONEDL = dict(
+    mmengine=('onedl-mmengine', ),
+    mmcv=('onedl-mmcv', ),
+    mmdet=('onedl-mmdetection', ))
+"""Distributions that hold each module."""
+
+# the least version, and the first that is too new
+_VERSIONS = dict(
+    torch=('2.1', None),
+    torchvision=('0.16', None),
+    mmengine=('0.8', '1.0'),
+    mmcv=('2.0', None),
+    mmdet=('3.0', '4.0'))
 
 
 def check_environment() -> None:
     """Say what is missing before an import fails further down.
 
     Raises:
-        ImportError: A package is missing or of another version; the message
-            names it and what is needed.
+        ImportError: A package is missing, or of another version or stack; the
+            message names it and what is needed.
         SystemExit: The same while one of ``tools/`` starts, which ends in
             this one line.
     """
-    problem = _wrong_package() or _missing_pkg_resources()
+    problem = (
+        _old_python() or _wrong_stack() or _wrong_version() or _too_new_mmcv()
+        or _missing_pkg_resources() or _broken_torchvision())
     if problem and _a_tool_starts():
         sys.exit(f'error: {problem}')
     if problem:
         raise ImportError(problem)
+
+
+@contextmanager
+def quiet_interruption() -> Iterator[None]:
+    """Let Ctrl-C end a starting tool in one line; the imports take a while."""
+    if not _a_tool_starts() or \
+            threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(signum, frame):
+        print('interrupted', file=sys.stderr, flush=True)
+        os._exit(130)
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _installed(*names: str) -> Optional[str]:
@@ -41,17 +82,70 @@ def _installed(*names: str) -> Optional[str]:
             pass
 
 
-def _wrong_package() -> Optional[str]:
-    for names, low, high in _NEEDED:
+def _found(stack: Dict[str, tuple]) -> List[str]:
+    return [
+        f'{name} {found}' for names in stack.values() for name in names
+        for found in [_installed(name)] if found
+    ]
+
+
+def _old_python() -> Optional[str]:
+    if sys.version_info < (3, 9):
+        return ('mmreviewkd needs Python >= 3.9, found ' +
+                sys.version.split()[0])
+
+
+def _wrong_stack() -> Optional[str]:
+    """A package is missing, or there are those of both stacks."""
+    openmmlab, onedl = _found(OPENMMLAB), _found(ONEDL)
+    if openmmlab and onedl:
+        return (
+            'packages of OpenMMLab and of OneDL lie over each other under the '
+            f'same import names: {", ".join(openmmlab)}; {", ".join(onedl)}. '
+            'Remedy: pip uninstall all of them, then pip install '
+            '"mmreviewkd[openmmlab]" or "mmreviewkd[onedl]"')
+    for name, distributions in (ONEDL if onedl else OPENMMLAB).items():
+        if not _installed(*distributions):
+            return (f'mmreviewkd needs {name}: pip install '
+                    '"mmreviewkd[openmmlab]" or "mmreviewkd[onedl]"; see '
+                    '"Installation" in README.md')
+
+
+def _wrong_version() -> Optional[str]:
+    for name, (low, high) in _VERSIONS.items():
+        names = (*OPENMMLAB.get(name, (name, )), *ONEDL.get(name, ()))
         found = _installed(*names)
         if found is None:
-            return (f'mmreviewkd needs {names[0]}; see "Installation" in '
+            return (f'mmreviewkd needs {name}; see "Installation" in '
                     'README.md')
-        digits = tuple(map(int, found.split('+')[0].split('.')[:2]))
-        if digits < low or high and digits >= high:
-            return (f'mmreviewkd needs {names[0]} >= {low[0]}.{low[1]}' +
-                    (f', < {high[0]}.{high[1]}' if high else '') +
-                    f', found {found}')
+        # a release candidate of the least version will do
+        release = Version(Version(found).base_version)
+        if release < Version(low) or high and release >= Version(high):
+            return (f'mmreviewkd needs {name} >= {low}' +
+                    (f', < {high}' if high else '') + f', found {found}')
+
+
+def _too_new_mmcv() -> Optional[str]:
+    """mmdet says, in its source, which mmcv it refuses to be imported with."""
+    spec, found = find_spec('mmdet'), _installed(*OPENMMLAB['mmcv'])
+    if not found or not spec or not spec.submodule_search_locations:
+        return
+    source = Path(spec.submodule_search_locations[0], '__init__.py')
+    limit = source.exists() and re.search(r"mmcv_maximum_version = '([\d.]+)'",
+                                          source.read_text(encoding='utf-8'))
+    if limit and Version(found) >= Version(limit.group(1)):
+        return (f'mmdet {_installed("mmdet")} takes mmcv < {limit.group(1)}, '
+                f'found {found}')
+
+
+def _broken_torchvision() -> Optional[str]:
+    try:
+        importlib.import_module('torchvision')
+    except (ImportError, RuntimeError) as error:
+        return (
+            f'torchvision {_installed("torchvision")} does not belong to '
+            f'torch {_installed("torch")} ({str(error).splitlines()[0]}). '
+            'Remedy: install the two together, as https://pytorch.org says')
 
 
 def _missing_pkg_resources() -> Optional[str]:
@@ -63,7 +157,8 @@ def _missing_pkg_resources() -> Optional[str]:
             for path in Path(folder).rglob('*.py')):
         return
     setuptools = _installed('setuptools')
-    return (f'mmengine {_installed(*_MMENGINE)} needs pkg_resources, which '
+    names = (*OPENMMLAB['mmengine'], *ONEDL['mmengine'])
+    return (f'mmengine {_installed(*names)} needs pkg_resources, which '
             'setuptools has before 82; found ' +
             (f'setuptools {setuptools}' if setuptools else 'no setuptools') +
             '. Remedy: pip install "setuptools<81"')

@@ -79,6 +79,10 @@ def tensor(storage_, offset=0, size=(4, ), stride=(1, )):
                 call(name('collections', 'OrderedDict')))
 
 
+# a few bytes whose representation would have no end
+ENDLESS = b')' + 40 * b'q\x00h\x00\x86'
+
+
 # ---------------------------------------------------------------- the files
 def zipped(evil, records=(('data/0', bytes(16)), ), **kwargs):
     """A file as torch.save writes it, with ``evil`` among its weights."""
@@ -266,6 +270,8 @@ FILES = dict(
     huge_number=('LONG4', zipped(b'\x8b' + struct.pack('<i', 9) + 9 * b'\1')),
     huge_buffer=('cannot be read', zipped(
         b'\x96' + struct.pack('<Q', 1 << 62))),
+    endless_message=('tuple', zipped(ENDLESS + b')R')),
+    endless_argument=('numpy.dtype', zipped(DTYPE + b'(' + ENDLESS + b'tR')),
     # objects and classes that are there already
     history_with_methods=('posix.system', zipped(
         made(HISTORY, mapping(

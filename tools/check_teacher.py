@@ -8,7 +8,7 @@ from mmreviewkd.engine.check_data import check_data
 from mmreviewkd.engine.launch import add_cfg_options, read_config
 from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.models.configs import plain_model
+from mmreviewkd.models.configs import plain_model, type_name
 from mmreviewkd.models.weights import load_whole, read_checkpoint
 
 from mmdet.registry import MODELS
@@ -34,7 +34,7 @@ def main():
     with one_line_errors(args.debug):
         cfg = read_config(args.config, args)
         init_default_scope(cfg.get('default_scope', 'mmdet'))
-        if cfg.model.type != 'ReviewKD':
+        if type_name(cfg.model) != 'ReviewKD':
             raise UserInputError(f'{args.config} has no teacher: its model is '
                                  f'a {cfg.model.type}, not a ReviewKD')
         check_data(cfg, 'val')

@@ -7,6 +7,7 @@ config; what concerns the distillation beyond the flags below goes into the
 merged one.
 """
 import argparse
+import os
 import os.path as osp
 
 import mmreviewkd  # noqa: F401
@@ -85,7 +86,10 @@ def main():
         path = osp.join(cfg.work_dir, f'review-kd_{teacher}_{name}.py')
         with locked_work_dir(cfg):
             refuse_second_run(cfg, args)  # one that has ended meanwhile
-            cfg.dump(path)
+            # each process of a launcher writes it, and reads it whole
+            part = f'{path}.{os.getpid()}.py'
+            cfg.dump(part)
+            os.replace(part, path)
             print(f'merged config: {path}')
             # read back, so that run and logs go by the merged one's name
             train(Config.fromfile(path), args)

@@ -12,7 +12,7 @@ from mmreviewkd.engine.launch import (add_arguments,
                                       read_config)
 from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.models.configs import plain_model
+from mmreviewkd.models.configs import plain_model, type_name
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
@@ -43,7 +43,7 @@ def main():
             raise UserInputError(f'--out {args.out}: must end in .pkl')
         cfg = read_config(args.config, args)
         cfg.load_from = args.checkpoint
-        distilled = cfg.model.type == 'ReviewKD'
+        distilled = type_name(cfg.model) == 'ReviewKD'
         # the student alone is tested; the teacher's file need not be there
         cfg.model = plain_model(cfg.model, cfg.get('data_preprocessor'))
         check_settings(cfg, 'test')

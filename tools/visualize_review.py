@@ -17,7 +17,7 @@ from mmreviewkd.engine.launch import add_cfg_options, read_config
 from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.engine.teacher_check import WholeTeacher
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.models.configs import plain_model
+from mmreviewkd.models.configs import plain_model, type_name
 from mmreviewkd.models.features import is_classifier
 from mmreviewkd.visualization import (check_new, draw_comparison, draw_review,
                                       make_folder, review_maps, shown_image,
@@ -85,7 +85,7 @@ def main():
 
 def load_models(cfg: Config, args: argparse.Namespace) -> tuple:
     """Models by the title of their column, and the student's classes."""
-    if cfg.model.type != 'ReviewKD':
+    if type_name(cfg.model) != 'ReviewKD':
         raise UserInputError(f'{args.config} has no review: its model is a '
                              f'{cfg.model.type}, not a ReviewKD')
     config = copy.deepcopy(cfg.model)

@@ -11,7 +11,7 @@ import io
 import os.path as osp
 import re
 import tempfile
-from typing import Any, BinaryIO, Optional, Union
+from typing import Any, BinaryIO, Optional
 
 import torch
 from mmengine.fileio import get_file_backend
@@ -22,7 +22,7 @@ from torch.serialization import default_restore_location
 from ..errors import MissingFileError, UserInputError, near
 from .archive import read_archive
 from .download import download
-from .not_data import NotData
+from .not_data import NotData, short
 
 _SAFETENSORS = '.safetensors'
 
@@ -221,28 +221,36 @@ def _check_weights(checkpoint: Any, filename: str) -> dict:
     if meta is not None and not isinstance(meta, dict):
         raise UserInputError(f'checkpoint {filename} has under "meta" a '
                              f'{type(meta).__name__}, not a dict')
-    key = 'state_dict' if 'state_dict' in checkpoint else 'model'
-    if key not in checkpoint:
-        for name in checkpoint:
-            if not isinstance(name, str):
-                raise UserInputError(f'checkpoint {filename} has the key '
-                                     f'{name!r}, not names')
+    if 'state_dict' in checkpoint:
+        under, weights = ' under "state_dict"', checkpoint['state_dict']
+    elif any(isinstance(key, str) and '.' in key for key in checkpoint):
+        under, weights = '', checkpoint  # the weights themselves
+    elif 'model' in checkpoint and not any(
+            map(_has_tensors, checkpoint.values())):
+        under, weights = ' under "model"', checkpoint['model']
+    else:
+        if _problem(checkpoint.get('model')) is None:
+            checkpoint['state_dict'] = checkpoint['model']
         return checkpoint
-    weights: Union[dict, Any] = checkpoint[key]
-    problem = None
-    if not isinstance(weights, dict):
-        problem = f'a {type(weights).__name__}, not weights by name'
-    for name, value in weights.items() if problem is None else ():
-        if not isinstance(name, str):
-            problem = f'the key {name!r}, not names'
-        elif not (isinstance(value, torch.Tensor)
-                  or name.endswith('_extra_state')):
-            problem = f'a {type(value).__name__}, not a tensor, at {name}'
-        if problem:
-            break
-    if problem and key == 'state_dict':
-        raise UserInputError(f'checkpoint {filename} has under "state_dict" '
-                             f'{problem}')
-    if not problem:
-        checkpoint['state_dict'] = weights
+    problem = _problem(weights)
+    if problem:
+        raise UserInputError(f'checkpoint {filename} has{under} {problem}')
     return checkpoint
+
+
+def _problem(weights: Any) -> Optional[str]:
+    """What keeps something from being weights by name."""
+    if not isinstance(weights, dict):
+        return f'a {type(weights).__name__}, not weights by name'
+    for name, value in weights.items():
+        if not isinstance(name, str):
+            return f'the key {short(name)}, not names'
+        if not isinstance(value,
+                          torch.Tensor) and not name.endswith('_extra_state'):
+            return f'a {type(value).__name__}, not a tensor, at {name:.80}'
+    return None if weights else 'no weights'
+
+
+def _has_tensors(value: Any) -> bool:
+    return isinstance(value, dict) and any(
+        isinstance(each, torch.Tensor) for each in value.values())

@@ -6,7 +6,7 @@ datasets and the metrics alike, and no file is parsed for it once more.
 """
 import functools
 import os.path as osp
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 from mmengine.evaluator import BaseMetric
 from pycocotools.coco import COCO
@@ -69,10 +69,11 @@ def _checked(load: Callable, check: Callable) -> Callable:
 
     @functools.wraps(load)
     def checked(self):
-        opened = self.COCOAPI
+        opened, odd = self.COCOAPI, []
 
         def open_and_check(path):
             coco = opened(path)
+            odd.extend(coco.dataset.get('annotations') or [])
             check(self.ann_file, coco, self.metainfo['classes'])
             return coco
 
@@ -80,6 +81,17 @@ def _checked(load: Callable, check: Callable) -> Callable:
         self.COCOAPI = open_and_check
         try:
             return load(self)
+        except UserInputError:
+            raise
+        except (TypeError, ValueError) as error:
+            wrong = [each for each in odd if not _is_box(each.get('bbox'))]
+            if not wrong:
+                raise
+            raise UserInputError(
+                f'annotation file {self.ann_file}: annotation '
+                f'{wrong[0].get("id")} has bbox {wrong[0].get("bbox")!r:.40}, '
+                'not x, y, width and height' +
+                (f'; {len(wrong)} in all' if wrong[1:] else '')) from error
         except KeyError as error:
             if not isinstance(error.args[0], str):  # no name of an entry
                 raise
@@ -90,3 +102,8 @@ def _checked(load: Callable, check: Callable) -> Callable:
             del self.COCOAPI
 
     return checked
+
+
+def _is_box(box: Any) -> bool:
+    return isinstance(box, (list, tuple)) and len(box) == 4 and all(
+        isinstance(number, (int, float)) for number in box)

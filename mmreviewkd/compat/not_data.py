@@ -20,6 +20,18 @@ class Name(NamedTuple):
     path: str
 
 
+def short(value: Any) -> str:
+    """A value for a message, without a look into containers.
+
+    A few bytes of a pickle can be a tuple whose representation has no end.
+    """
+    if isinstance(value, Name):
+        return value.path
+    if type(value) in (str, int, float, bool, type(None)):
+        return f'{value!r:.60}'
+    return type(value).__name__
+
+
 def expect(condition: bool, name: str, reason: str) -> None:
     """Raise :class:`NotData` unless a condition holds."""
     if not condition:

@@ -17,7 +17,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 from . import plain_tensors
-from .not_data import Name, NotData, are_keys, expect, is_size
+from .not_data import Name, NotData, are_keys, expect, is_size, short
 
 
 # --------------------------------------------------------------- of numpy
@@ -25,7 +25,7 @@ def _dtype(code: str, align: bool = False, copy: bool = True) -> np.dtype:
     expect(
         type(code) is str
         and re.fullmatch('b1|[iu][1248]|f[248]|c(8|16)', code) is not None,
-        'numpy.dtype', f'{code!r:.40} is no type of plain numbers')
+        'numpy.dtype', f'{short(code)} is no type of plain numbers')
     # a copy, since its byte order follows
     return np.dtype(code, False, True)
 
@@ -78,7 +78,7 @@ def _statistic(owner: Name, name: str) -> None:
     """What a HistoryBuffer's file looks up; every buffer has it anyway."""
     expect(
         owner == Name(_HISTORY) and name in ('min', 'max', 'current', 'mean'),
-        'getattr', f'of {owner!r:.80}')
+        'getattr', f'of {short(owner)}')
 
 
 def _fill_history(history: HistoryBuffer, state: dict) -> None:
@@ -117,7 +117,7 @@ def _set_metadata(weights: OrderedDict, state: dict) -> None:
 def _bytes(text: str, encoding: str = 'latin1') -> bytes:
     expect(
         type(text) is str and encoding in ('latin1', 'latin-1'),
-        '_codecs.encode', f'into {encoding!r:.40}')
+        '_codecs.encode', f'into {short(encoding)}')
     return text.encode('latin1')
 
 
@@ -189,7 +189,7 @@ def call(function: Name, args: tuple) -> Any:
     Raises:
         NotData: It is none of :data:`CALLS`, or its arguments are others.
     """
-    expect(isinstance(function, Name), f'{function!r:.60}', 'it is called')
+    expect(isinstance(function, Name), short(function), 'it is called')
     expect(function.path in CALLS, function.path, 'it is called')
     expect(type(args) is tuple, function.path, 'its arguments are no tuple')
     try:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Optional
 import torch
 from torch import Tensor
 
-from .not_data import Name, expect, is_size
+from .not_data import Name, expect, is_size, short
 
 
 class Storage(NamedTuple):
@@ -93,8 +93,7 @@ def _parameter(data: Tensor,
 def _of_type(function: Name, kind: Name, args: tuple, state: Any) -> Tensor:
     for name, known in ((kind, TYPES), (function, CALLS)):
         expect(
-            isinstance(name, Name) and name.path in known,
-            name.path if isinstance(name, Name) else f'{name!r:.60}',
+            isinstance(name, Name) and name.path in known, short(name),
             'a tensor is made of it')
     return CALLS[function.path](*args)
 

@@ -3,7 +3,7 @@ import pickletools
 from collections import OrderedDict
 from typing import Any, BinaryIO, Callable, Optional
 
-from .not_data import Name, are_keys, expect
+from .not_data import Name, are_keys, expect, short
 from .plain_data import OBJECTS, call, global_name, state_setter
 
 
@@ -103,14 +103,14 @@ class _Machine:
     def extend(self, items: list) -> None:
         into = self.stack[-1]
         expect(
-            type(into) is list, _described(into),
+            type(into) is list, short(into),
             'something is appended to it')
         into.extend(items)
 
     def update(self, items: list) -> None:
         into = self.stack[-1]
         expect(
-            type(into) in (dict, OrderedDict), _described(into),
+            type(into) in (dict, OrderedDict), short(into),
             'items are set in it')
         expect(
             len(items) % 2 == 0 and are_keys(items[::2]), 'dict',
@@ -120,7 +120,7 @@ class _Machine:
     def make(self, kind: Any, args: Any) -> Any:
         expect(
             isinstance(kind, Name) and kind.path in OBJECTS and args == (),
-            _described(kind), 'an object of it is made')
+            short(kind), 'an object of it is made')
         return OBJECTS[kind.path]()
 
     def push_global(self, module: Any, name: Any) -> None:
@@ -134,7 +134,7 @@ class _Machine:
     def build(self, state: Any) -> None:
         made = self.stack[-1]
         expect(
-            self.unfilled.pop(id(made), None) is not None, _described(made),
+            self.unfilled.pop(id(made), None) is not None, short(made),
             'its state is set')
         state_setter(made)(made, state)
 
@@ -142,7 +142,3 @@ class _Machine:
         expect(self.persistent_load is not None, 'a persistent id',
                'there is nothing that it could name')
         self.stack.append(self.persistent_load(reference))
-
-
-def _described(value: Any) -> str:
-    return value.path if isinstance(value, Name) else type(value).__name__

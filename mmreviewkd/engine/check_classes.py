@@ -6,6 +6,7 @@ from mmdet.evaluation import CocoMetric
 from mmengine.evaluator import Evaluator
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch.utils.data import Dataset
 
 from ..compat.coco import annotations_of
 from ..errors import UserInputError, few
@@ -46,7 +47,9 @@ def check_classes(runner: Runner, *splits: str, student: bool = False) -> None:
         classes = names_in(meta)
         if classes is None or _is_open_vocabulary(runner, split):
             continue
-        if split != 'train':
+        if split == 'train':
+            _check_boxes(dataset, classes)
+        else:
             _check_evaluator(loop.evaluator, split, classes)
         # of panoptic data
         things = isinstance(meta, dict) and meta.get('thing_classes')
@@ -68,6 +71,20 @@ def _build(runner: Runner, split: str):
         return getattr(runner, f'{split}_loop')
     except UserInputError as error:
         raise type(error)(f'{split} data: {error}') from error
+
+
+def _check_boxes(dataset: Dataset, classes: tuple) -> None:
+    """A detector cannot learn from images of background alone."""
+    if not hasattr(dataset, 'get_data_info'):
+        return
+    for index in range(len(dataset)):
+        # the first image has boxes, nearly always
+        if dataset.get_data_info(index).get('instances', True):
+            return
+    raise UserInputError(
+        f'train_dataloader: none of the {len(dataset)} images has a box of '
+        f'the classes ({few(classes)}); see the annotations of '
+        f'{getattr(dataset, "ann_file", "its datasets")}')
 
 
 def _is_open_vocabulary(runner: Runner, split: str) -> bool:

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger, print_log
 from mmengine.registry import DefaultScope
 
-from ..models.configs import model_config, plain_model
+from ..models.configs import model_config, plain_model, type_name
 
 
 def check_pair(cfg: Config) -> None:
@@ -48,7 +48,7 @@ def warn_if_alike(cfg: Config) -> None:
     Args:
         cfg (Config): Of a run.
     """
-    if cfg.model.get('type') != 'ReviewKD':
+    if type_name(cfg.model) != 'ReviewKD':
         return
     teacher = cfg.model['teacher']
     student = plain_model(cfg.model, cfg.get('data_preprocessor'))

@@ -1,5 +1,6 @@
 """The numbers that people set, looked at before a run starts."""
 import inspect
+import logging
 import math
 from typing import Any, Callable, Iterator, NamedTuple
 
@@ -37,8 +38,15 @@ _STEPS = _Kind(
     'a list of whole numbers', lambda v: isinstance(v, (list, tuple)) and all(
         _is_whole(step, 0) for step in v))
 
+_INTERVAL = _Kind('a whole number; -1 saves none', lambda v: _is_whole(v, -1))
+_LEVEL = _Kind(
+    'a level of logging, such as INFO', lambda v: v is None or _is_whole(v, 0)
+    or isinstance(v, str) and isinstance(logging.getLevelName(v), int))
+_DICT = _Kind('a dict', lambda v: isinstance(v, dict))
+_DATA = _Kind('a dict', lambda v: not isinstance(v, (str, int, float)))
+
 _TRAINING = {
-    'optim_wrapper.optimizer.lr': _POSITIVE,
+    'optim_wrapper.optimizer.lr': _NUMBER,
     'optim_wrapper.optimizer.weight_decay': _NUMBER,
     'optim_wrapper.clip_grad.max_norm': _POSITIVE,
     'optim_wrapper.accumulative_counts': _COUNT,
@@ -47,8 +55,12 @@ _TRAINING = {
     'train_cfg.val_interval': _COUNT,
     'randomness.seed': _SEED,
     'auto_scale_lr.base_batch_size': _COUNT,
+    'default_hooks.checkpoint.interval': _INTERVAL,
+    'default_hooks.logger.interval': _COUNT,
+    'log_level': _LEVEL,
+    'model': _DICT,
 }
-_LOADING = {'batch_size': _COUNT, 'num_workers': _WHOLE}
+_LOADING = {'batch_size': _COUNT, 'num_workers': _WHOLE, 'dataset': _DATA}
 
 # torch's, and what mmengine takes for itself
 _LOADER_KEYS = {
@@ -77,6 +89,7 @@ def check_settings(cfg: Config, *splits: str) -> None:
         problems += _scheduler_problems(cfg.get('param_scheduler') or [])
     for split in splits:
         problems += _loader_problems(cfg, f'{split}_dataloader')
+        problems += _split_problems(cfg, split)
     if problems:
         raise UserInputError('; '.join(dict.fromkeys(problems)))
 
@@ -90,7 +103,7 @@ def _problems(node: Any, path: str, kind: _Kind) -> Iterator[str]:
             yield f'{".".join(parents[:depth])}={node!r}: must be a dict'
         if not isinstance(node, dict):
             return
-    if isinstance(node, dict) and name in node and not kind.holds(node[name]):
+    if name in node and not kind.holds(node[name]):
         yield f'{path}={node[name]!r}: must be {kind.name}'
 
 
@@ -110,6 +123,15 @@ def _scheduler_problems(schedulers: Any) -> Iterator[str]:
     for i, each in enumerate(schedulers if many else [schedulers]):
         for problem in _problems(each, 'milestones', _STEPS):
             yield f'param_scheduler{f".{i}" if many else ""}.{problem}'
+
+
+def _split_problems(cfg: Config, split: str) -> Iterator[str]:
+    """mmengine wants all of a split's settings, or none."""
+    if split != 'train' and cfg.get(f'{split}_dataloader') is None:
+        for key in (f'{split}_cfg', f'{split}_evaluator'):
+            if cfg.get(key) is not None:
+                yield (f'{split}_dataloader=None: {key} must be None as well, '
+                       'or neither')
 
 
 def _loader_problems(cfg: Config, name: str) -> Iterator[str]:

@@ -3,9 +3,10 @@ import os
 import tempfile
 
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 
 from ..errors import UserInputError
+from ..models.configs import type_name
 
 # per launcher: its command, and what that tells each process about itself
 _LAUNCHERS = dict(
@@ -69,18 +70,12 @@ def check_strategy(cfg: Config) -> None:
     Raises:
         UserInputError: It names the setting.
     """
-    if _name(cfg.model) != 'ReviewKD':
+    if type_name(cfg.model) != 'ReviewKD':
         return
     for key in ('strategy', 'model_wrapper_cfg'):
-        name = _name(cfg.get(key) or {})
+        name = type_name(cfg.get(key) or {})
         if 'FSDP' in name or 'FullySharded' in name:
             raise UserInputError(
                 f'{key}=dict(type={name!r}) shards the model, which ReviewKD '
                 "does not support; leave it out, or use FlexibleRunner's "
                 "strategy=dict(type='DDPStrategy')")
-
-
-def _name(cfg: ConfigDict) -> str:
-    """Of the class that a config builds; it may hold the class itself."""
-    kind = cfg.get('type', '')
-    return kind if isinstance(kind, str) else kind.__name__

@@ -122,8 +122,10 @@ class ResumeHook(Hook):
         state = self.states[runner.rank]
         if by_iteration:
             loop = runner.train_loop
-            loop.dataloader_iterator = _calling_after(
-                loop.dataloader_iterator, runner.iter,
+            # unless the loop is told to skip nothing (mmengine 0.10.12)
+            skips = not getattr(loop, 'fast_forward_on_resume', False)
+            loop.dataloader_iterator = _CallingAfter(
+                loop.dataloader_iterator, runner.iter if skips else 0,
                 lambda: set_random_state(state))
         else:
             set_random_state(state)
@@ -190,10 +192,23 @@ def _saves_now(hook: Hook, runner) -> bool:
         or hook.save_last and hook.is_last_train_iter(runner))
 
 
-def _calling_after(iterator: Iterator, steps: int,
-                   function: Callable[[], None]) -> Iterator:
-    """The same items; the function is called after so many of them."""
-    for _ in range(steps):
-        yield next(iterator)
-    function()
-    yield from iterator
+class _CallingAfter:
+    """The items of an iterator; a function is called after so many of them."""
+
+    def __init__(self, iterator: Iterator, steps: int,
+                 function: Callable[[], None]) -> None:
+        self.iterator, self.steps, self.function = iterator, steps, function
+
+    def __iter__(self) -> Iterator:
+        return self
+
+    def __next__(self):
+        if not self.steps:
+            self.function()
+        self.steps -= 1
+        return next(self.iterator)
+
+    def skip_iter(self, count: int) -> None:
+        """Of mmengine 0.10.12, whose own would not let the workers draw."""
+        for _ in range(count):
+            next(self)

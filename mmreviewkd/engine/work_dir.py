@@ -40,7 +40,7 @@ def locked_work_dir(cfg: Config) -> Iterator[None]:
         return
     lock = _lock(osp.abspath(cfg.work_dir))
     try:
-        lock.acquire(timeout=PATIENCE)
+        _acquire(lock, cfg.work_dir)
     except Timeout:
         raise UserInputError(
             f'another run is going on in work dir {cfg.work_dir}: give this '
@@ -56,6 +56,15 @@ def locked_work_dir(cfg: Config) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _acquire(lock: FileLock, work_dir: str) -> None:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print_log(f'waiting {PATIENCE} s for another run in {work_dir} to end',
+                  'current')
+        lock.acquire(timeout=PATIENCE)
 
 
 @functools.lru_cache(maxsize=None)

@@ -72,6 +72,12 @@ def model_config(config: Union[str, dict]) -> ConfigDict:
     return copy.deepcopy(plain_model(config))
 
 
+def type_name(config: dict) -> str:
+    """The name of the class that a config builds, or of which it holds."""
+    kind = config.get('type', '')
+    return kind if isinstance(kind, str) else kind.__name__
+
+
 def plain_model(model: dict, data_preprocessor: Optional[dict] = None) -> dict:
     """The config of a model that runs alone: of a distillation the student.
 
@@ -82,7 +88,7 @@ def plain_model(model: dict, data_preprocessor: Optional[dict] = None) -> dict:
         data_preprocessor (dict, optional): The one that a config has beside
             its model; the model's own goes first.
     """
-    if model.get('type') == 'ReviewKD':
+    if type_name(model) == 'ReviewKD':
         data_preprocessor = model.get('data_preprocessor', data_preprocessor)
         model = model['student']
     if data_preprocessor is not None and 'data_preprocessor' not in model:

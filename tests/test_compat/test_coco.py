@@ -73,6 +73,11 @@ def test_what_is_no_annotation_file(content, message, coco, tmp_path):
     (lambda content: content['images'][3].pop('height'),
      "has an image or annotation without 'height', which mmdet needs"),
     (lambda content: content['annotations'][3].pop('area'), "without 'area'"),
+    (lambda content: content['annotations'][3].update(bbox=None),
+     'annotation 4 has bbox None, not x, y, width and height'),
+    (lambda content: [each.update(bbox=[1, 2])
+                      for each in content['annotations'][1:3]],
+     'annotation 2 has bbox [1, 2], not x, y, width and height; 2 in all'),
 ])
 def test_what_cannot_be_learned_from(change, message, coco, edited):
     path = edited(change)

@@ -178,7 +178,11 @@ def test_an_object_store(monkeypatch, folder):
 # ------------------------------------------------ weights that are no weights
 @pytest.mark.parametrize('content, problem', [
     ([1], 'holds a list, not weights'),
-    ({3: torch.ones(1)}, 'has the key 3, not names'),
+    ({'a.weight': torch.ones(1), 3: 1}, 'has the key 3, not names'),
+    ({'a.weight': np.ones(1)}, 'has a ndarray, not a tensor, at a.weight'),
+    (dict(model=None), 'has under "model" a NoneType, not weights'),
+    (dict(model={'a': np.ones(1)}), 'under "model" a ndarray, not a tensor'),
+    (dict(state_dict={}), 'has under "state_dict" no weights'),
     (dict(meta=[1]), 'has under "meta" a list, not a dict'),
     (dict(state_dict=None), 'has under "state_dict" a NoneType, not weights'),
     (dict(state_dict=[torch.ones(1)]), 'a list, not weights by name'),

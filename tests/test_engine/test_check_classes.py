@@ -111,6 +111,15 @@ def test_the_split_is_named(refused, coco, tmp_path):
         'val_dataloader: the dataset is empty'
 
 
+def test_no_box_at_all(refused, coco, tmp_path):
+    content = json.loads((coco / 'train.json').read_text())
+    path = tmp_path / 'none.json'
+    path.write_text(json.dumps(dict(content, annotations=[])))
+    assert refused({'train_dataloader.dataset.ann_file': str(path)}) == (
+        'train_dataloader: none of the 8 images has a box of the classes (a, '
+        f'b); see the annotations of {path}')
+
+
 @pytest.mark.parametrize('wrapper', [
     dict(type='RepeatDataset', times=2), dict(type='ConcatDataset'),
     dict(type='ClassBalancedDataset', oversample_thr=.1),

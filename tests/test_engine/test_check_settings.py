@@ -49,7 +49,7 @@ WHOLE = 'a whole number >= 1'
 
 
 @pytest.mark.parametrize('setting, value, kind', [
-    *((LR, v, 'a number > 0') for v in ('fast', 0, -0.1, NAN, None, True)),
+    *((LR, v, 'a number >= 0') for v in ('fast', -0.1, NAN, None, True)),
     *((DECAY, v, 'a number >= 0') for v in ('1e-4x', -1e-4, [1e-4])),
     *((NORM, v, 'a number > 0') for v in (0, 'big')),
     *((COUNTS, v, WHOLE) for v in (0, 1.5)),
@@ -69,7 +69,7 @@ def test_what_cannot_be(setting, value, kind):
 
 
 @pytest.mark.parametrize('setting, value', [
-    (LR, 1), (LR, 1e-9), (DECAY, 0.), (NORM, INF), (SEED, 0),
+    (LR, 1), (LR, 0), (DECAY, 0.), (NORM, INF), (SEED, 0),
     (SEED, 2**32 - 1), (SIZE, 1), (STEPS, ()), ('optim_wrapper', None),
     ('optim_wrapper__clip_grad', None), ('param_scheduler', None),
     ('param_scheduler', dict(_delete_=True, milestones=(3, ))),
@@ -82,10 +82,26 @@ def test_what_can(setting, value):
 
 def test_all_of_them_in_one_line():
     assert problems(**{LR: -1, SIZE: 0, 'val_dataloader__num_workers': -1}) \
-        == ('optim_wrapper.optimizer.lr=-1: must be a number > 0; '
+        == ('optim_wrapper.optimizer.lr=-1: must be a number >= 0; '
             'train_dataloader.batch_size=0: must be a whole number >= 1; '
             'val_dataloader.num_workers=-1: must be a whole number >= 0')
     assert problems('val', **{LR: -1, SIZE: 0}) is None
+
+
+@pytest.mark.parametrize('setting, value, what', [
+    ('default_hooks__checkpoint__interval', 'x', 'a whole number; -1 saves'),
+    ('default_hooks__logger__interval', 0, 'a whole number >= 1'),
+    ('log_level', 'LOUD', 'a level of logging, such as INFO'),
+    ('model', 'foo', 'a dict'), ('train_dataloader__dataset', 5, 'a dict')])
+def test_what_stops_a_run_later(setting, value, what):
+    path = setting.replace('__', '.')
+    assert problems(**{setting: value}).startswith(
+        f'{path}={value!r}: must be {what}')
+
+
+def test_a_split_is_whole_or_not_there():
+    assert problems('val', val_dataloader=None, val_cfg=dict()) == \
+        'val_dataloader=None: val_cfg must be None as well, or neither'
 
 
 def test_a_value_where_a_dict_belongs():

@@ -17,7 +17,7 @@ def refused(tool, *args):
 
 @pytest.mark.parametrize('options, message', [
     (['optim_wrapper.optimizer.lr=fast'],
-     "optim_wrapper.optimizer.lr='fast': must be a number > 0"),
+     "optim_wrapper.optimizer.lr='fast': must be a number >= 0"),
     (['train_dataloader.batch_size=0', 'randomness.seed=x'],
      "randomness.seed='x': must be a whole number from 0 to 4294967295, "
      'or None; train_dataloader.batch_size=0: must be a whole number >= 1'),
