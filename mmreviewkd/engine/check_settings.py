@@ -103,7 +103,8 @@ def _problems(node: Any, path: str, kind: _Kind) -> Iterator[str]:
             yield f'{".".join(parents[:depth])}={node!r}: must be a dict'
         if not isinstance(node, dict):
             return
-    if name in node and not kind.holds(node[name]):
+    known = isinstance(node, (dict, Config)) and name in node
+    if known and not kind.holds(node[name]):
         yield f'{path}={node[name]!r}: must be {kind.name}'
 
 
