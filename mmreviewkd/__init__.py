@@ -11,11 +11,13 @@ with quiet_interruption():
     check_environment()
 
     from .compat import (allow_gloo_without_gpu, ensure_mmcv_ops,
-                         keep_checkpoints_whole, register_safe_loaders)
+                         keep_checkpoints_whole,
+                         keep_what_is_not_the_runs_own, register_safe_loaders)
 
     ensure_mmcv_ops()
     register_safe_loaders()
     keep_checkpoints_whole()
+    keep_what_is_not_the_runs_own()
     allow_gloo_without_gpu()
 
     from . import classification, engine, models  # noqa: F401

@@ -34,7 +34,7 @@ def export_student(source: str, target: str) -> None:
     if 'state_dict' not in checkpoint:
         raise UserInputError(f'{source} has no "state_dict"; it is not a '
                              'checkpoint of mmengine')
-    meta = checkpoint.get('meta', {})
+    meta = checkpoint.get('meta') or {}
     student = dict(
         state_dict={
             key: value

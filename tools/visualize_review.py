@@ -123,8 +123,7 @@ def load(model: BaseModel, filename: str, config: str,
         checkpoint = CheckpointLoader.load_checkpoint(filename, 'cpu')
     except FileNotFoundError as error:
         raise UserInputError(str(error)) from None
-    meta = isinstance(checkpoint, dict) and checkpoint.get(
-        'meta', {}).get('dataset_meta')
+    meta = (checkpoint.get('meta') or {}).get('dataset_meta')
     if not meta or 'state_dict' not in checkpoint:
         raise UserInputError(f'{filename} is no checkpoint of a training run: '
                              'it lacks weights or class names')

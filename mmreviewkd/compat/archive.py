@@ -6,6 +6,7 @@ its bytes belong to a tensor. The two formats themselves are simple: a zip
 archive with a pickle and a record for each storage and, before torch 1.6,
 pickles one after the other with the storages behind them.
 """
+import io
 import os
 import struct
 import sys
@@ -60,6 +61,7 @@ class _Storages:
         self.read: Dict[str, torch.UntypedStorage] = {}
         """Storages on the CPU, as the file has them."""
         self.placed: Dict[str, torch.UntypedStorage] = {}
+        self.dtypes: Dict[str, torch.dtype] = {}
 
     def new(self, key: str, bytes_: int) -> torch.UntypedStorage:
         self.left -= bytes_
@@ -86,8 +88,9 @@ class _Storages:
             storage = self.new(key, bytes_)
             fill(key)
             self.placed[key] = self.place(storage, location)
-        if self.read[key].nbytes() != bytes_:
-            raise ValueError(f'storage {key} has two sizes')
+            self.dtypes[key] = dtype
+        if self.read[key].nbytes() != bytes_ or self.dtypes[key] != dtype:
+            raise ValueError(f'storage {key} is of two sizes or types')
         return Storage(self.placed[key], dtype)
 
 
@@ -118,8 +121,8 @@ def _read_zip(archive: zipfile.ZipFile, storages: _Storages) -> Any:
         with archive.open(record) as stored:
             _read_into(storage, stored)
 
-    with archive.open(records[f'{root}data.pkl']) as file:
-        return unpickle(file, lambda id_: storages.find(id_, fill))
+    pickle = io.BytesIO(archive.read(records[f'{root}data.pkl']))
+    return unpickle(pickle, lambda id_: storages.find(id_, fill))
 
 
 def _read_legacy(file: BinaryIO, storages: _Storages) -> Any:
@@ -129,7 +132,12 @@ def _read_legacy(file: BinaryIO, storages: _Storages) -> Any:
     _check_byte_order(unpickle(file)['little_endian'])
     result = unpickle(file, lambda id_: storages.find(id_, lambda key: None))
     # the storages stand behind the pickle that refers to them
-    for key in unpickle(file):
+    keys = unpickle(file)
+    if type(keys) is not list or any(
+            type(key) is not str
+            for key in keys) or sorted(keys) != sorted(storages.read):
+        raise ValueError('it has other storages than its tensors')
+    for key in keys:
         storage, placed = storages.read[key], storages.placed[key]
         elements, = struct.unpack('<q', file.read(8))
         # of 1 to 16 bytes; the pickle said how many bytes in all

@@ -22,7 +22,7 @@ from torch.serialization import default_restore_location
 from ..errors import MissingFileError, UserInputError, near
 from .archive import read_archive
 from .download import download
-from .not_data import NotData, short
+from .not_data import NotData, printable, short
 
 _SAFETENSORS = '.safetensors'
 
@@ -171,10 +171,11 @@ def _load(file: BinaryIO, filename: str, map_location: Any) -> dict:
     try:
         checkpoint = read_archive(file, place)
     except NotData as error:
-        use = f' ({error.reason})' if error.reason else ''
+        name, reason = printable(error.name), printable(error.reason, 200)
+        use = f' ({reason})' if reason else ''
         raise UserInputError(
-            f'checkpoint {filename} was not loaded: it holds "{error.name}"'
-            f'{use}, which is not plain data and would run code. Ask its '
+            f'checkpoint {filename} was not loaded: it holds "{name}"{use}, '
+            'which is not plain data and would run code. Ask its '
             'author for a file with weights only or, if you trust it, read it '
             'with torch.load(file, weights_only=False) and write its weights '
             'alone with torch.save(dict(state_dict=weights), new_file)'
@@ -183,7 +184,8 @@ def _load(file: BinaryIO, filename: str, map_location: Any) -> dict:
         file.seek(0)
         head = file.read(16)
         size = file.seek(0, io.SEEK_END)
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = printable((str(error).splitlines()
+                            or [type(error).__name__])[0], 300)
         raise UserInputError(
             f'checkpoint {filename} cannot be read as a torch checkpoint: '
             f'{reason} (the file has {size} bytes and begins with {head!r})'
@@ -199,7 +201,6 @@ def _load(file: BinaryIO, filename: str, map_location: Any) -> dict:
 
 def _load_safetensors(filename: str, map_location: Any) -> dict:
     try:
-        from safetensors import SafetensorError
         from safetensors.torch import load_file
     except ImportError:
         raise UserInputError(
@@ -207,10 +208,12 @@ def _load_safetensors(filename: str, map_location: Any) -> dict:
         ) from None
     device = 'cpu' if map_location is None else map_location
     try:
-        return load_file(filename, device=str(device))
-    except (SafetensorError, OSError) as error:
-        raise UserInputError(f'checkpoint {filename} cannot be read as a '
-                             f'safetensors file: {error}') from None
+        weights = load_file(filename, device=str(device))
+    except Exception as error:  # not only its own SafetensorError
+        raise UserInputError(
+            f'checkpoint {filename} cannot be read as a safetensors file: '
+            f'{printable(str(error) or type(error).__name__, 300)}') from None
+    return _check_weights(weights, filename)
 
 
 def _check_weights(checkpoint: Any, filename: str) -> dict:
@@ -218,7 +221,9 @@ def _check_weights(checkpoint: Any, filename: str) -> dict:
         raise UserInputError(f'checkpoint {filename} holds a '
                              f'{type(checkpoint).__name__}, not weights')
     meta = checkpoint.get('meta')
-    if meta is not None and not isinstance(meta, dict):
+    if meta is None:
+        checkpoint.pop('meta', None)
+    elif not isinstance(meta, dict):
         raise UserInputError(f'checkpoint {filename} has under "meta" a '
                              f'{type(meta).__name__}, not a dict')
     if 'state_dict' in checkpoint:
@@ -247,7 +252,10 @@ def _problem(weights: Any) -> Optional[str]:
             return f'the key {short(name)}, not names'
         if not isinstance(value,
                           torch.Tensor) and not name.endswith('_extra_state'):
-            return f'a {type(value).__name__}, not a tensor, at {name:.80}'
+            return (f'a {type(value).__name__}, not a tensor, at '
+                    f'{printable(name)}')
+        if not name.isprintable():
+            return f'the name {printable(name)}'
     return None if weights else 'no weights'
 
 

@@ -20,6 +20,12 @@ class Name(NamedTuple):
     path: str
 
 
+def printable(text: str, length: int = 80) -> str:
+    """A text of a file's for a message of one line: its beginning, escaped."""
+    return ''.join(letter if letter.isprintable() else f'\\x{ord(letter):02x}'
+                   for letter in text[:length])
+
+
 def short(value: Any) -> str:
     """A value for a message, without a look into containers.
 
@@ -28,7 +34,7 @@ def short(value: Any) -> str:
     if isinstance(value, Name):
         return value.path
     if type(value) in (str, int, float, bool, type(None)):
-        return f'{value!r:.60}'
+        return printable(repr(value))
     return type(value).__name__
 
 
@@ -42,15 +48,20 @@ def are_keys(values: Iterable) -> bool:
     """Whether values can be keys of a dict.
 
     Plain ones alone can: Python's hash of a deeply nested tuple overflows the
-    stack of the process.
+    stack of the process, and numbers can be chosen whose hashes are all the
+    same.
     """
-    plain = (str, int, float, bool, type(None))
     return all(
-        type(value) in plain or type(value) is tuple and all(
-            type(item) in plain for item in value) for value in values)
+        _is_key(value) or type(value) is tuple and len(value) <= 8
+        and all(map(_is_key, value)) for value in values)
+
+
+def _is_key(value: Any) -> bool:
+    return type(value) in (
+        str, bool, type(None)) or type(value) is int and abs(value) < 2**60
 
 
 def is_size(value: Any) -> bool:
-    """Whether a value is a tuple of whole numbers from 0 on."""
-    return isinstance(value, tuple) and all(
+    """Whether a value is a tuple of some whole numbers from 0 on."""
+    return isinstance(value, tuple) and len(value) <= 64 and all(
         type(n) is int and 0 <= n < 2**63 for n in value)

@@ -104,14 +104,18 @@ def _ordered_dict(items: list = ()) -> OrderedDict:
     return OrderedDict(items)
 
 
-def _set_metadata(weights: OrderedDict, state: dict) -> None:
+def _set_versions(weights: OrderedDict, state: dict) -> None:
+    """Of a state dict's modules; torch obeys more than that if it is there."""
     versions = state.get('_metadata') if type(state) is dict else None
     expect(
-        isinstance(versions, dict) and len(state) == 1
-        and all(isinstance(each, dict) for each in versions.values()),
-        'collections.OrderedDict', 'its attributes are not the versions of '
-        'modules')
-    weights._metadata = versions
+        isinstance(versions, dict) and len(state) == 1 and all(
+            type(name) is str and isinstance(each, dict)
+            and type(each.get('version', 1)) is int
+            for name, each in versions.items()), 'collections.OrderedDict',
+        'its attributes are not the versions of modules')
+    weights._metadata = OrderedDict(
+        (name, {'version': each['version']} if 'version' in each else {})
+        for name, each in versions.items())
 
 
 def _bytes(text: str, encoding: str = 'latin1') -> bytes:
@@ -173,7 +177,7 @@ STATES = {
     np.ndarray: _fill_array,
     np.dtype: _set_byte_order,
     HistoryBuffer: _fill_history,
-    OrderedDict: _set_metadata
+    OrderedDict: _set_versions
 }
 """How an object that the file has just made gets its content, once."""
 

@@ -31,6 +31,12 @@ STORAGE_DTYPES = {
         ComplexDouble=torch.complex128,
         ComplexFloat=torch.complex64).items()
 }
+_NUMBERS = {
+    *STORAGE_DTYPES.values(),
+    *(getattr(torch, name)
+      for name in ('uint16', 'uint32', 'uint64', 'float8_e4m3fn',
+                   'float8_e5m2') if hasattr(torch, name))
+}
 # what tensors of newer types are saved with; the type stands beside it
 STORAGE_DTYPES['torch.storage.UntypedStorage'] = torch.uint8
 
@@ -63,17 +69,20 @@ def _view(storage: Storage, offset: int, size: tuple, stride: tuple,
           requires_grad: bool, dtype: torch.dtype) -> Tensor:
     name = 'torch._utils._rebuild_tensor'
     expect(
-        isinstance(storage, Storage) and isinstance(dtype, torch.dtype)
-        and is_size((offset, )) and is_size(size) and is_size(stride)
+        isinstance(storage, Storage) and dtype in _NUMBERS and is_size(
+            (offset, )) and is_size(size) and is_size(stride)
         and len(size) == len(stride) and type(requires_grad) is bool, name,
         'its arguments are no storage, offset, size and stride')
     tensor = torch.empty(0, dtype=dtype, device=storage.data.device)
     # Tensor.set_ would enlarge a storage that is too small
     last = offset + sum((n - 1) * step for n, step in zip(size, stride))
     cells = 0 if 0 in size else last + 1
+    expect(cells * tensor.element_size() <= storage.data.nbytes(), name,
+           'it reaches beyond its storage')
+    # of an expanded tensor many cells are one
     expect(
-        cells * tensor.element_size() <= storage.data.nbytes()
-        and math.prod(size) < 2**63, name, 'it reaches beyond its storage')
+        math.prod(size) <= 2**20 + 64 * storage.data.nbytes(), name,
+        'it is far larger than its storage')
     if 0 in size:  # nothing to reach for; strides may be anything
         return tensor.new_empty(size).requires_grad_(requires_grad)
     return tensor.set_(storage.data, offset, size,

@@ -1,4 +1,5 @@
 """A pickle read as data: nothing in it is imported, called or changed."""
+import os
 import pickletools
 from collections import OrderedDict
 from typing import Any, BinaryIO, Callable, Optional
@@ -20,7 +21,44 @@ def unpickle(file: BinaryIO,
         NotData: It holds something else than data.
         Exception: It is no pickle. A damaged one raises nearly anything.
     """
-    return _Machine(persistent_load).run(file)
+    start = file.tell()
+    length = file.seek(0, os.SEEK_END) - start
+    file.seek(start)
+    result = _Machine(persistent_load, length).run(file)
+    _check_structure(result, length)
+    return result
+
+
+def _check_structure(result: Any, length: int) -> None:
+    """Refuse objects that programs cannot walk through.
+
+    A container may hold itself, lie in a thousand others, or be so often
+    within others that a few bytes are a walk without an end.
+
+    Args:
+        result: What a pickle has made.
+        length (int): Bytes of the pickle, or more.
+    """
+    walks, path = {}, {}  # values in each container; containers on the way
+    todo = [(result, False)]
+    while todo:
+        value, is_left = todo.pop()
+        if not isinstance(value, (dict, list, tuple)) or id(value) in walks:
+            continue
+        children = [*value.keys(), *value.values()] if isinstance(
+            value, dict) else value
+        if is_left:
+            del path[id(value)]
+            walks[id(value)] = 1 + sum(
+                walks.get(id(child), 1) for child in children)
+            if walks[id(value)] > 16 * length + 10**6:
+                raise ValueError('its containers hold each other too often')
+            continue
+        if id(value) in path or len(path) > 100:
+            raise ValueError('its containers lie in each other without end')
+        path[id(value)] = value
+        todo.append((value, True))
+        todo.extend((child, False) for child in children)
 
 
 class _Machine:
@@ -35,8 +73,11 @@ class _Machine:
     EMPTY = dict(EMPTY_DICT=dict, EMPTY_LIST=list, EMPTY_TUPLE=tuple)
     TUPLES = dict(TUPLE1=1, TUPLE2=2, TUPLE3=3)
 
-    def __init__(self, persistent_load: Optional[Callable]) -> None:
+    def __init__(self, persistent_load: Optional[Callable],
+                 length: int) -> None:
         self.persistent_load = persistent_load
+        self.budget = 16 * length + 10**6
+        """Bytes and items that may still be handed to calls."""
         self.stack, self.marks, self.memo = [], [], {}
         self.unfilled = {}
         """Objects without their state yet, by identity."""
@@ -53,7 +94,7 @@ class _Machine:
             SETITEM=lambda _: self.update(self.pop(2)),
             SETITEMS=lambda _: self.update(self.pop_to_mark()),
             GLOBAL=lambda path: self.stack.append(global_name(path)),
-            REDUCE=lambda _: self.push_made(call(*self.pop(2))),
+            REDUCE=lambda _: self.push_made(self.call(*self.pop(2))),
             NEWOBJ=lambda _: self.push_made(self.make(*self.pop(2))),
             BUILD=lambda _: self.build(*self.pop(1)),
             BINPERSID=lambda _: self.load_persistent(*self.pop(1)),
@@ -102,9 +143,7 @@ class _Machine:
 
     def extend(self, items: list) -> None:
         into = self.stack[-1]
-        expect(
-            type(into) is list, short(into),
-            'something is appended to it')
+        expect(type(into) is list, short(into), 'something is appended to it')
         into.extend(items)
 
     def update(self, items: list) -> None:
@@ -117,6 +156,19 @@ class _Machine:
             'its keys are no plain values')
         into.update(zip(items[::2], items[1::2]))
 
+    def call(self, function: Any, args: Any) -> Any:
+        self.charge(args)
+        return call(function, args)
+
+    def charge(self, values: Any) -> None:
+        """A few bytes may hand over the same large value again and again."""
+        for value in (values,
+                      *values) if type(values) is tuple else (values, ):
+            if isinstance(value, (str, bytes, list, tuple, dict)):
+                self.budget -= len(value)
+        if self.budget < 0:
+            raise ValueError('it makes more of its bytes than there are')
+
     def make(self, kind: Any, args: Any) -> Any:
         expect(
             isinstance(kind, Name) and kind.path in OBJECTS and args == (),
@@ -124,6 +176,9 @@ class _Machine:
         return OBJECTS[kind.path]()
 
     def push_global(self, module: Any, name: Any) -> None:
+        expect(
+            type(module) is str and type(name) is str, 'a global name',
+            'it is no text')
         self.stack.append(global_name(f'{module} {name}'))
 
     def push_made(self, made: Any) -> None:
@@ -133,6 +188,7 @@ class _Machine:
 
     def build(self, state: Any) -> None:
         made = self.stack[-1]
+        self.charge(state)
         expect(
             self.unfilled.pop(id(made), None) is not None, short(made),
             'its state is set')

@@ -1,8 +1,13 @@
 """The random states of a process, to be saved and set again."""
 import random
+import struct
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+
+from ..errors import UserInputError
 
 
 def random_state() -> dict:
@@ -21,6 +26,51 @@ def random_state() -> dict:
     if torch.cuda.is_available():
         state['cuda'] = torch.cuda.get_rng_state()
     return state
+
+
+def check_random_state(state: Any) -> None:
+    """Refuse what :func:`random_state` has not returned.
+
+    NumPy and torch set a state as it is given, and draw from beyond its end.
+
+    Raises:
+        UserInputError: It names the part.
+    """
+    fresh = torch.Generator().get_state()
+    for part, holds in (('torch', _is_torch_state), ('numpy', _is_numpy_state),
+                        ('python', _is_python_state)):
+        value = state.get(part) if isinstance(state, dict) else None
+        if not holds(value, fresh):
+            raise UserInputError(
+                f'its random_states have no state of {part} as this program '
+                'saves it')
+
+
+def _is_torch_state(value: Any, fresh: Tensor) -> bool:
+    if not isinstance(value, Tensor) or value.dtype != torch.uint8 or \
+            value.shape != fresh.shape:
+        return False
+    # a seed, how many numbers are left, whether it is seeded, the next one
+    left, _, position = struct.unpack_from('<iiQ', bytes(value.tolist()), 8)
+    return 1 <= left <= 624 and 0 <= position <= 625 - left
+
+
+def _is_numpy_state(value: Any, _) -> bool:
+    if not isinstance(value, tuple) or len(value) != 5:
+        return False
+    name, keys, position, has_gauss, gauss = value
+    return (name == 'MT19937' and isinstance(keys, list) and len(keys) == 624
+            and all(type(key) is int and 0 <= key < 2**32 for key in keys)
+            and type(position) is int and 0 <= position <= 624
+            and has_gauss in (0, 1) and type(gauss) is float)
+
+
+def _is_python_state(value: Any, _) -> bool:
+    try:
+        random.Random().setstate(value)  # which looks at what it is given
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def set_random_state(state: dict) -> None:

@@ -1,5 +1,5 @@
 """A resumed run draws what the uninterrupted one would have drawn."""
-from typing import Callable, Iterator
+from typing import Any, Callable, Iterator
 
 import torch
 from mmdet.registry import HOOKS
@@ -9,7 +9,7 @@ from mmengine.runner import IterBasedTrainLoop, get_priority
 
 from ..compat.saving import find_latest_whole_checkpoint
 from ..errors import UserInputError
-from .random_state import random_state, set_random_state
+from .random_state import (check_random_state, random_state, set_random_state)
 from .worker_seeds import WorkerSeeds
 
 
@@ -88,14 +88,17 @@ class ResumeHook(Hook):
         meta = checkpoint.get('meta') or {}
         self.states = checkpoint.get('random_states')
         self.data = meta.get('data')
-        whole = 'optimizer' in checkpoint and {'epoch', 'iter'} <= set(meta)
-        if runner.cfg.get('resume') and not whole:
+        if not runner.cfg.get('resume'):
+            return
+        try:
+            _check_resumable(checkpoint, meta)
+        except UserInputError as error:
             file = runner.cfg.get('load_from') or find_latest_whole_checkpoint(
                 runner.work_dir)
             raise UserInputError(
-                f'cannot resume from {file}: it has weights, but no '
-                'optimizer, epoch or iteration. To start a new run with its '
-                f'weights: --cfg-options load_from={file}, without --resume')
+                f'cannot resume from {file}: {error}. To start a new run with '
+                f'its weights: --cfg-options load_from={file}, without '
+                '--resume') from None
 
     def before_train(self, runner) -> None:
         by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
@@ -190,6 +193,47 @@ def _saves_now(hook: Hook, runner) -> bool:
     return isinstance(hook, CheckpointHook) and not hook.by_epoch and (
         hook.every_n_train_iters(runner, hook.interval, hook.save_begin)
         or hook.save_last and hook.is_last_train_iter(runner))
+
+
+def _check_resumable(checkpoint: dict, meta: dict) -> None:
+    """Whether a file has what mmengine and the hook resume from.
+
+    Raises:
+        UserInputError: It says what the file has not.
+    """
+    if 'optimizer' not in checkpoint or not {'epoch', 'iter'} <= set(meta):
+        raise UserInputError('it has weights, but no optimizer, epoch or '
+                             'iteration')
+    states, data = checkpoint.get('random_states'), meta.get('data')
+    seed = meta.get('seed')
+    for name, holds in (('optimizer', isinstance(checkpoint['optimizer'],
+                                                 dict)),
+                        ('message_hub',
+                         isinstance(checkpoint.get('message_hub'),
+                                    dict)), ('meta.epoch',
+                                             _is_count(meta['epoch'])),
+                        ('meta.iter', _is_count(meta['iter'])),
+                        ('meta.seed', seed is None
+                         or _is_count(seed) and seed < 2**32),
+                        ('meta.data', data is None
+                         or _is_data(data)), ('random_states', states is None
+                                              or isinstance(states, list))):
+        if not holds:
+            raise UserInputError(f'its {name} is not what a run saves there')
+    for state in states or ():
+        check_random_state(state)
+
+
+def _is_data(value: Any) -> bool:
+    names = ('num_processes', 'num_workers', 'batch_size', 'num_images',
+             'seed', 'batches_done')
+    return isinstance(value, dict) and all(
+        name in value and (value[name] is None or _is_count(value[name]))
+        for name in names)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**53
 
 
 class _CallingAfter:

@@ -1,7 +1,7 @@
 """A model's weights: read from any checkpoint, loaded whole or not."""
 import re
 from collections import OrderedDict
-from typing import Dict, Iterable, List, Optional, Union
+from typing import Any, Dict, Iterable, List, Optional, Union
 
 import torch.nn as nn
 from mmengine.runner import CheckpointLoader
@@ -79,19 +79,34 @@ def _weights_under(entry: Optional[str], checkpoint: dict,
                        'weights', entry)
 
 
-def names_in(meta: Optional[Union[dict, List[dict]]]) -> Optional[tuple]:
-    """The classes that a dataset's metainfo names; all the same of several."""
-    if isinstance(meta, list):  # of a ConcatDataset
-        known = {names_in(each) for each in meta}
-        return known.pop() if len(known) == 1 else None
+def names_in(meta: Any) -> Optional[tuple]:
+    """The classes that a dataset's metainfo names; all the same of several.
+
+    Args:
+        meta: A dict, or one of each dataset of a ConcatDataset, or whatever
+            else a checkpoint has in that place.
+    """
+    known = {
+        _names(each)
+        for each in (meta if isinstance(meta, list) else [meta])
+    }
+    return known.pop() if len(known) == 1 else None
+
+
+def _names(meta: Any) -> Optional[tuple]:
+    if not isinstance(meta, dict):
+        return None
     # "CLASSES" in checkpoints of mmdet 2.x and of the first of 3.x
     names = {
-        key.lower(): value
-        for key, value in (meta or {}).items()
+        str(key).lower(): value
+        for key, value in meta.items()
     }.get('classes')
     if isinstance(names, str):
         return (names, )
-    return tuple(names) if names else None
+    if isinstance(names, (list, tuple)) and all(
+            isinstance(name, str) for name in names):
+        return tuple(names) or None
+    return None
 
 
 def load_strictly(model: nn.Module,
@@ -198,7 +213,9 @@ def _fill(model: nn.Module, weights: Dict[str, Tensor]) -> dict:
     except RuntimeError as error:
         misshaped = _OTHER_SHAPE.findall(str(error))
         if not misshaped:
-            raise
+            raise UserInputError(
+                f'weights cannot be put into a {type(model).__name__}: '
+                f'{" ".join(str(error).split())}') from error
     finally:
         handle.remove()
     missing, unexpected = names

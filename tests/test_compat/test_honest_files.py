@@ -97,7 +97,8 @@ def test_safetensors(tmp_path):
 
 
 def test_safetensors_without_the_package(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'safetensors', None)
+    for module in ('safetensors', 'safetensors.torch'):
+        monkeypatch.setitem(sys.modules, module, None)
     (tmp_path / 'teacher.safetensors').write_bytes(b'')
     with pytest.raises(UserInputError, match='pip install safetensors'):
         load_from_local(str(tmp_path / 'teacher.safetensors'))

@@ -9,6 +9,8 @@ import sys
 import zipfile
 
 from mmreviewkd.compat import load_from_local
+from mmreviewkd.engine.random_state import random_state
+from mmreviewkd.engine.resume_hook import _check_resumable
 from mmreviewkd.errors import UserInputError
 from tests.malicious import FILES, HARM
 from tests.test_tools.test_entry_points import ROOT
@@ -123,6 +125,64 @@ def test_a_config_in_a_checkpoint_is_not_run(project, monkeypatch):
     assert 'resumed epoch: 1' in (project / 'output').read_text()
     assert (project / 'run' / 'epoch_2.pth').exists()
     assert not (project / HARM).exists()
+
+
+def resumed_with(project, monkeypatch, change, *options):
+    """Exit code and last line of a resume from a run's changed checkpoint."""
+    monkeypatch.chdir(project)
+    train = tool('train', 'plain.py', '--work-dir', 'run', '--cfg-options',
+                 'train_cfg.max_epochs=1')
+    if not (project / 'run').exists():
+        assert outcome_of(train, 'output') == 0
+    content = load_from_local('run/epoch_1.pth')
+    change(content)
+    torch.save(content, 'evil.pth')
+    code = outcome_of(
+        tool('train', 'plain.py', '--work-dir', 'run', '--resume', 'evil.pth',
+             *options), 'output')
+    return code, (project / 'output').read_text()
+
+
+def test_a_resumed_run_removes_nothing_but_its_own(project, monkeypatch):
+    # mmengine removes the file or folder that the checkpoint calls the best
+    victim = project / 'victim'
+    (victim / 'sub').mkdir(parents=True)
+
+    def change(content):
+        hub = content['message_hub']
+        hub['runtime_info'].update(best_ckpt=str(victim), best_score=-5.)
+        hub['resumed_keys'].update(best_ckpt=True, best_score=True)
+
+    code, said = resumed_with(
+        project, monkeypatch, change, '--cfg-options',
+        'default_hooks.checkpoint.save_best=coco/bbox_mAP')
+    assert code == 0 and (victim / 'sub').exists()
+    assert "has a best_ckpt that is none of this run's" in said
+    assert list((project / 'run').glob('best_*.pth'))
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda c: c['random_states'][0].update(
+        numpy=('MT19937', list(range(624)), 10**8, 0, 0.)), 'state of numpy'),
+    (lambda c: c['random_states'][0].update(
+        torch=torch.full((5056, ), 255, dtype=torch.uint8)),
+     'state of torch'),
+    (lambda c: c['random_states'][0].update(python=(3, (1, ), None)),
+     'state of python'),
+    (lambda c: c.update(random_states=7), 'its random_states is not what'),
+    (lambda c: c['meta'].update(epoch='x'), 'its meta.epoch is not what'),
+    (lambda c: c['meta'].update(seed=-1), 'its meta.seed is not what'),
+    (lambda c: c['meta'].update(data=3), 'its meta.data is not what'),
+    (lambda c: c.update(message_hub=3), 'its message_hub is not what'),
+    (lambda c: c.update(optimizer=3), 'its optimizer is not what')])
+def test_what_a_run_would_not_save_is_not_resumed(change, message):
+    content = dict(
+        optimizer={}, message_hub={}, random_states=[random_state()],
+        meta=dict(epoch=1, iter=2, seed=0))
+    _check_resumable(content, content['meta'])
+    change(content)
+    with pytest.raises(UserInputError, match=message):
+        _check_resumable(content, content['meta'])
 
 
 def test_nothing_is_changed_by_a_refused_file(tmp_path):

@@ -4,6 +4,7 @@ import re
 from mmreviewkd.engine.teacher_check import WholeTeacher
 from mmreviewkd.errors import SettingError, UserInputError
 from mmreviewkd.models import Teacher
+from mmreviewkd.models.weights import names_in
 from tests.conftest import save_weights, tiny_detector
 
 import pytest
@@ -160,3 +161,13 @@ def test_a_checkpoint_remembers_the_entry_if_it_is_not_the_usual(
     assert not said
     other.set_extra_state(usual.get_extra_state())
     assert said[0].endswith('teacher weights None (now: ema_state_dict)')
+
+
+@pytest.mark.parametrize('meta, classes', [
+    (dict(classes=('a', 'b')), ('a', 'b')), (dict(CLASSES=['a']), ('a', )),
+    (dict(classes='a'), ('a', )), ([dict(classes=['a'])] * 2, ('a', )),
+    ([dict(classes=['a']), dict(classes=['b'])], None), ([], None),
+    (None, None), (5, None), (dict(classes=5), None), ({1: 5}, None),
+    (dict(classes=[1, ('a', )]), None), ([[dict(classes=['a'])]], None)])
+def test_classes_of_any_metainfo(meta, classes):
+    assert names_in(meta) == classes
