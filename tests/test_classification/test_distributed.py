@@ -4,6 +4,7 @@ import os
 from tests.launching import free_port
 from tests.test_classification.test_distillation import classifier
 
+import pytest
 import torch
 import torch.multiprocessing as mp
 from mmdet.registry import MODELS
@@ -71,6 +72,7 @@ def work(rank, world_size, port, teacher, start, queue):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_same_loss_for_ten_steps(tmp_path):
     torch.manual_seed(0)
     cfg = classifier(14, (6, 6, 12, 24))

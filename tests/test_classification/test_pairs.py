@@ -23,7 +23,10 @@ CONFIGS = sorted(
 assert len([c for c in CONFIGS if c.name.startswith('review-kd_')]) == 14
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=str)
+@pytest.mark.parametrize('path', [
+    # where the features are taken is all that is other there
+    pytest.param(path, marks=pytest.mark.slow if 'after-relu' in path.name
+                 else ()) for path in CONFIGS], ids=str)
 def test_two_iterations_resume_and_export(path, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     # the teachers' weights are downloads, or come out of their own runs

@@ -43,6 +43,7 @@ def test_a_header_of_60000_by_60000_pixels(project, data, workers):
                          'CV_IO_MAX_IMAGE_PIXELS')
 
 
+@pytest.mark.slow
 def test_annotations_that_the_tools_cannot_use(project, data):
     root, options = data
     cut(root / 'val.json')

@@ -366,6 +366,7 @@ optim_wrapper = dict(optimizer=dict(type='SGD', lr=.01, momentum=.9))
 '''
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_run_goes_on_as_if_nothing_had_been(
         project, teachers):
     # RetinaNet draws no samples, so that two runs agree number by number
