@@ -24,9 +24,10 @@ assert len([c for c in CONFIGS if c.name.startswith('review-kd_')]) == 14
 
 
 @pytest.mark.parametrize('path', [
-    # where the features are taken is all that is other there
+    # large ones, whose networks other configs have as well
     pytest.param(path, marks=pytest.mark.slow if 'after-relu' in path.name
-                 else ()) for path in CONFIGS], ids=str)
+                 or path.name in ('resnet50.py', 'resnet110.py') else ())
+    for path in CONFIGS], ids=str)
 def test_two_iterations_resume_and_export(path, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     # the teachers' weights are downloads, or come out of their own runs
