@@ -5,6 +5,7 @@ import os
 from tests.conftest import tiny_detector
 from tests.launching import free_port
 
+import pytest
 import torch
 import torch.multiprocessing as mp
 from mmdet.registry import MODELS
@@ -70,6 +71,7 @@ def work(rank, port, teacher, start, queue):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes(teachers, distiller, tmp_path):
     single = build(teachers['retinanet'], strides=LEVELS)
     single.init_weights()

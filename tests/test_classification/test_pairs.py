@@ -1,4 +1,5 @@
 """Each classification config trains, saves, resumes and is exported."""
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -25,8 +26,8 @@ assert len([c for c in CONFIGS if c.name.startswith('review-kd_')]) == 14
 
 @pytest.mark.parametrize('path', [
     # large ones, whose networks other configs have as well
-    pytest.param(path, marks=pytest.mark.slow if 'after-relu' in path.name
-                 or path.name in ('resnet50.py', 'resnet110.py') else ())
+    pytest.param(path, marks=pytest.mark.slow if re.search(
+        'after-relu|resnet50|resnet110', path.name) else ())
     for path in CONFIGS], ids=str)
 def test_two_iterations_resume_and_export(path, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)

@@ -89,6 +89,7 @@ def test_tensorboard(runs):
             pytest.approx([line[key] for line in lines]), key
 
 
+@pytest.mark.slow
 def test_every_second_validation_of_an_iteration_based_run(project):
     runner = train(
         project,

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools' / 'benchmark_loading.py'
 
 
+@pytest.mark.slow
 def test_prints_speeds_and_ratios():
     result = subprocess.run([
         sys.executable,
