@@ -140,7 +140,8 @@ def read_image(path: str) -> Image:
     """An image file, in RGB.
 
     Raises:
-        UnreadableImageError: It is missing, no image, cut short or huge.
+        UnreadableImageError: The file is missing, is no image, is cut short
+            or claims to be huge.
     """
     try:
         return torchvision.datasets.folder.default_loader(path)

@@ -53,7 +53,8 @@ class _Storages:
 
     Args:
         length (int): Bytes of the file; its storages cannot have more.
-        place (Callable): As of :func:`read_archive`.
+        place (Callable): It moves each storage to its device, see
+            :func:`read_archive`.
     """
 
     def __init__(self, length: int, place: Place) -> None:

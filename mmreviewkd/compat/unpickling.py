@@ -13,13 +13,14 @@ def unpickle(file: BinaryIO,
     """Read one pickle as data.
 
     Args:
-        file (BinaryIO): It is left behind the pickle's end.
+        file (BinaryIO): The file; afterwards it stands behind the pickle.
         persistent_load (Callable, optional): From a persistent id to its
             object, as of :class:`pickle.Unpickler`.
 
     Raises:
-        NotData: It holds something else than data.
-        Exception: It is no pickle. A damaged one raises nearly anything.
+        NotData: The pickle holds something else than data.
+        Exception: The file has no pickle there; a damaged one raises nearly
+            anything.
     """
     start = file.tell()
     length = file.seek(0, os.SEEK_END) - start

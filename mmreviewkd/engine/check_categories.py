@@ -70,9 +70,9 @@ def warn_of_boxes_left_out(ann_file: str, coco: COCO,
     """Say which boxes of a file are of none of the classes.
 
     Args:
-        ann_file (str): As of :func:`check_categories`.
-        coco (COCO): Likewise, opened by mmdet.
-        classes (Sequence[str]): Likewise.
+        ann_file (str): The annotation file; for messages.
+        coco (COCO): What mmdet has read from the file.
+        classes (Sequence[str]): Names of the config's classes.
     """
     names = {
         category['id']: category['name']
