@@ -13,7 +13,8 @@ def read(path):
 
 def requirements(name):
     return [
-        line for line in read(f'requirements/{name}.txt').splitlines()
+        line
+        for line in read(f'requirements/{name}.txt').splitlines()
         if line and not line.startswith('#')
     ]
 
@@ -41,13 +42,14 @@ setup(
     long_description=read('README.md'),
     long_description_content_type='text/markdown',
     packages=find_packages(include=['mmreviewkd', 'mmreviewkd.*']),
-    data_files=[] if site_packages.startswith('..') else
-    [(site_packages, ['mmreviewkd_mmcv_ops.pth'])],
+    data_files=[]
+    if site_packages.startswith('..')
+    else [(site_packages, ['mmreviewkd_mmcv_ops.pth'])],
     cmdclass=dict(build_py=BuildPy),
     python_requires='>=3.9',
     install_requires=requirements('runtime'),
     # never one stack over the other: a stack comes on demand alone
     extras_require={
-        name: requirements(name)
-        for name in ('openmmlab', 'onedl', 'tests', 'optional')
-    })
+        name: requirements(name) for name in ('openmmlab', 'onedl', 'tests', 'optional')
+    },
+)

@@ -4,15 +4,20 @@
 the import serves missing mmcv operators, makes checkpoints load safely and
 registers the models.
 """
+
 from .environment import check_environment, quiet_interruption
 from .version import __version__
 
 with quiet_interruption():
     check_environment()
 
-    from .compat import (allow_gloo_without_gpu, ensure_mmcv_ops,
-                         keep_checkpoints_whole,
-                         keep_what_is_not_the_runs_own, register_safe_loaders)
+    from .compat import (
+        allow_gloo_without_gpu,
+        ensure_mmcv_ops,
+        keep_checkpoints_whole,
+        keep_what_is_not_the_runs_own,
+        register_safe_loaders,
+    )
 
     ensure_mmcv_ops()
     register_safe_loaders()

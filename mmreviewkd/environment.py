@@ -3,6 +3,7 @@
 mmdet, mmengine and mmcv come from OpenMMLab or, under the same import names,
 from OneDL, who maintain a continuation of each.
 """
+
 import importlib
 import os
 import re
@@ -18,13 +19,11 @@ from typing import Dict, Iterator, List, Optional
 from packaging.version import Version
 
 OPENMMLAB = dict(
-    mmengine=('mmengine', 'mmengine-lite'),
-    mmcv=('mmcv', 'mmcv-lite'),
-    mmdet=('mmdet', ))
+    mmengine=('mmengine', 'mmengine-lite'), mmcv=('mmcv', 'mmcv-lite'), mmdet=('mmdet',)
+)
 ONEDL = dict(
-    mmengine=('onedl-mmengine', ),
-    mmcv=('onedl-mmcv', ),
-    mmdet=('onedl-mmdetection', ))
+    mmengine=('onedl-mmengine',), mmcv=('onedl-mmcv',), mmdet=('onedl-mmdetection',)
+)
 """Distributions that hold each module."""
 
 # the least version, and the first that is too new
@@ -33,7 +32,8 @@ _VERSIONS = dict(
     torchvision=('0.16', None),
     mmengine=('0.8', '1.0'),
     mmcv=('2.0', None),
-    mmdet=('3.0', '4.0'))
+    mmdet=('3.0', '4.0'),
+)
 
 
 def check_environment() -> None:
@@ -46,8 +46,13 @@ def check_environment() -> None:
             this one line.
     """
     problem = (
-        _old_python() or _wrong_stack() or _wrong_version() or _too_new_mmcv()
-        or _missing_pkg_resources() or _broken_torchvision())
+        _old_python()
+        or _wrong_stack()
+        or _wrong_version()
+        or _too_new_mmcv()
+        or _missing_pkg_resources()
+        or _broken_torchvision()
+    )
     if problem and _a_tool_starts():
         sys.exit(f'error: {problem}')
     if problem:
@@ -57,8 +62,10 @@ def check_environment() -> None:
 @contextmanager
 def quiet_interruption() -> Iterator[None]:
     """Let Ctrl-C end a starting tool in one line; the imports take a while."""
-    if not _a_tool_starts() or \
-            threading.current_thread() is not threading.main_thread():
+    if (
+        not _a_tool_starts()
+        or threading.current_thread() is not threading.main_thread()
+    ):
         yield
         return
 
@@ -84,15 +91,17 @@ def _installed(*names: str) -> Optional[str]:
 
 def _found(stack: Dict[str, tuple]) -> List[str]:
     return [
-        f'{name} {found}' for names in stack.values() for name in names
-        for found in [_installed(name)] if found
+        f'{name} {found}'
+        for names in stack.values()
+        for name in names
+        for found in [_installed(name)]
+        if found
     ]
 
 
 def _old_python() -> Optional[str]:
     if sys.version_info < (3, 9):
-        return ('mmreviewkd needs Python >= 3.9, found ' +
-                sys.version.split()[0])
+        return 'mmreviewkd needs Python >= 3.9, found ' + sys.version.split()[0]
 
 
 def _wrong_stack() -> Optional[str]:
@@ -103,26 +112,31 @@ def _wrong_stack() -> Optional[str]:
             'packages of OpenMMLab and of OneDL lie over each other under the '
             f'same import names: {", ".join(openmmlab)}; {", ".join(onedl)}. '
             'Remedy: pip uninstall all of them, then pip install '
-            '"mmreviewkd[openmmlab]" or "mmreviewkd[onedl]"')
+            '"mmreviewkd[openmmlab]" or "mmreviewkd[onedl]"'
+        )
     for name, distributions in (ONEDL if onedl else OPENMMLAB).items():
         if not _installed(*distributions):
-            return (f'mmreviewkd needs {name}: pip install '
-                    '"mmreviewkd[openmmlab]" or "mmreviewkd[onedl]"; see '
-                    '"Installation" in README.md')
+            return (
+                f'mmreviewkd needs {name}: pip install '
+                '"mmreviewkd[openmmlab]" or "mmreviewkd[onedl]"; see '
+                '"Installation" in README.md'
+            )
 
 
 def _wrong_version() -> Optional[str]:
     for name, (low, high) in _VERSIONS.items():
-        names = (*OPENMMLAB.get(name, (name, )), *ONEDL.get(name, ()))
+        names = (*OPENMMLAB.get(name, (name,)), *ONEDL.get(name, ()))
         found = _installed(*names)
         if found is None:
-            return (f'mmreviewkd needs {name}; see "Installation" in '
-                    'README.md')
+            return f'mmreviewkd needs {name}; see "Installation" in README.md'
         # a release candidate of the least version will do
         release = Version(Version(found).base_version)
         if release < Version(low) or high and release >= Version(high):
-            return (f'mmreviewkd needs {name} >= {low}' +
-                    (f', < {high}' if high else '') + f', found {found}')
+            return (
+                f'mmreviewkd needs {name} >= {low}'
+                + (f', < {high}' if high else '')
+                + f', found {found}'
+            )
 
 
 def _too_new_mmcv() -> Optional[str]:
@@ -131,11 +145,13 @@ def _too_new_mmcv() -> Optional[str]:
     if not found or not spec or not spec.submodule_search_locations:
         return
     source = Path(spec.submodule_search_locations[0], '__init__.py')
-    limit = source.exists() and re.search(r"mmcv_maximum_version = '([\d.]+)'",
-                                          source.read_text(encoding='utf-8'))
+    limit = source.exists() and re.search(
+        r"mmcv_maximum_version = '([\d.]+)'", source.read_text(encoding='utf-8')
+    )
     if limit and Version(found) >= Version(limit.group(1)):
-        return (f'mmdet {_installed("mmdet")} takes mmcv < {limit.group(1)}, '
-                f'found {found}')
+        return (
+            f'mmdet {_installed("mmdet")} takes mmcv < {limit.group(1)}, found {found}'
+        )
 
 
 def _broken_torchvision() -> Optional[str]:
@@ -145,23 +161,31 @@ def _broken_torchvision() -> Optional[str]:
         return (
             f'torchvision {_installed("torchvision")} does not belong to '
             f'torch {_installed("torch")} ({str(error).splitlines()[0]}). '
-            'Remedy: install the two together, as https://pytorch.org says')
+            'Remedy: install the two together, as https://pytorch.org says'
+        )
 
 
 def _missing_pkg_resources() -> Optional[str]:
     """mmengine up to 0.10.7 imports it inside of functions, in mid-run."""
     spec = find_spec('mmengine')
-    if find_spec('pkg_resources') or not spec or not any(
+    if (
+        find_spec('pkg_resources')
+        or not spec
+        or not any(
             'pkg_resources' in path.read_text(encoding='utf-8')
             for folder in spec.submodule_search_locations
-            for path in Path(folder).rglob('*.py')):
+            for path in Path(folder).rglob('*.py')
+        )
+    ):
         return
     setuptools = _installed('setuptools')
     names = (*OPENMMLAB['mmengine'], *ONEDL['mmengine'])
-    return (f'mmengine {_installed(*names)} needs pkg_resources, which '
-            'setuptools has before 82; found ' +
-            (f'setuptools {setuptools}' if setuptools else 'no setuptools') +
-            '. Remedy: pip install "setuptools<81"')
+    return (
+        f'mmengine {_installed(*names)} needs pkg_resources, which '
+        'setuptools has before 82; found '
+        + (f'setuptools {setuptools}' if setuptools else 'no setuptools')
+        + '. Remedy: pip install "setuptools<81"'
+    )
 
 
 def _a_tool_starts() -> bool:
@@ -171,4 +195,5 @@ def _a_tool_starts() -> bool:
         return False
     return any(
         folder.name == 'tools' and (folder.parent / 'mmreviewkd').is_dir()
-        for folder in Path(program).resolve().parents)
+        for folder in Path(program).resolve().parents
+    )

@@ -1,4 +1,5 @@
 """Mistakes that the user can correct, and how they read."""
+
 import difflib
 from typing import Any, Iterable, Sequence
 
@@ -28,8 +29,7 @@ class SettingError(UserInputError):
     """
 
     def __init__(self, message: str, part: str, name: str, value: Any) -> None:
-        super().__init__(
-            message.replace('{}', f'{part}=dict({name}={value!r})'))
+        super().__init__(message.replace('{}', f'{part}=dict({name}={value!r})'))
         self.message, self.name, self.value = message, name, value
 
 
@@ -52,12 +52,14 @@ def in_one_line(error: Exception) -> str:
 def few(names: Sequence[str]) -> str:
     """The first names of a list that may be long, and how many there are."""
     return ', '.join(str(name) for name in names[:3]) + (
-        f', ... {len(names)} in all' if len(names) > 3 else '')
+        f', ... {len(names)} in all' if len(names) > 3 else ''
+    )
 
 
 def near(name: str, known: Iterable[str]) -> str:
     """An ending for messages: the known names closest to one, in any case."""
     by_lower = {each.lower(): each for each in known}
     found = difflib.get_close_matches(name.lower(), by_lower, 3)
-    return ('; near names: ' + ', '.join(by_lower[each]
-                                         for each in found) if found else '')
+    return (
+        '; near names: ' + ', '.join(by_lower[each] for each in found) if found else ''
+    )

@@ -1,4 +1,5 @@
 """mmdet's own configs, shrunk: the same parts, a few channels each."""
+
 import copy
 import inspect
 import re
@@ -15,8 +16,10 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 from mmengine.utils import get_installed_path
 
-_WIDTHS = re.compile(r'(channels|channel|embed_dims|num_feats|hidden_dim|'
-                     r'inplanes|num_deconv_filters)$')
+_WIDTHS = re.compile(
+    r'(channels|channel|embed_dims|num_feats|hidden_dim|'
+    r'inplanes|num_deconv_filters)$'
+)
 _AT_MOST = dict(
     frozen_stages=-1,
     hidden_dim=16,
@@ -39,7 +42,8 @@ _AT_MOST = dict(
     num_stuff_classes=0,
     score_thr=0.0,
     stacked_convs=1,
-    topk=16)
+    topk=16,
+)
 _GROUPS = dict(type='GN', num_groups=2, requires_grad=True)
 
 
@@ -69,8 +73,7 @@ def tiny_model(config, by=32, changes=None, heads_by=None):
                 cfg[key] = _AT_MOST[key]
     else:
         _shrink(cfg, by)
-    for key, value in ((changes or {}).items() if not callable(changes) else
-                       ()):
+    for key, value in (changes or {}).items() if not callable(changes) else ():
         *path, last = key.split('.')
         node = cfg
         for part in path:
@@ -85,7 +88,8 @@ def tiny_model(config, by=32, changes=None, heads_by=None):
 def _read(config):
     # what 'mmdet::' finds, without reading all of mmdet's metafiles first
     return Config.fromfile(
-        Path(get_installed_path('mmdet'), '.mim', 'configs', f'{config}.py'))
+        Path(get_installed_path('mmdet'), '.mim', 'configs', f'{config}.py')
+    )
 
 
 def _shrink(cfg, by):
@@ -116,15 +120,20 @@ def _shrink(cfg, by):
             depth=18,
             base_channels=64 * wide // by,
             # or what lies in residual branches learns nothing at first
-            zero_init_residual=False)
+            zero_init_residual=False,
+        )
     elif kind == 'ResLayer':
         cfg.depth = 18
     elif kind in ('DetectoRS_ResNet', 'TridentResNet'):
         cfg.update(base_channels=64 // by, zero_init_residual=False)
     if 'widen_factor' in cfg:
-        cfg.update(widen_factor=cfg.widen_factor / by, deepen_factor=.1)
-    if kind and inspect.isclass(MODELS.get(
-            kind)) and 'norm_cfg' not in cfg and _has_32_groups(kind):
+        cfg.update(widen_factor=cfg.widen_factor / by, deepen_factor=0.1)
+    if (
+        kind
+        and inspect.isclass(MODELS.get(kind))
+        and 'norm_cfg' not in cfg
+        and _has_32_groups(kind)
+    ):
         cfg.norm_cfg = dict(_GROUPS)
 
 
@@ -132,8 +141,7 @@ def _narrow(value, by):
     if isinstance(value, (list, tuple)):
         return type(value)(_narrow(v, by) for v in value)
     # the 3 channels of images stay
-    return max(value //
-               by, 1) if isinstance(value, int) and value > 8 else value
+    return max(value // by, 1) if isinstance(value, int) and value > 8 else value
 
 
 def _has_32_groups(kind):
@@ -141,8 +149,9 @@ def _has_32_groups(kind):
     for cls in inspect.getmro(MODELS.get(kind)):
         norm = inspect.signature(cls.__init__).parameters.get('norm_cfg')
         if norm is not None:
-            return isinstance(norm.default,
-                              dict) and norm.default.get('num_groups') == 32
+            return (
+                isinstance(norm.default, dict) and norm.default.get('num_groups') == 32
+            )
     return False
 
 
@@ -156,8 +165,8 @@ def train_weights(cfg, path):
             # mmdet leaves what was in memory
             torch.nn.init.kaiming_uniform_(module.weight)
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, .1)
-            module.running_var.uniform_(.5, 2)
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 2)
     torch.save(dict(state_dict=model.state_dict(), meta={}), path)
     return str(path)
 
@@ -165,14 +174,16 @@ def train_weights(cfg, path):
 def batch(shapes=((64, 96), (96, 96)), masks=False, proposals=False):
     """Images with boxes and, with ``masks``, instance and semantic masks."""
     data = demo_mm_inputs(
-        len(shapes), [[3, *shape] for shape in shapes],
+        len(shapes),
+        [[3, *shape] for shape in shapes],
         num_items=[4] * len(shapes),
         num_classes=2,
         with_mask=masks,
         with_semantic=masks,
-        use_box_type=True)
+        use_box_type=True,
+    )
     for sample in data['data_samples'] if proposals else ():
         sample.proposals = InstanceData(
-            bboxes=sample.gt_instances.bboxes.tensor.clone(),
-            scores=torch.ones(4))
+            bboxes=sample.gt_instances.bboxes.tensor.clone(), scores=torch.ones(4)
+        )
     return data

@@ -1,4 +1,5 @@
 """Runs of several processes, by the scripts that users start them with."""
+
 import os
 import signal
 import socket
@@ -31,15 +32,21 @@ class Script:
 
     def __init__(self, name, *args, cwd, **variables):
         path = (cwd / 'bin', Path(sys.executable).parent, os.environ['PATH'])
-        env = dict(os.environ, PATH=os.pathsep.join(map(str, path)),
-                   PYTHONPATH=f'{TOOLS.parent}{os.pathsep}{cwd}',
-                   PYTHONWARNINGS='ignore')
+        env = dict(
+            os.environ,
+            PATH=os.pathsep.join(map(str, path)),
+            PYTHONPATH=f'{TOOLS.parent}{os.pathsep}{cwd}',
+            PYTHONWARNINGS='ignore',
+        )
         self.cwd = cwd
         self.file = tempfile.TemporaryFile('w+')
         self.process = subprocess.Popen(
-            ['bash', str(TOOLS / name), *map(str, args)], cwd=cwd,
-            env=dict(env, **variables), stdout=self.file,
-            stderr=subprocess.STDOUT)
+            ['bash', str(TOOLS / name), *map(str, args)],
+            cwd=cwd,
+            env=dict(env, **variables),
+            stdout=self.file,
+            stderr=subprocess.STDOUT,
+        )
 
     def end(self, timeout=150):
         """Wait for it.

@@ -1,4 +1,5 @@
 """The tests that docs/robustness.md names: ``pytest -m faults``."""
+
 import re
 from pathlib import Path
 
@@ -20,18 +21,17 @@ def named_tests():
             continue
         for number, (file, function) in enumerate(_TOKEN.findall(line)):
             if file:
-                found = [path for path in files
-                         if str(path).endswith(f'/{file}')]
+                found = [path for path in files if str(path).endswith(f'/{file}')]
                 assert len(found) == 1, (file, found)
-                path, = found
-                in_head = line.startswith('| fault') or \
-                    line.startswith('| feature')
+                (path,) = found
+                in_head = line.startswith('| fault') or line.startswith('| feature')
                 here = here + [path] if in_head and number else [path]
                 if not function and not in_head:
                     named.append((path, None))
             if function:
-                found = [path for path in here
-                         if f'def {function}(' in path.read_text()]
+                found = [
+                    path for path in here if f'def {function}(' in path.read_text()
+                ]
                 assert found, f'{function} is in none of {here}'
                 named.append((found[0], function))
     return named

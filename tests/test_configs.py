@@ -1,4 +1,5 @@
 """Every config parses and builds, with the published settings in place."""
+
 import functools
 from pathlib import Path
 
@@ -14,33 +15,25 @@ from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = sorted(
-    path.relative_to(ROOT) for path in ROOT.glob('configs/[!_]*/**/*.py'))
+CONFIGS = sorted(path.relative_to(ROOT) for path in ROOT.glob('configs/[!_]*/**/*.py'))
 DISTILLED = [
-    path for path in CONFIGS
-    if path.name.startswith(('review-kd_', 'review-dkd_'))
+    path for path in CONFIGS if path.name.startswith(('review-kd_', 'review-dkd_'))
 ]
 DETECTORS = ('cbc', 'coco', 'deeppcb', 'demo', 'pairs')
 METAFILES = sorted(
-    path.relative_to(ROOT) for path in ROOT.glob('configs/*/metafile.yml'))
+    path.relative_to(ROOT) for path in ROOT.glob('configs/*/metafile.yml')
+)
 _LOAD = functools.lru_cache(maxsize=None)(mmengine.load)
 
 # strides | the student's channels | the teacher's, of each pair across shapes
 LEVELS = {
-    'backbone_retinanet_r101-r18_fpn_1x_coco':
-    '4,8,16,32 | 64,128,256,512 | 256,512,1024,2048',
-    'binary-kd_retinanet_r101-r50_fpn_1x_coco':
-    '8,16,32,64,128 | 256,256,256,256,256 | 256,256,256,256,256',
-    'cascade-mask-rcnn-x101_faster-rcnn-r50_fpn_1x_coco':
-    '4,8,16,32,64 | 256,256,256,256,256 | 256,256,256,256,256',
-    'faster-rcnn-r101_retinanet-r50_fpn_1x_coco':
-    '8,16,32,64 | 256,256,256,256 | 256,256,256,256',
-    'fcos-x101_retinanet-r50_fpn_1x_coco':
-    '8,16,32,64,128 | 256,256,256,256,256 | 256,256,256,256,256',
-    'half-size_retinanet_r101-r18_fpn_1x_coco':
-    '8,16,32,64 | 256,256,256,256 | 256,256,256,256',
-    'mask-rcnn_swin-s-r50_fpn_1x_coco':
-    '4,8,16,32,64 | 256,256,256,256,256 | 256,256,256,256,256',
+    'backbone_retinanet_r101-r18_fpn_1x_coco': '4,8,16,32 | 64,128,256,512 | 256,512,1024,2048',
+    'binary-kd_retinanet_r101-r50_fpn_1x_coco': '8,16,32,64,128 | 256,256,256,256,256 | 256,256,256,256,256',
+    'cascade-mask-rcnn-x101_faster-rcnn-r50_fpn_1x_coco': '4,8,16,32,64 | 256,256,256,256,256 | 256,256,256,256,256',
+    'faster-rcnn-r101_retinanet-r50_fpn_1x_coco': '8,16,32,64 | 256,256,256,256 | 256,256,256,256',
+    'fcos-x101_retinanet-r50_fpn_1x_coco': '8,16,32,64,128 | 256,256,256,256,256 | 256,256,256,256,256',
+    'half-size_retinanet_r101-r18_fpn_1x_coco': '8,16,32,64 | 256,256,256,256 | 256,256,256,256',
+    'mask-rcnn_swin-s-r50_fpn_1x_coco': '4,8,16,32,64 | 256,256,256,256,256 | 256,256,256,256,256',
     'rtmdet_l-tiny_8xb32-300e_coco': '8,16,32 | 96,96,96 | 256,256,256',
 }
 
@@ -55,8 +48,9 @@ def quick(monkeypatch):
     """Large models in a second: no weights, a small image to find levels."""
     loaded = []
     # the weights are downloads, or come out of the teacher's own run
-    monkeypatch.setattr(teacher, 'load_strictly',
-                        lambda model, *args: loaded.append(args[:2]))
+    monkeypatch.setattr(
+        teacher, 'load_strictly', lambda model, *args: loaded.append(args[:2])
+    )
     monkeypatch.setattr(features, '_BLANK_SIZE', 128)
     for name in ('uniform_', 'normal_'):
         monkeypatch.setattr(torch.Tensor, name, lambda self, *_, **__: self)
@@ -74,8 +68,11 @@ def base_of(path):
 def load_base(path):
     base = base_of(path)
     # as a base, which leaves mmengine's scope in what comes from mmdet
-    return Config.fromstring(f"_base_ = '{base}'", '.py') \
-        if '::' in base else Config.fromfile(base)
+    return (
+        Config.fromstring(f"_base_ = '{base}'", '.py')
+        if '::' in base
+        else Config.fromfile(base)
+    )
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=str)
@@ -87,13 +84,11 @@ def test_builds(path, quick):
     assert isinstance(model, ReviewKD)
     assert quick == [(cfg.model.teacher.checkpoint, cfg.model.teacher.config)]
     if path.parts[1] == 'pairs':
-        strides, ours, theirs = LEVELS[path.stem.partition('_')[2]].split(
-            ' | ')
+        strides, ours, theirs = LEVELS[path.stem.partition('_')[2]].split(' | ')
         levels = model.review.levels
         assert model.levels == [f'stride {s}' for s in strides.split(',')]
         assert ','.join(str(a.reduce.conv.in_channels) for a in levels) == ours
-        assert ','.join(str(a.output.conv.out_channels)
-                        for a in levels) == theirs
+        assert ','.join(str(a.output.conv.out_channels) for a in levels) == theirs
     elif path.parts[1] in DETECTORS:
         assert len(model.pairs) == 5
     assert len(path.read_text().splitlines()) <= 15
@@ -106,23 +101,26 @@ def test_builds(path, quick):
 
 
 @pytest.mark.parametrize(
-    'path', [path for path in DISTILLED if path.parts[1] in ('coco', 'pairs')],
-    ids=str)
+    'path', [path for path in DISTILLED if path.parts[1] in ('coco', 'pairs')], ids=str
+)
 def test_mmdets_teacher_has_mmdets_weights(path):
     # as mmdet's own index pairs them
     given = Config.fromfile(path).model.teacher
     assert given.checkpoint == get_config(given.config, True).model_path
 
 
-@pytest.mark.parametrize('name, weight, in_channels', [
-    ('faster-rcnn_r101-r50', 1.0, [256, 512, 1024, 2048]),
-    ('faster-rcnn_r101-r18', 1.2, [64, 128, 256, 512]),
-    ('faster-rcnn_r50-mobilenet-v2', 2.0, [24, 32, 96, 320]),
-    ('retinanet_r101-r50', 1.0, [256, 512, 1024, 2048]),
-    ('mask-rcnn_r101-r18', 1.5, [64, 128, 256, 512]),
-    ('mask-rcnn_r101-r50', 0.8, [256, 512, 1024, 2048]),
-    ('mask-rcnn_r50-mobilenet-v2', 1.0, [24, 32, 96, 320]),
-])
+@pytest.mark.parametrize(
+    'name, weight, in_channels',
+    [
+        ('faster-rcnn_r101-r50', 1.0, [256, 512, 1024, 2048]),
+        ('faster-rcnn_r101-r18', 1.2, [64, 128, 256, 512]),
+        ('faster-rcnn_r50-mobilenet-v2', 2.0, [24, 32, 96, 320]),
+        ('retinanet_r101-r50', 1.0, [256, 512, 1024, 2048]),
+        ('mask-rcnn_r101-r18', 1.5, [64, 128, 256, 512]),
+        ('mask-rcnn_r101-r50', 0.8, [256, 512, 1024, 2048]),
+        ('mask-rcnn_r50-mobilenet-v2', 1.0, [24, 32, 96, 320]),
+    ],
+)
 def test_published_coco_settings(name, weight, in_channels):
     cfg = Config.fromfile(f'configs/coco/review-kd_{name}_fpn_ms-1x_coco.py')
     assert cfg.model.review == dict(weight=weight)
@@ -134,8 +132,11 @@ def test_published_coco_settings(name, weight, in_channels):
     assert cfg.param_scheduler[1].milestones == [8, 11]
     pipeline = cfg.train_dataloader.dataset.pipeline
     assert [step.type for step in pipeline] == [
-        'LoadImageFromFile', 'LoadAnnotations', 'RandomChoiceResize',
-        'RandomFlip', 'PackDetInputs'
+        'LoadImageFromFile',
+        'LoadAnnotations',
+        'RandomChoiceResize',
+        'RandomFlip',
+        'PackDetInputs',
     ]
     assert pipeline[1].get('with_mask', False) == ('mask' in name)
     assert pipeline[2].scales == [(1333, s) for s in range(640, 801, 32)]
@@ -145,7 +146,8 @@ def test_published_coco_settings(name, weight, in_channels):
     without_decay = {
         id(group['params'][0])
         for group in build_optim_wrapper(
-            model, cfg.optim_wrapper).optimizer.param_groups
+            model, cfg.optim_wrapper
+        ).optimizer.param_groups
         if group['params'][0].requires_grad and not group['weight_decay']
     }
     assert {
@@ -154,7 +156,8 @@ def test_published_coco_settings(name, weight, in_channels):
         if id(parameter) in without_decay
     } == {
         f'review.levels.{i}.{part}.bn.{name}'
-        for i in range(5) for part in ('reduce', 'output')
+        for i in range(5)
+        for part in ('reduce', 'output')
         for name in ('weight', 'bias')
     }
     assert cfg.optim_wrapper.optimizer.weight_decay == 1e-4
@@ -165,18 +168,17 @@ def test_published_coco_settings(name, weight, in_channels):
     assert model.teacher.channels == [256] * 5
     assert model.neck.in_channels == in_channels
     model.train()
-    norms = [
-        m for m in model.backbone.modules()
-        if isinstance(m, torch.nn.BatchNorm2d)
-    ]
+    norms = [m for m in model.backbone.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert norms
-    assert not any(m.training or m.weight.requires_grad or m.bias.requires_grad
-                   for m in norms)
+    assert not any(
+        m.training or m.weight.requires_grad or m.bias.requires_grad for m in norms
+    )
     # what the losses do not reach, DDP has to be told of
     maps = model.neck(model.backbone(torch.zeros(1, 3, 64, 64)))
     sum(map.sum() for map in maps).backward()
     unused = [
-        key for key, parameter in model.backbone.named_parameters()
+        key
+        for key, parameter in model.backbone.named_parameters()
         if parameter.requires_grad and parameter.grad is None
     ]
     assert unused == (['conv2.conv.weight'] if 'mobilenet' in name else [])
@@ -209,10 +211,8 @@ def test_published_classification_settings(row):
         assert cfg.model.review.weight == float(weight)
     model = MODELS.build(cfg.model)
     levels = model.review.levels
-    assert ','.join(str(a.reduce.conv.in_channels)
-                    for a in levels) == channels_in
-    assert ','.join(str(a.output.conv.out_channels)
-                    for a in levels) == channels_out
+    assert ','.join(str(a.reduce.conv.in_channels) for a in levels) == channels_in
+    assert ','.join(str(a.output.conv.out_channels) for a in levels) == channels_out
     assert {a.reduce.conv.out_channels for a in levels} == {int(mid)}
 
     sgd = cfg.optim_wrapper.optimizer
@@ -223,7 +223,7 @@ def test_published_classification_settings(row):
         assert cfg.train_dataloader.batch_size == 128
         assert cfg.train_cfg.max_epochs == 240
         assert cfg.param_scheduler[0].milestones == [150, 180, 210]
-        (hook, ) = cfg.custom_hooks
+        (hook,) = cfg.custom_hooks
         assert hook == dict(type='ReviewWeightHook', warmup=20)
         assert 'levels' not in cfg.model.student  # after the activation
     else:
@@ -236,15 +236,17 @@ def test_published_classification_settings(row):
 
 
 def test_authors_imagenet_features_are_after_the_activation_of_resnets():
-    for name, after in (('resnet34_resnet18', (True, True)),
-                        ('resnet50_mobilenet-v1', (False, True))):
+    for name, after in (
+        ('resnet34_resnet18', (True, True)),
+        ('resnet50_mobilenet-v1', (False, True)),
+    ):
         path = f'configs/imagenet/ablation/after-relu_{name}.py'
         model = MODELS.build(Config.fromfile(path).model)
         networks = model.student.backbone, model.teacher.model.backbone
         for network, names, is_after in zip(
-                networks, (model.names, model.teacher.names), after):
-            levels = network.levels_after if is_after else \
-                network.levels_before
+            networks, (model.names, model.teacher.names), after
+        ):
+            levels = network.levels_after if is_after else network.levels_before
             assert names == [f'backbone.{level}' for level in levels]
             assert network.levels_after != network.levels_before
 
@@ -261,20 +263,23 @@ def test_public_teachers_have_their_statistics():
         cfg = Config.fromfile(path)
         settings = cfg.model.data_preprocessor
         assert settings.mean == pytest.approx(
-            [255 * x for x in (0.5071, 0.4867, 0.4408)])
+            [255 * x for x in (0.5071, 0.4867, 0.4408)]
+        )
         assert settings.std == pytest.approx(
-            [255 * x for x in (0.2675, 0.2565, 0.2761)])
+            [255 * x for x in (0.2675, 0.2565, 0.2761)]
+        )
         # and differ in nothing else
         settings.update(mean=[125.3, 123.0, 113.9], std=[63.0, 62.1, 66.7])
-        assert dict(ours.items(), public_statistics=cfg.public_statistics
-                    ) == dict(cfg.items())
+        assert dict(ours.items(), public_statistics=cfg.public_statistics) == dict(
+            cfg.items()
+        )
 
 
 @pytest.mark.parametrize('path', METAFILES, ids=str)
 def test_metafile(path):
     text = path.read_text(encoding='utf-8')
     meta = yaml.safe_load(text)
-    (collection, ) = meta['Collections']
+    (collection,) = meta['Collections']
     readme = Path(collection['README']).read_text(encoding='utf-8')
     named = {}
     for entry in meta['Models']:
@@ -287,9 +292,7 @@ def test_metafile(path):
         results = entry['Results']
         for result in [] if results == 'not run' else results:
             assert set(result) == {'Task', 'Dataset', 'Metrics'}
-            assert all(
-                isinstance(value, float)
-                for value in result['Metrics'].values())
+            assert all(isinstance(value, float) for value in result['Metrics'].values())
     distilled = {p for p in DISTILLED if p.parent == path.parent}
     assert distilled <= set(named)
     for config, entry in named.items():

@@ -1,4 +1,5 @@
 """Two processes: as one with their batches, and no traffic for the teacher."""
+
 import copy
 import os
 
@@ -26,18 +27,22 @@ def build(teacher, **levels):
             type='ReviewKD',
             student=tiny_detector('retinanet'),
             teacher=teacher,
-            review=dict(weight=1.0, **levels)))
+            review=dict(weight=1.0, **levels),
+        )
+    )
 
 
 def image(count):
     """The same image ``count`` times: BatchNorm sees what one alone shows."""
     data = demo_mm_inputs(1, [[3, 128, 192]], num_classes=2)
-    return {key: [copy.deepcopy(value[0]) for _ in range(count)]
-            for key, value in data.items()}
+    return {
+        key: [copy.deepcopy(value[0]) for _ in range(count)]
+        for key, value in data.items()
+    }
 
 
 def train(model, module, data, steps=10):
-    optimizer = OptimWrapper(torch.optim.SGD(module.parameters(), lr=.01))
+    optimizer = OptimWrapper(torch.optim.SGD(module.parameters(), lr=0.01))
     return [
         model.train_step(copy.deepcopy(data), optimizer)['loss'].item()
         for _ in range(steps)
@@ -56,17 +61,26 @@ def work(rank, port, teacher, start, queue):
     model = build(teacher)
     # no find_unused_parameters: every parameter has a gradient
     ddp = MMDistributedDataParallel(model, broadcast_buffers=True)
-    optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=.01))
+    optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.01))
     data = demo_mm_inputs(1, [[3, 64, 64 + 32 * rank]], num_classes=2)
     for _ in range(3):
         log = ddp.train_step(data, optimizer)
     sizes = dict(
         reduced=sum(p.numel() for p in ddp.parameters() if p.requires_grad),
-        buffers=sum(b.numel() for b in ddp.modules_buffers))
-    queue.put((rank, log['loss_review'].item(), sizes, steps, {
-        name: value.detach().clone().numpy()
-        for name, value in model.named_parameters()
-    }))
+        buffers=sum(b.numel() for b in ddp.modules_buffers),
+    )
+    queue.put(
+        (
+            rank,
+            log['loss_review'].item(),
+            sizes,
+            steps,
+            {
+                name: value.detach().clone().numpy()
+                for name, value in model.named_parameters()
+            },
+        )
+    )
     dist.barrier()
     dist.destroy_process_group()
 
@@ -81,32 +95,32 @@ def test_two_processes(teachers, distiller, tmp_path):
     queue = context.Queue()
     processes = [
         context.Process(
-            target=work, args=(rank, port, teachers['retinanet'],
-                  tmp_path / 'start.pth', queue))
+            target=work,
+            args=(rank, port, teachers['retinanet'], tmp_path / 'start.pth', queue),
+        )
         for rank in range(2)
     ]
     for process in processes:
         process.start()
-    results = sorted((queue.get(timeout=120) for _ in range(2)),
-                     key=lambda result: result[0])
+    results = sorted(
+        (queue.get(timeout=120) for _ in range(2)), key=lambda result: result[0]
+    )
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
-    (_, loss_0, sizes, steps, parameters_0), (_, loss_1, _, _,
-                                              parameters_1) = results
+    (_, loss_0, sizes, steps, parameters_0), (_, loss_1, _, _, parameters_1) = results
     expected = train(single, single, image(2))
     assert len(set(expected)) == 10
-    print('largest difference', max(abs(a - b) / b
-                                    for a, b in zip(steps, expected)))
+    print('largest difference', max(abs(a - b) / b for a, b in zip(steps, expected)))
     torch.testing.assert_close(
-        torch.tensor(steps), torch.tensor(expected), rtol=1e-5, atol=1e-5)
+        torch.tensor(steps), torch.tensor(expected), rtol=1e-5, atol=1e-5
+    )
     assert loss_0 != loss_1  # each had an image of its own
     for name, value in parameters_0.items():
         assert (value == parameters_1[name]).all(), name
     model = distiller('retinanet')
     plain = MODELS.build(tiny_detector('retinanet'))
     assert sizes == dict(
-        reduced=sum(p.numel() for m in (plain, model.review)
-                    for p in m.parameters()),
-        buffers=sum(b.numel() for m in (plain, model.review)
-                    for b in m.buffers()))
+        reduced=sum(p.numel() for m in (plain, model.review) for p in m.parameters()),
+        buffers=sum(b.numel() for m in (plain, model.review) for b in m.buffers()),
+    )

@@ -1,13 +1,20 @@
 """How mistakes of the user read."""
-from mmreviewkd.errors import (MissingFileError, UnreadableImageError,
-                               UserInputError, few, in_one_line)
+
+from mmreviewkd.errors import (
+    MissingFileError,
+    UnreadableImageError,
+    UserInputError,
+    few,
+    in_one_line,
+)
 
 import pytest
 from torch._utils import ExceptionWrapper
 
 
-@pytest.mark.parametrize('kind', [UserInputError, MissingFileError,
-                                  UnreadableImageError])
+@pytest.mark.parametrize(
+    'kind', [UserInputError, MissingFileError, UnreadableImageError]
+)
 def test_errors_of_workers_read_as_they_were_raised(kind):
     message = 'image a.png: cannot be read'
     try:

@@ -3,6 +3,7 @@
 All images are the same: then one process with batches of two sees, in
 BatchNorm and in every loss, what two with one image each do.
 """
+
 import json
 import os
 import pickle
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.slow
 GLOO = ('--cfg-options', 'env_cfg.dist_cfg.backend=gloo')
 
 # levels of few cells are left out, on which BatchNorm blows rounding up
-CONFIG = '''
+CONFIG = """
 _base_ = './distil.py'
 model = dict(student=dict(_delete_=True, **{student}),
              teacher=dict(config='{folder}/teacher_retina.py',
@@ -32,7 +33,7 @@ model = dict(student=dict(_delete_=True, **{student}),
 train_dataloader = dict(batch_size=1)
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='SGD', lr=.01,
                                     momentum=.9))
-'''
+"""
 
 SABOTAGE = '''
 import os, time
@@ -57,7 +58,7 @@ class Sabotage(Hook):
 '''
 
 # of Slurm what mmengine and tools/slurm_train.sh use: N processes on a node
-SRUN = '''#!/usr/bin/env bash
+SRUN = """#!/usr/bin/env bash
 echo "$@" > srun.txt
 while [[ $1 == -* ]]; do
     [[ $1 == --ntasks=* ]] && export SLURM_NTASKS=${1#*=}
@@ -71,10 +72,10 @@ done
 for ((i = 0; i < SLURM_NTASKS; i++)); do
     wait -n || { code=$?; kill $(jobs -p); wait; exit $code; }
 done
-'''
-SCONTROL = '''#!/usr/bin/env bash
+"""
+SCONTROL = """#!/usr/bin/env bash
 [[ "$*" == "show hostname node[0-1]" ]] && printf '127.0.0.1\\n127.0.0.2\\n'
-'''
+"""
 
 
 @pytest.fixture(scope='module')
@@ -86,7 +87,8 @@ def folder(tmp_path_factory, coco, teachers):
     ann = json.loads((data / 'train.json').read_text())
     boxes = [box for box in ann['annotations'] if box['image_id'] == 1]
     ann['annotations'] = [
-        dict(box, id=3 * i + j + 1, image_id=i) for i in range(8)
+        dict(box, id=3 * i + j + 1, image_id=i)
+        for i in range(8)
         for j, box in enumerate(boxes)
     ]
     (data / 'train.json').write_text(json.dumps(ann))
@@ -94,22 +96,36 @@ def folder(tmp_path_factory, coco, teachers):
         shutil.copy(coco / 'train' / '1.png', data / 'train' / f'{i}.png')
     project.__wrapped__(folder, data, teachers)
     student = tiny_detector('retinanet')
-    student.test_cfg.score_thr = 0.
+    student.test_cfg.score_thr = 0.0
     (folder / 'plain.py').write_text(
-        PLAIN_CONFIG.format(model=student.to_dict(), root=data))
+        PLAIN_CONFIG.format(model=student.to_dict(), root=data)
+    )
     (folder / 'teacher_retina.py').write_text(
-        f'model = {teachers["retinanet"]["config"].to_dict()}')
+        f'model = {teachers["retinanet"]["config"].to_dict()}'
+    )
     (folder / 'retina.py').write_text(
-        CONFIG.format(student=student.to_dict(), folder=folder,
-                      checkpoint=teachers['retinanet']['checkpoint']))
+        CONFIG.format(
+            student=student.to_dict(),
+            folder=folder,
+            checkpoint=teachers['retinanet']['checkpoint'],
+        )
+    )
     return folder
 
 
 def train(folder, work_dir, *args, config='retina.py', **variables):
     """``dist_train.sh`` with two processes."""
-    return Script('dist_train.sh', folder / config, 2, '--work-dir',
-                  folder / work_dir, *args, cwd=folder, PORT=str(free_port()),
-                  **variables).end()
+    return Script(
+        'dist_train.sh',
+        folder / config,
+        2,
+        '--work-dir',
+        folder / work_dir,
+        *args,
+        cwd=folder,
+        PORT=str(free_port()),
+        **variables,
+    ).end()
 
 
 def losses(work_dir):
@@ -150,9 +166,18 @@ def run(folder):
 def one_process(folder):
     """The work dir of three epochs with one process and batches of two."""
     work_dir = folder / 'one'
-    assert call('train', folder / 'retina.py', '--work-dir', work_dir,
-                '--cfg-options', 'train_cfg.max_epochs=3',
-                'train_dataloader.batch_size=2') is None
+    assert (
+        call(
+            'train',
+            folder / 'retina.py',
+            '--work-dir',
+            work_dir,
+            '--cfg-options',
+            'train_cfg.max_epochs=3',
+            'train_dataloader.batch_size=2',
+        )
+        is None
+    )
     return work_dir
 
 
@@ -165,34 +190,41 @@ def test_losses_are_those_of_one_process(run, one_process):
 def test_resume(run, one_process, folder):
     os.mkdir(folder / 'resumed')
     shutil.copy(run / 'epoch_2.pth', folder / 'resumed')
-    code, output = train(folder, 'resumed', '--resume', *GLOO,
-                         'train_cfg.max_epochs=3')
+    code, output = train(folder, 'resumed', '--resume', *GLOO, 'train_cfg.max_epochs=3')
     assert code == 0, output[-3000:]
     assert 'resumed epoch: 2, iter: 8' in output
-    same_parameters(folder / 'resumed' / 'epoch_3.pth',
-                    one_process / 'epoch_3.pth')
+    same_parameters(folder / 'resumed' / 'epoch_3.pth', one_process / 'epoch_3.pth')
 
 
 def test_average_precision_is_that_of_one_process(run, folder):
     test = (folder / 'retina.py', run / 'epoch_2.pth')
     code, output = Script(
-        'dist_test.sh', *test, 2, '--work-dir', folder / 'test_2', '--out',
-        folder / '2.pkl', *GLOO, cwd=folder, PORT=str(free_port())).end()
+        'dist_test.sh',
+        *test,
+        2,
+        '--work-dir',
+        folder / 'test_2',
+        '--out',
+        folder / '2.pkl',
+        *GLOO,
+        cwd=folder,
+        PORT=str(free_port()),
+    ).end()
     assert code == 0, output[-3000:]
-    assert call('test', *test, '--work-dir', folder / 'test_1', '--out',
-                folder / '1.pkl') is None
+    assert (
+        call('test', *test, '--work-dir', folder / 'test_1', '--out', folder / '1.pkl')
+        is None
+    )
     found = []
     for work_dir in ('test_1', 'test_2'):
-        (path, ) = (folder / work_dir).glob('*/*.json')
+        (path,) = (folder / work_dir).glob('*/*.json')
         found.append(json.loads(path.read_text())['coco/bbox_mAP'])
     assert found[0] == found[1] == average_precision(run)[1] > 0
-    one, two = (pickle.loads((folder / f'{i}.pkl').read_bytes())
-                for i in (1, 2))
+    one, two = (pickle.loads((folder / f'{i}.pkl').read_bytes()) for i in (1, 2))
     for own, other in zip(one, two):
         assert own['img_id'] == other['img_id']
         for key in ('bboxes', 'scores', 'labels'):
-            assert torch.equal(own['pred_instances'][key],
-                               other['pred_instances'][key])
+            assert torch.equal(own['pred_instances'][key], other['pred_instances'][key])
     assert [image['img_id'] for image in one] == [0, 1, 2, 3]
 
 
@@ -201,7 +233,8 @@ def test_killed_process_ends_the_others(folder):
     (folder / 'killed.py').write_text(
         "_base_ = './retina.py'\n"
         "custom_imports = dict(imports=['mmreviewkd', 'sabotage'])\n"
-        "custom_hooks = [dict(type='Sabotage')]\n")
+        "custom_hooks = [dict(type='Sabotage')]\n"
+    )
     code, output = train(folder, 'killed_run', *GLOO, config='killed.py')
     seconds = time.time() - float((folder / 'killed').read_text())
     print(f'ended {seconds:.1f} seconds after the kill')
@@ -211,24 +244,31 @@ def test_killed_process_ends_the_others(folder):
     assert 'rank      : 1' in output and 'SIGKILL' in output
     assert '[rank0]: Traceback' not in output
     # what is left is the model that both have validated
-    (epoch, ) = (folder / 'killed_run').glob('epoch_*.pth')
-    assert call('test', folder / 'plain.py', epoch, '--work-dir',
-                folder / 'test_killed') is None
-    (path, ) = (folder / 'test_killed').glob('*/*.json')
-    assert average_precision(folder / 'killed_run') == [
-        json.loads(path.read_text())['coco/bbox_mAP']] > [0]
+    (epoch,) = (folder / 'killed_run').glob('epoch_*.pth')
+    assert (
+        call('test', folder / 'plain.py', epoch, '--work-dir', folder / 'test_killed')
+        is None
+    )
+    (path,) = (folder / 'test_killed').glob('*/*.json')
+    assert (
+        average_precision(folder / 'killed_run')
+        == [json.loads(path.read_text())['coco/bbox_mAP']]
+        > [0]
+    )
 
 
 def test_teacher_missing_for_one_process(folder, teachers):
     shutil.copy(teachers['retinanet']['checkpoint'], folder / 'teacher_0.pth')
     (folder / 'missing.py').write_text(
         "_base_ = './retina.py'\n"
-        "model = dict(teacher=dict(checkpoint='teacher_{{$RANK:0}}.pth'))\n")
+        "model = dict(teacher=dict(checkpoint='teacher_{{$RANK:0}}.pth'))\n"
+    )
     code, output = train(folder, 'missing', *GLOO, config='missing.py')
     assert code == 1
     assert not alive(folder)
-    assert 'error: teacher checkpoint teacher_1.pth does not exist' in \
-        output.splitlines()
+    assert (
+        'error: teacher checkpoint teacher_1.pth does not exist' in output.splitlines()
+    )
     # the other's line, if torchrun has left it the time
     assert '[rank0]: Traceback' not in output
     assert not list((folder / 'missing').glob('*.pth'))
@@ -237,10 +277,21 @@ def test_teacher_missing_for_one_process(folder, teachers):
 def test_two_nodes(run, folder):
     port = str(free_port())
     nodes = [
-        Script('dist_train.sh', 'retina.py', 1, '--work-dir',
-               folder / 'nodes', *GLOO, 'train_cfg.max_epochs=1', cwd=folder,
-               NNODES='2', NODE_RANK=str(rank), MASTER_ADDR='127.0.0.1',
-               PORT=port) for rank in (0, 1)
+        Script(
+            'dist_train.sh',
+            'retina.py',
+            1,
+            '--work-dir',
+            folder / 'nodes',
+            *GLOO,
+            'train_cfg.max_epochs=1',
+            cwd=folder,
+            NNODES='2',
+            NODE_RANK=str(rank),
+            MASTER_ADDR='127.0.0.1',
+            PORT=port,
+        )
+        for rank in (0, 1)
     ]
     for node in nodes:
         code, output = node.end()
@@ -260,13 +311,27 @@ def test_slurm(run, folder):
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
     code, output = Script(
-        'slurm_train.sh', 'cpus', 'a job', 'retina.py', folder / 'slurm',
-        *GLOO, 'train_cfg.max_epochs=1', cwd=folder, GPUS='2',
-        GPUS_PER_NODE='2', SRUN_ARGS='--gres=none --exclusive',
-        MASTER_PORT=str(free_port())).end()
+        'slurm_train.sh',
+        'cpus',
+        'a job',
+        'retina.py',
+        folder / 'slurm',
+        *GLOO,
+        'train_cfg.max_epochs=1',
+        cwd=folder,
+        GPUS='2',
+        GPUS_PER_NODE='2',
+        SRUN_ARGS='--gres=none --exclusive',
+        MASTER_PORT=str(free_port()),
+    ).end()
     assert code == 0, output[-3000:]
-    assert (folder / 'srun.txt').read_text().startswith(
-        '-p cpus --job-name=a job --gres=gpu:2 --ntasks=2 --ntasks-per-node=2')
+    assert (
+        (folder / 'srun.txt')
+        .read_text()
+        .startswith(
+            '-p cpus --job-name=a job --gres=gpu:2 --ntasks=2 --ntasks-per-node=2'
+        )
+    )
     expected = losses(run)
     close(losses(folder / 'slurm'), {i: expected[i] for i in range(1, 5)})
 
@@ -275,7 +340,8 @@ def test_flexible_runner_with_ddp_strategy(run, folder):
     (folder / 'flexible.py').write_text(
         "_base_ = './retina.py'\nrunner_type = 'FlexibleRunner'\n"
         "strategy = dict(type='DDPStrategy')\n"
-        'train_cfg = dict(max_epochs=1)\n')
+        'train_cfg = dict(max_epochs=1)\n'
+    )
     code, output = train(folder, 'flexible', *GLOO, config='flexible.py')
     assert code == 0, output[-3000:]
     expected = losses(run)
@@ -283,14 +349,24 @@ def test_flexible_runner_with_ddp_strategy(run, folder):
     checkpoint = load_from_local(str(folder / 'flexible' / 'epoch_1.pth'))
     student = MODELS.build(tiny_detector('retinanet'))
     missing, unexpected = student.load_state_dict(
-        checkpoint['state_dict'], strict=False)
+        checkpoint['state_dict'], strict=False
+    )
     assert not missing
     assert all(key.startswith('review.') for key in unexpected)
     # one process goes on from it
-    assert call('train', folder / 'flexible.py', '--work-dir',
-                folder / 'flexible', '--resume', '--cfg-options',
-                'strategy.type=SingleDeviceStrategy',
-                'train_cfg.max_epochs=2') is None
+    assert (
+        call(
+            'train',
+            folder / 'flexible.py',
+            '--work-dir',
+            folder / 'flexible',
+            '--resume',
+            '--cfg-options',
+            'strategy.type=SingleDeviceStrategy',
+            'train_cfg.max_epochs=2',
+        )
+        is None
+    )
     resumed = load_from_local(str(folder / 'flexible' / 'epoch_2.pth'))
     assert set(resumed['state_dict']) == set(checkpoint['state_dict'])
     assert resumed['meta']['iter'] == 4 + 8

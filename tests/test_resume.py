@@ -1,4 +1,5 @@
 """Killed runs of a detector that draws samples, with random augmentation."""
+
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ from tests.test_tools.test_entry_points import ROOT, process
 import pytest
 import torch
 
-AUGMENTED = '''
+AUGMENTED = """
 _base_ = './distil.py'
 train_cfg = dict(max_epochs=3)
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='SGD', lr=.01,
@@ -21,8 +22,8 @@ train_dataloader = dict(
     dataset=dict(pipeline=[
         *_base_.pipeline, dict(type='RandomFlip', prob=.5),
         dict(type='PhotoMetricDistortion'), dict(type='PackDetInputs')]))
-'''
-DIE = '''
+"""
+DIE = """
 import os, runpy, sys
 from mmengine.hooks import IterTimerHook
 def die(self, runner, *args, **kwargs):
@@ -31,7 +32,7 @@ def die(self, runner, *args, **kwargs):
 IterTimerHook.before_train_iter = die
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name='__main__')
-'''
+"""
 
 
 def losses(folder):
@@ -42,15 +43,17 @@ def losses(folder):
             line = json.loads(line)
             if 'loss' in line:
                 found[line['iter']] = {
-                    name: value for name, value in line.items()
+                    name: value
+                    for name, value in line.items()
                     if 'loss' in name or 'acc' in name or 'review' in name
                 }
     return found
 
 
 def same_end(project, *folders):
-    first, second = (load_from_local(str(project / folder / 'epoch_3.pth'))
-                     for folder in folders)
+    first, second = (
+        load_from_local(str(project / folder / 'epoch_3.pth')) for folder in folders
+    )
     for key, value in first['state_dict'].items():
         assert torch.equal(value, second['state_dict'][key]), key
     for own, other in zip(first['random_states'], second['random_states']):
@@ -80,10 +83,19 @@ def test_killed_and_resumed_to_the_last_digit(project, workers):
 @pytest.mark.slow
 def test_two_processes_to_the_last_digit(project):
     (project / 'augmented.py').write_text(AUGMENTED.format(workers=1))
-    train = ['-m', 'torch.distributed.run', '--nproc_per_node=2',
-             f'--master_port={free_port()}', ROOT / 'tools' / 'train.py',
-             'augmented.py', '--launcher', 'pytorch', '--cfg-options',
-             'env_cfg.dist_cfg.backend=gloo', '--work-dir']
+    train = [
+        '-m',
+        'torch.distributed.run',
+        '--nproc_per_node=2',
+        f'--master_port={free_port()}',
+        ROOT / 'tools' / 'train.py',
+        'augmented.py',
+        '--launcher',
+        'pytorch',
+        '--cfg-options',
+        'env_cfg.dist_cfg.backend=gloo',
+        '--work-dir',
+    ]
     whole = process(*train, 'whole', cwd=project)
     assert whole.returncode == 0, whole.stdout[-3000:]
     saved = load_from_local(str(project / 'whole' / 'epoch_1.pth'))
@@ -97,8 +109,14 @@ def test_two_processes_to_the_last_digit(project):
     assert losses(project / 'resumed') == expected and len(expected) == 4
     same_end(project, 'whole', 'resumed')
     # alone, now
-    single = process(ROOT / 'tools' / 'train.py', 'augmented.py', '--work-dir',
-                     'resumed', '--resume', 'whole/epoch_1.pth', cwd=project)
+    single = process(
+        ROOT / 'tools' / 'train.py',
+        'augmented.py',
+        '--work-dir',
+        'resumed',
+        '--resume',
+        'whole/epoch_1.pth',
+        cwd=project,
+    )
     assert single.returncode == 0, single.stdout[-3000:]
-    assert 'with another num_processes 2 (now: 1)' in ' '.join(
-        single.stdout.split())
+    assert 'with another num_processes 2 (now: 1)' in ' '.join(single.stdout.split())

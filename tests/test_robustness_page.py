@@ -1,12 +1,14 @@
 """Every row of docs/robustness.md has its test."""
+
 from tests.robustness_page import ROOT, named_tests
 
 
 def test_every_row_names_tests_that_are_there():
     rows = [
-        line for line in
-        (ROOT / 'docs' / 'robustness.md').read_text().splitlines()
-        if line.startswith('| ') and not line.startswith('| fault')
+        line
+        for line in (ROOT / 'docs' / 'robustness.md').read_text().splitlines()
+        if line.startswith('| ')
+        and not line.startswith('| fault')
         and not line.startswith('| feature')
     ]
     assert len(rows) > 80
@@ -17,7 +19,8 @@ def test_every_row_names_tests_that_are_there():
 
 def test_they_are_what_the_target_runs(request):
     marked = {
-        item.originalname for item in request.session.items
+        item.originalname
+        for item in request.session.items
         if item.get_closest_marker('faults')
     }
     names = {function for _, function in named_tests() if function}

@@ -1,4 +1,5 @@
 """The tutorial's commands, as they stand in its text, on the blood cells."""
+
 import os
 import re
 import subprocess
@@ -25,23 +26,31 @@ def test_files_that_it_names_are_there():
 def test_runs_from_its_text(tmp_path):
     # an epoch of a few images instead of twelve of all
     text = TEXT.replace('epoch_12', 'epoch_1').replace(
-        'randomness.seed=0', 'randomness.seed=0 train_cfg.max_epochs=1 '
-        'train_cfg.val_interval=1 train_dataloader.dataset.indices=40')
+        'randomness.seed=0',
+        'randomness.seed=0 train_cfg.max_epochs=1 '
+        'train_cfg.val_interval=1 train_dataloader.dataset.indices=40',
+    )
     assert text.count('max_epochs=1 ') == 3
     for name in ('configs', 'tools', 'mmreviewkd'):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / 'data').mkdir()
     (tmp_path / 'data' / 'cbc').symlink_to(DATA)
-    script = 'set -eu\n' + '\n'.join(
-        re.findall(r'```bash\n(.*?)```', text, re.DOTALL))
+    script = 'set -eu\n' + '\n'.join(re.findall(r'```bash\n(.*?)```', text, re.DOTALL))
     env = dict(
         os.environ,
         PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}',
         PYTHONPATH=str(ROOT),
-        PYTHONWARNINGS='ignore')
-    done = subprocess.run(['bash', '-c', script], cwd=tmp_path, env=env,
-                          text=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=900)
+        PYTHONWARNINGS='ignore',
+    )
+    done = subprocess.run(
+        ['bash', '-c', script],
+        cwd=tmp_path,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=900,
+    )
     assert done.returncode == 0, done.stdout[-3000:]
     folder = tmp_path / 'work_dirs' / 'tutorial'
     assert (folder / 'looked' / 'index.html').is_file()

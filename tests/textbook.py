@@ -4,6 +4,7 @@ The tests compare the package with it, and ``tools/benchmark_review.py``
 measures the package against it. Works on the parameters of a
 :class:`mmreviewkd.models.Review`, read through its ``state_dict``.
 """
+
 import torch
 import torch.nn.functional as F
 
@@ -11,8 +12,13 @@ import torch.nn.functional as F
 def conv_bn(params, name, x, training, padding):
     x = F.conv2d(x, params[f'{name}.conv.weight'], padding=padding)
     return F.batch_norm(
-        x, params[f'{name}.bn.running_mean'], params[f'{name}.bn.running_var'],
-        params[f'{name}.bn.weight'], params[f'{name}.bn.bias'], training)
+        x,
+        params[f'{name}.bn.running_mean'],
+        params[f'{name}.bn.running_var'],
+        params[f'{name}.bn.weight'],
+        params[f'{name}.bn.bias'],
+        training,
+    )
 
 
 def review(params, features, sizes, training=True):
@@ -26,13 +32,14 @@ def review(params, features, sizes, training=True):
                 F.conv2d(
                     torch.cat([x, up], dim=1),
                     params[f'levels.{i}.attention.conv.weight'],
-                    params[f'levels.{i}.attention.conv.bias']))
+                    params[f'levels.{i}.attention.conv.bias'],
+                )
+            )
             x = x * attention[:, 0:1] + up * attention[:, 1:2]
         if x.shape[-2:] != tuple(sizes[i]):
             x = F.interpolate(x, tuple(sizes[i]), mode='nearest')
         residual = x
-        reviewed.insert(
-            0, conv_bn(params, f'levels.{i}.output', x, training, 1))
+        reviewed.insert(0, conv_bn(params, f'levels.{i}.output', x, training, 1))
     return reviewed
 
 
@@ -44,6 +51,7 @@ def hcl(student, teacher):
         weight = weight / 2
         loss = loss + weight * F.mse_loss(
             F.adaptive_avg_pool2d(student, (size, size)),
-            F.adaptive_avg_pool2d(teacher, (size, size)))
+            F.adaptive_avg_pool2d(teacher, (size, size)),
+        )
         total = total + weight
     return loss / total

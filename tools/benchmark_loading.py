@@ -16,6 +16,7 @@ Examples:
     python tools/benchmark_loading.py
     python tools/benchmark_loading.py --device cuda --workers 0 2 8
 """
+
 import argparse
 import os.path as osp
 import tempfile
@@ -42,32 +43,33 @@ ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
-        description='Images per second of CIFAR pipelines')
+    parser = argparse.ArgumentParser(description='Images per second of CIFAR pipelines')
     parser.add_argument(
         '--device',
         default='cuda' if torch.cuda.is_available() else 'cpu',
-        help='cpu or cuda')
-    parser.add_argument(
-        '--images', type=int, default=10000, help='images in an epoch')
-    parser.add_argument(
-        '--batch', type=int, default=128, help='images in a batch')
+        help='cpu or cuda',
+    )
+    parser.add_argument('--images', type=int, default=10000, help='images in an epoch')
+    parser.add_argument('--batch', type=int, default=128, help='images in a batch')
     parser.add_argument(
         '--workers',
         type=int,
         nargs='+',
         default=[0, 2],
-        help='of the per-image pipeline, which is timed with each')
+        help='of the per-image pipeline, which is timed with each',
+    )
     parser.add_argument(
-        '--repeats', type=int, default=5, help='timed epochs of each pipeline')
+        '--repeats', type=int, default=5, help='timed epochs of each pipeline'
+    )
     return parser.parse_args()
 
 
 class PILImages(Dataset):
     """As torchvision's CIFAR: arrays, each made a PIL image when asked for."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray,
-                 transform: Callable) -> None:
+    def __init__(
+        self, images: np.ndarray, labels: np.ndarray, transform: Callable
+    ) -> None:
         self.images, self.labels = images, labels.tolist()
         self.transform = transform
 
@@ -86,7 +88,9 @@ def build_per_batch(args, cfg: Config, archive: str) -> Callable:
         dict(
             cfg.train_dataloader,
             batch_size=args.batch,
-            dataset=dict(type='ArchiveImages', path=archive, num_classes=100)))
+            dataset=dict(type='ArchiveImages', path=archive, num_classes=100),
+        )
+    )
     preprocessor = MODELS.build(cfg.model.data_preprocessor).to(args.device)
 
     def epoch() -> Iterator[Tensor]:
@@ -101,21 +105,24 @@ def build_per_image(args, cfg: Config, archive: str, workers: int) -> Callable:
     settings = cfg.model.data_preprocessor
     with np.load(archive) as arrays:
         dataset = PILImages(
-            arrays['x'], arrays['y'],
-            transforms.Compose([
-                transforms.RandomCrop(32, padding=settings.padding),
-                transforms.RandomHorizontalFlip(),
-                transforms.ToTensor(),
-                transforms.Normalize([v / 255 for v in settings.mean],
-                                     [v / 255 for v in settings.std])
-            ]))
+            arrays['x'],
+            arrays['y'],
+            transforms.Compose(
+                [
+                    transforms.RandomCrop(32, padding=settings.padding),
+                    transforms.RandomHorizontalFlip(),
+                    transforms.ToTensor(),
+                    transforms.Normalize(
+                        [v / 255 for v in settings.mean],
+                        [v / 255 for v in settings.std],
+                    ),
+                ]
+            ),
+        )
     on_cuda = args.device.startswith('cuda')
     loader = DataLoader(
-        dataset,
-        args.batch,
-        shuffle=True,
-        num_workers=workers,
-        pin_memory=on_cuda)
+        dataset, args.batch, shuffle=True, num_workers=workers, pin_memory=on_cuda
+    )
 
     def epoch() -> Iterator[Tensor]:
         for images, labels in loader:
@@ -145,13 +152,15 @@ def main():
         np.savez(
             archive,
             x=rng.integers(0, 256, (args.images, 32, 32, 3), dtype=np.uint8),
-            y=rng.integers(0, 100, args.images))
+            y=rng.integers(0, 100, args.images),
+        )
         per_image = partial(build_per_image, args, cfg, archive)
         pipelines = {
             **{
                 f'per image, {workers} workers': per_image(workers)
                 for workers in args.workers
-            }, 'per batch': build_per_batch(args, cfg, archive)
+            },
+            'per batch': build_per_batch(args, cfg, archive),
         }
     speeds = {name: [] for name in pipelines}
     for repeat in range(-1, args.repeats):
@@ -162,19 +171,28 @@ def main():
 
     device = (
         torch.cuda.get_device_name(args.device)
-        if args.device.startswith('cuda') else
-        f'CPU, {torch.get_num_threads()} threads')
-    print(f'{device}; torch {torch.__version__}; {args.images} images of '
-          f'32x32, batches of {args.batch}; median of {args.repeats} epochs')
+        if args.device.startswith('cuda')
+        else f'CPU, {torch.get_num_threads()} threads'
+    )
+    print(
+        f'{device}; torch {torch.__version__}; {args.images} images of '
+        f'32x32, batches of {args.batch}; median of {args.repeats} epochs'
+    )
     ours = median(speeds['per batch'])
     print(
-        markdown_table([{
-            'pipeline': name,
-            'images per second': f'{median(each):.0f}',
-            'slowest': f'{min(each):.0f}',
-            'fastest': f'{max(each):.0f}',
-            'per batch is': f'{ours / median(each):.1f}x'
-        } for name, each in speeds.items()]))
+        markdown_table(
+            [
+                {
+                    'pipeline': name,
+                    'images per second': f'{median(each):.0f}',
+                    'slowest': f'{min(each):.0f}',
+                    'fastest': f'{max(each):.0f}',
+                    'per batch is': f'{ours / median(each):.1f}x',
+                }
+                for name, each in speeds.items()
+            ]
+        )
+    )
 
 
 if __name__ == '__main__':

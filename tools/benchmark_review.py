@@ -16,6 +16,7 @@ Examples:
     python tools/benchmark_review.py --device cuda --amp
     python tools/benchmark_review.py --shapes 50x84 25x42 13x21 --channels 64
 """
+
 import argparse
 import json
 import os.path as osp
@@ -41,27 +42,30 @@ CPU_SHAPES = ['100x168', '50x84', '25x42', '13x21', '7x11']
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
-        description='Time and peak memory of the review')
+    parser = argparse.ArgumentParser(description='Time and peak memory of the review')
     parser.add_argument(
         '--device',
         default='cuda' if torch.cuda.is_available() else 'cpu',
-        help='cpu or cuda')
+        help='cpu or cuda',
+    )
     parser.add_argument(
         '--shapes',
         nargs='+',
         help='HEIGHTxWIDTH of each level, shallow to deep '
-        f'(CUDA: {" ".join(CUDA_SHAPES)}; CPU: {" ".join(CPU_SHAPES)})')
+        f'(CUDA: {" ".join(CUDA_SHAPES)}; CPU: {" ".join(CPU_SHAPES)})',
+    )
+    parser.add_argument('--batch', type=int, help='images per batch (CUDA: 2; CPU: 1)')
     parser.add_argument(
-        '--batch', type=int, help='images per batch (CUDA: 2; CPU: 1)')
-    parser.add_argument(
-        '--channels', type=int, default=256, help='of student and teacher')
+        '--channels', type=int, default=256, help='of student and teacher'
+    )
     parser.add_argument(
         '--amp',
         action='store_true',
-        help='mixed precision: float16 on CUDA, bfloat16 on the CPU')
+        help='mixed precision: float16 on CUDA, bfloat16 on the CPU',
+    )
     parser.add_argument(
-        '--repeats', type=int, default=7, help='timed runs of each variant')
+        '--repeats', type=int, default=7, help='timed runs of each variant'
+    )
     args = parser.parse_args()
     args.on_cuda = args.device.startswith('cuda')
     args.shapes = args.shapes or (CUDA_SHAPES if args.on_cuda else CPU_SHAPES)
@@ -74,12 +78,13 @@ def build_steps(args):
     torch.manual_seed(0)
     device = torch.device(args.device)
     sizes = [tuple(map(int, shape.split('x'))) for shape in args.shapes]
-    review = Review([args.channels] * len(sizes),
-                    [args.channels] * len(sizes)).to(device)
-    features, targets = ([
-        torch.randn(args.batch, args.channels, *size, device=device)
-        for size in sizes
-    ] for _ in range(2))
+    review = Review([args.channels] * len(sizes), [args.channels] * len(sizes)).to(
+        device
+    )
+    features, targets = (
+        [torch.randn(args.batch, args.channels, *size, device=device) for size in sizes]
+        for _ in range(2)
+    )
     features = [feature.requires_grad_() for feature in features]
     params = dict([*review.named_parameters(), *review.named_buffers()])
 
@@ -99,8 +104,8 @@ def build_steps(args):
             tensor.grad = None
 
     losses = dict(
-        textbook=textbook_loss,
-        mmreviewkd=lambda: review.loss(features, targets).sum())
+        textbook=textbook_loss, mmreviewkd=lambda: review.loss(features, targets).sum()
+    )
     return {name: partial(step, loss) for name, loss in losses.items()}, clear
 
 
@@ -129,17 +134,18 @@ def measure_memory(args, step, clear):
         before = torch.cuda.memory_allocated()
         step()
         return torch.cuda.max_memory_allocated() - before
-    with profile(
-            activities=[ProfilerActivity.CPU],
-            profile_memory=True) as profiler:
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         step()
     with tempfile.TemporaryDirectory() as folder:
         path = osp.join(folder, 'trace.json')
         profiler.export_chrome_trace(path)
         with open(path) as file:
             events = json.load(file)['traceEvents']
-    changes = sorted((event['ts'], event['args']['Bytes']) for event in events
-                     if event.get('name') == '[memory]')
+    changes = sorted(
+        (event['ts'], event['args']['Bytes'])
+        for event in events
+        if event.get('name') == '[memory]'
+    )
     return max(accumulate(change for _, change in changes))
 
 
@@ -147,29 +153,36 @@ def main():
     args = parse_args()
     steps, clear = build_steps(args)
     seconds, losses = measure_time(args, steps, clear)
-    memory = {
-        name: measure_memory(args, steps[name], clear)
-        for name in VARIANTS
-    }
+    memory = {name: measure_memory(args, steps[name], clear) for name in VARIANTS}
 
     device = (
         torch.cuda.get_device_name(args.device)
-        if args.on_cuda else f'CPU, {torch.get_num_threads()} threads')
-    print(f'{device}; torch {torch.__version__}; {args.batch} x '
-          f'{args.channels} x ({", ".join(args.shapes)})'
-          f'{", mixed precision" if args.amp else ""}; median of '
-          f'{args.repeats} forward and backward passes')
+        if args.on_cuda
+        else f'CPU, {torch.get_num_threads()} threads'
+    )
+    print(
+        f'{device}; torch {torch.__version__}; {args.batch} x '
+        f'{args.channels} x ({", ".join(args.shapes)})'
+        f'{", mixed precision" if args.amp else ""}; median of '
+        f'{args.repeats} forward and backward passes'
+    )
     print(f'{"":12}{"time":>14}{"peak memory":>16}')
     for name in VARIANTS:
-        print(f'{name:12}{seconds[name] * 1000:>11.1f} ms'
-              f'{memory[name] / 2**20:>12.1f} MiB')
+        print(
+            f'{name:12}{seconds[name] * 1000:>11.1f} ms'
+            f'{memory[name] / 2**20:>12.1f} MiB'
+        )
     reference, ours = VARIANTS
-    print(f'{"ratio":12}{seconds[ours] / seconds[reference]:>13.2f}x'
-          f'{memory[ours] / memory[reference]:>15.2f}x')
+    print(
+        f'{"ratio":12}{seconds[ours] / seconds[reference]:>13.2f}x'
+        f'{memory[ours] / memory[reference]:>15.2f}x'
+    )
 
     difference = abs(losses[ours] / losses[reference] - 1).item()
-    print(f'losses: {losses[reference].item():.6f} and '
-          f'{losses[ours].item():.6f}, relative difference {difference:.1e}')
+    print(
+        f'losses: {losses[reference].item():.6f} and '
+        f'{losses[ours].item():.6f}, relative difference {difference:.1e}'
+    )
     if not difference < (1e-2 if args.amp else 1e-4):
         sys.exit('the two losses do not agree')
 

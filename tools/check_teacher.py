@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Evaluate a distillation config's teacher through the student's pipeline."""
+
 import argparse
 
 import mmreviewkd  # noqa: F401
@@ -19,12 +20,9 @@ from mmengine.registry import init_default_scope
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config of a distillation')
-    parser.add_argument(
-        '--expected', type=float, help='known AP or accuracy, 0 to 1')
-    parser.add_argument(
-        '--student-checkpoint', help='evaluated too, and compared')
-    parser.add_argument(
-        '--num-images', type=int, help='only so many; all by default')
+    parser.add_argument('--expected', type=float, help='known AP or accuracy, 0 to 1')
+    parser.add_argument('--student-checkpoint', help='evaluated too, and compared')
+    parser.add_argument('--num-images', type=int, help='only so many; all by default')
     add_cfg_options(parser)
     return parser.parse_args()
 
@@ -35,8 +33,10 @@ def main():
         cfg = read_config(args.config, args)
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         if type_name(cfg.model) != 'ReviewKD':
-            raise UserInputError(f'{args.config} has no teacher: its model is '
-                                 f'a {cfg.model.type}, not a ReviewKD')
+            raise UserInputError(
+                f'{args.config} has no teacher: its model is '
+                f'a {cfg.model.type}, not a ReviewKD'
+            )
         check_data(cfg, 'val')
         preprocessor = cfg.get('data_preprocessor')
         student = None
@@ -45,9 +45,17 @@ def main():
             load_whole(
                 student.to(get_device()),
                 read_checkpoint(args.student_checkpoint, 'student'),
-                args.student_checkpoint)
-        check_teacher(cfg.model, cfg.val_dataloader, cfg.val_evaluator,
-                      student, args.expected, args.num_images, preprocessor)
+                args.student_checkpoint,
+            )
+        check_teacher(
+            cfg.model,
+            cfg.val_dataloader,
+            cfg.val_evaluator,
+            student,
+            args.expected,
+            args.num_images,
+            preprocessor,
+        )
 
 
 if __name__ == '__main__':

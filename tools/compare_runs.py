@@ -4,6 +4,7 @@
 The table has what the last validation of each run says, and, in brackets, the
 difference to the first run.
 """
+
 import argparse
 import math
 import os.path as osp
@@ -13,16 +14,21 @@ from typing import Dict, List, NamedTuple, Optional, Sequence
 import mmreviewkd  # noqa: F401
 from mmreviewkd.engine.one_line_errors import add_debug, one_line_errors
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.visualization import (check_new, make_folder, markdown_table,
-                                      plot_curves, read_scalars,
-                                      read_test_metrics)
+from mmreviewkd.visualization import (
+    check_new,
+    make_folder,
+    markdown_table,
+    plot_curves,
+    read_scalars,
+    read_test_metrics,
+)
 
 _SIZES = dict(s=' small', m=' medium', l=' large')
 # end of a metric's key: file of its curves, labels of loss and score, percent
 _CURVES = {
     'bbox_mAP': ('curves.png', ('detection loss', 'AP'), 100),
     'segm_mAP': ('curves_mask.png', ('detection loss', 'mask AP'), 100),
-    'accuracy/top1': ('curves_top1.png', ('loss', 'top-1 accuracy'), 1)
+    'accuracy/top1': ('curves_top1.png', ('loss', 'top-1 accuracy'), 1),
 }
 
 
@@ -36,6 +42,7 @@ class Run(NamedTuple):
             ``'-'`` where there is none.
         metrics (dict[str, float]): Of it, by key.
     """
+
     folder: str
     trained: bool
     end: str
@@ -44,12 +51,13 @@ class Run(NamedTuple):
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('runs', nargs='+', metavar='RUN', help='work dirs of mmengine')
     parser.add_argument(
-        'runs', nargs='+', metavar='RUN', help='work dirs of mmengine')
+        '--names', nargs='+', help="one per run; default: the folders' names"
+    )
     parser.add_argument(
-        '--names', nargs='+', help="one per run; default: the folders' names")
-    parser.add_argument(
-        '--out-dir', help='new folder; default: work_dirs/compare_RUN_RUN...')
+        '--out-dir', help='new folder; default: work_dirs/compare_RUN_RUN...'
+    )
     add_debug(parser)
     return parser.parse_args()
 
@@ -60,29 +68,25 @@ def main():
         names = name_runs(args.runs, args.names)
         out_dir = args.out_dir or default_folder(args.runs)
         check_new(out_dir)
-        runs = {
-            name: read_run(folder)
-            for name, folder in zip(names, args.runs)
-        }
+        runs = {name: read_run(folder) for name, folder in zip(names, args.runs)}
         report = write_report(runs)
         make_folder(out_dir)
-        with open(
-                osp.join(out_dir, 'table.md'), 'w', encoding='utf-8') as file:
+        with open(osp.join(out_dir, 'table.md'), 'w', encoding='utf-8') as file:
             file.write(report)
         print(report)
         draw_curves(runs, out_dir)
         print(f'table and curves are in {out_dir}')
 
 
-def name_runs(folders: Sequence[str],
-              names: Optional[Sequence[str]]) -> List[str]:
+def name_runs(folders: Sequence[str], names: Optional[Sequence[str]]) -> List[str]:
     """Names to show, one per run."""
     if names is None:
         names = [osp.basename(osp.abspath(folder)) for folder in folders]
     if len(names) != len(folders) or len(set(names)) != len(names):
         raise UserInputError(
             f'{len(folders)} runs need as many names, each another: --names '
-            f'(now: {", ".join(names)})')
+            f'(now: {", ".join(names)})'
+        )
     return names
 
 
@@ -132,20 +136,21 @@ def write_report(runs: Dict[str, Run]) -> str:
     Raises:
         UserInputError: No run has any metric.
     """
-    keys = list(
-        dict.fromkeys(key for run in runs.values() for key in run.metrics))
+    keys = list(dict.fromkeys(key for run in runs.values() for key in run.metrics))
     if not keys:
         raise UserInputError('none of the runs has logged a validation')
     first = next(iter(runs.values()))
     rows = [{'': 'epoch', **{name: run.end for name, run in runs.items()}}]
     for key in keys:
-        rows.append({
-            '': title(key),
-            **{
-                name: cell(key, run, None if run is first else first)
-                for name, run in runs.items()
+        rows.append(
+            {
+                '': title(key),
+                **{
+                    name: cell(key, run, None if run is first else first)
+                    for name, run in runs.items()
+                },
             }
-        })
+        )
     return '\n\n'.join([markdown_table(rows), *notes(runs, keys)]) + '\n'
 
 
@@ -155,20 +160,29 @@ def notes(runs: Dict[str, Run], keys: Sequence[str]) -> List[str]:
         lines.append(f'In brackets: difference to {next(iter(runs))}.')
     ends = {name: run.end for name, run in runs.items() if run.metrics}
     if len(set(ends.values())) > 1:
-        lines.append('Warning: the runs do not end at the same epoch: ' +
-                     ', '.join(f'{name} {end}' for name, end in ends.items()))
+        lines.append(
+            'Warning: the runs do not end at the same epoch: '
+            + ', '.join(f'{name} {end}' for name, end in ends.items())
+        )
     missing = [name for name, run in runs.items() if not run.metrics]
     if missing:
-        lines.append('Without metrics, for want of a validation or of '
-                     f'anything detected in it: {", ".join(missing)}')
+        lines.append(
+            'Without metrics, for want of a validation or of '
+            f'anything detected in it: {", ".join(missing)}'
+        )
     if any(key.startswith('coco/') for key in keys) and not any(
-            key.endswith('_precision') for key in keys):
-        lines.append('For AP by class, train or test with --cfg-options '
-                     'val_evaluator.classwise=True '
-                     'test_evaluator.classwise=True')
+        key.endswith('_precision') for key in keys
+    ):
+        lines.append(
+            'For AP by class, train or test with --cfg-options '
+            'val_evaluator.classwise=True '
+            'test_evaluator.classwise=True'
+        )
     elif any(key.endswith('segm_mAP') for key in keys):
-        lines.append('AP by class is that of masks: mmdet logs it under the '
-                     'same name as that of boxes.')
+        lines.append(
+            'AP by class is that of masks: mmdet logs it under the '
+            'same name as that of boxes.'
+        )
     return lines
 
 
@@ -178,10 +192,9 @@ def title(key: str) -> str:
     ap = re.fullmatch(r'(bbox|segm)_mAP(?:_(50|75|s|m|l))?', name)
     if ap:
         part = ap[2] or ''
-        return ('mask ' if ap[1] == 'segm' else '') + 'AP' + _SIZES.get(
-            part, part)
+        return ('mask ' if ap[1] == 'segm' else '') + 'AP' + _SIZES.get(part, part)
     if name.endswith('_precision'):
-        return f'AP {name[:-len("_precision")]}'
+        return f'AP {name[: -len("_precision")]}'
     return key
 
 
@@ -191,8 +204,7 @@ def cell(key: str, run: Run, reference: Optional[Run]) -> str:
     if value is None:
         return '-'
     before = percent(key, reference) if reference else None
-    return f'{value:.1f}' + ('' if before is None else
-                             f' ({value - before:+.1f})')
+    return f'{value:.1f}' + ('' if before is None else f' ({value - before:+.1f})')
 
 
 def percent(key: str, run: Run) -> Optional[float]:
@@ -209,12 +221,14 @@ def draw_curves(runs: Dict[str, Run], out_dir: str) -> None:
     folders = {name: run.folder for name, run in runs.items() if run.trained}
     for end, (file, labels, scale) in _CURVES.items():
         keys = [
-            key for run in runs.values() if run.trained for key in run.metrics
+            key
+            for run in runs.values()
+            if run.trained
+            for key in run.metrics
             if key.endswith(end)
         ]
         if keys:
-            plot_curves(folders, osp.join(out_dir, file), keys[0], scale,
-                        labels)
+            plot_curves(folders, osp.join(out_dir, file), keys[0], scale, labels)
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@
 The three train in turn, with the same schedule, on shapes drawn for it. A
 table, predictions beside the ground truth, and curves follow.
 """
+
 import argparse
 import json
 import os
@@ -18,8 +19,7 @@ from typing import Dict, List, Sequence, Tuple
 
 import mmreviewkd  # noqa: F401
 from mmreviewkd.demo import make_dataset
-from mmreviewkd.visualization import (draw_comparison, markdown_table,
-                                      plot_curves)
+from mmreviewkd.visualization import draw_comparison, markdown_table, plot_curves
 
 import torch
 from mmcv import imread
@@ -35,16 +35,14 @@ from mmengine.runner import find_latest_checkpoint
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 TEACHER = 'configs/demo/faster-rcnn_r18-w32_fpn_6e_shapes.py'
 STUDENT = 'configs/demo/faster-rcnn_r18-w8_fpn_6e_shapes.py'
-DISTILLED = ('configs/demo/'
-             'review-kd_faster-rcnn_r18-w32_r18-w8_fpn_6e_shapes.py')
+DISTILLED = 'configs/demo/review-kd_faster-rcnn_r18-w32_r18-w8_fpn_6e_shapes.py'
 # run, which is also its folder: config to train with, config to use it with
 RUNS = {
     'teacher': (TEACHER, TEACHER),
     'student': (STUDENT, STUDENT),
-    'distilled': (DISTILLED, STUDENT)
+    'distilled': (DISTILLED, STUDENT),
 }
-TITLES = dict(
-    teacher='teacher', student='student alone', distilled='distilled student')
+TITLES = dict(teacher='teacher', student='student alone', distilled='distilled student')
 RESULTS = ('table.md', 'summary.json', 'predictions.png', 'curves.png')
 
 
@@ -53,13 +51,16 @@ def parse_args(description: str, folder: str) -> argparse.Namespace:
     parser.add_argument(
         '--work-dir',
         default=osp.join(ROOT, 'work_dirs', folder),
-        help='folder for all that the demo writes')
+        help='folder for all that the demo writes',
+    )
     parser.add_argument(
-        '--seed', type=int, default=0, help='seed of the three trainings')
+        '--seed', type=int, default=0, help='seed of the three trainings'
+    )
     parser.add_argument(
         '--quick',
         action='store_true',
-        help='a few images and an epoch: runs everything, teaches nothing')
+        help='a few images and an epoch: runs everything, teaches nothing',
+    )
     args = parser.parse_args()
     args.work_dir = osp.abspath(args.work_dir)
     return args
@@ -90,35 +91,40 @@ def clear(work_dir: str, results: Sequence[str]) -> None:
             os.remove(osp.join(work_dir, name))
 
 
-def train_all(runs: Dict[str, Tuple[str, str]], data: dict,
-              args: argparse.Namespace) -> None:
+def train_all(
+    runs: Dict[str, Tuple[str, str]], data: dict, args: argparse.Namespace
+) -> None:
     """Train the three in turn, with settings of where the data are."""
     for number, (name, (config, _)) in enumerate(runs.items(), 1):
-        print(
-            f'=== training {number} of {len(runs)}: {TITLES[name]}',
-            flush=True)
+        print(f'=== training {number} of {len(runs)}: {TITLES[name]}', flush=True)
         train(name, config, dict(data), args)
 
 
-def train(name: str, config: str, settings: dict,
-          args: argparse.Namespace) -> None:
+def train(name: str, config: str, settings: dict, args: argparse.Namespace) -> None:
     """Train one of the three in a process of its own, as one would by hand."""
     work_dir = args.work_dir
     settings['randomness.seed'] = args.seed
     if name == 'distilled':
         settings['model.teacher.checkpoint'] = find_latest_checkpoint(
-            osp.join(work_dir, 'teacher'))
+            osp.join(work_dir, 'teacher')
+        )
     if args.quick:
         settings['train_cfg.max_epochs'] = 1
     command = [
-        sys.executable, 'tools/train.py', config, '--work-dir',
-        osp.join(work_dir, name), '--cfg-options',
-        *(f'{key}={value}' for key, value in settings.items())
+        sys.executable,
+        'tools/train.py',
+        config,
+        '--work-dir',
+        osp.join(work_dir, name),
+        '--cfg-options',
+        *(f'{key}={value}' for key, value in settings.items()),
     ]
     status = subprocess.run(command, cwd=ROOT).returncode
     if status:
-        sys.exit(f'error: training the {TITLES[name]} ended with exit status '
-                 f'{status}; the reason is above')
+        sys.exit(
+            f'error: training the {TITLES[name]} ended with exit status '
+            f'{status}; the reason is above'
+        )
 
 
 def data_settings(work_dir: str) -> dict:
@@ -130,12 +136,12 @@ def data_settings(work_dir: str) -> dict:
         'val_dataloader.dataset.data_root': data,
         'val_evaluator.ann_file': annotations,
         'test_dataloader.dataset.data_root': data,
-        'test_evaluator.ann_file': annotations
+        'test_evaluator.ann_file': annotations,
     }
 
 
 def evaluate(
-    work_dir: str
+    work_dir: str,
 ) -> Tuple[BaseDataset, Dict[str, dict], Dict[str, List[DetDataSample]]]:
     """Load the three as plain detectors and run them over the same images.
 
@@ -148,9 +154,8 @@ def evaluate(
         cfg.merge_from_dict(data_settings(work_dir))
         # the distilled one, too, needs no more than the student's config
         models[name] = init_detector(
-            cfg,
-            find_latest_checkpoint(osp.join(work_dir, name)),
-            device=get_device())
+            cfg, find_latest_checkpoint(osp.join(work_dir, name)), device=get_device()
+        )
         metrics[name] = Evaluator(cfg.val_evaluator)
     dataset = DATASETS.build(cfg.val_dataloader.dataset)
     seconds = {name: [] for name in RUNS}
@@ -175,22 +180,29 @@ def evaluate(
             AP50=scores['coco/bbox_mAP_50'],
             AP75=scores['coco/bbox_mAP_75'],
             parameters=sum(p.numel() for p in models[name].parameters()),
-            seconds_per_image=median(seconds[name]))
+            seconds_per_image=median(seconds[name]),
+        )
     return dataset, results, predictions
 
 
-def report(work_dir: str, dataset: BaseDataset, results: Dict[str, dict],
-           predictions: Dict[str, List[DetDataSample]], seed: int) -> None:
+def report(
+    work_dir: str,
+    dataset: BaseDataset,
+    results: Dict[str, dict],
+    predictions: Dict[str, List[DetDataSample]],
+    seed: int,
+) -> None:
     """Print the table; write it, the figures behind it, and the pictures."""
     *_, pictures, curves = (osp.join(work_dir, name) for name in RESULTS)
-    rows = [{
-        'model': TITLES[name],
-        **{
-            key: f'{100 * result[key]:.1f}'
-            for key in ('AP', 'AP50', 'AP75')
-        }, 'parameters': f'{result["parameters"]:,}',
-        'seconds per image': f'{result["seconds_per_image"]:.4f}'
-    } for name, result in results.items()]
+    rows = [
+        {
+            'model': TITLES[name],
+            **{key: f'{100 * result[key]:.1f}' for key in ('AP', 'AP50', 'AP75')},
+            'parameters': f'{result["parameters"]:,}',
+            'seconds per image': f'{result["seconds_per_image"]:.4f}',
+        }
+        for name, result in results.items()
+    ]
     gain = 100 * (results['distilled']['AP'] - results['student']['AP'])
     write_table(work_dir, rows, f'{gain:+.1f} AP', results, seed)
 
@@ -198,33 +210,36 @@ def report(work_dir: str, dataset: BaseDataset, results: Dict[str, dict],
     truth = [dataset[index]['data_samples'] for index in range(5)]
     columns = {'ground truth': [sample.gt_instances for sample in truth]}
     for name, samples in predictions.items():
-        found = [sample.pred_instances for sample in samples[:len(truth)]]
+        found = [sample.pred_instances for sample in samples[: len(truth)]]
         columns[TITLES[name]] = [each[each.scores > 0.5] for each in found]
     draw_comparison(
         [imread(sample.img_path, channel_order='rgb') for sample in truth],
-        columns, dataset.metainfo, pictures)
-    plot_curves({TITLES[name]: osp.join(work_dir, name)
-                 for name in RUNS}, curves)
+        columns,
+        dataset.metainfo,
+        pictures,
+    )
+    plot_curves({TITLES[name]: osp.join(work_dir, name) for name in RUNS}, curves)
 
 
-def write_table(work_dir: str, rows: List[dict], gain: str,
-                results: Dict[str, dict], seed: int) -> None:
+def write_table(
+    work_dir: str, rows: List[dict], gain: str, results: Dict[str, dict], seed: int
+) -> None:
     """Print the table; write it and the figures behind it."""
-    text = (f'{markdown_table(rows)}\n\n'
-            f'distilled - alone: {gain} (seed {seed})\n')
+    text = f'{markdown_table(rows)}\n\ndistilled - alone: {gain} (seed {seed})\n'
     print(f'\n{text}')
     with open(osp.join(work_dir, 'table.md'), 'w', encoding='utf-8') as file:
         file.write(text)
-    with open(
-            osp.join(work_dir, 'summary.json'), 'w', encoding='utf-8') as file:
+    with open(osp.join(work_dir, 'summary.json'), 'w', encoding='utf-8') as file:
         json.dump(dict(seed=seed, **results), file, indent=2)
 
 
 def print_end(work_dir: str, start: float) -> None:
     """Say how long it took since ``start``, and where everything is."""
     minutes = (time.time() - start) / 60
-    print(f'{minutes:.1f} minutes on {get_device()}; table, pictures, logs '
-          f'and checkpoints are in {osp.relpath(work_dir)}')
+    print(
+        f'{minutes:.1f} minutes on {get_device()}; table, pictures, logs '
+        f'and checkpoints are in {osp.relpath(work_dir)}'
+    )
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@
 The three train in turn, with the same schedule, on 32x32 images drawn for it.
 A table, some test images with the three answers, and curves follow.
 """
+
 import os.path as osp
 import time
 from statistics import median
@@ -14,8 +15,7 @@ from mmreviewkd.models.weights import load_strictly
 from mmreviewkd.visualization import draw_labels, plot_curves
 
 import torch
-from demo import (ROOT, TITLES, clear, parse_args, print_end, train_all,
-                  write_table)
+from demo import ROOT, TITLES, clear, parse_args, print_end, train_all, write_table
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -30,7 +30,7 @@ DISTILLED = 'configs/demo_cls/review-kd_resnet14_resnet8-w8_glyphs.py'
 RUNS = {
     'teacher': (TEACHER, TEACHER),
     'student': (STUDENT, STUDENT),
-    'distilled': (DISTILLED, STUDENT)
+    'distilled': (DISTILLED, STUDENT),
 }
 RESULTS = ('table.md', 'summary.json', 'examples.png', 'curves.png')
 
@@ -45,19 +45,20 @@ def main():
     make_archives(
         osp.join(work_dir, 'data'),
         *((200, 100) if args.quick else (2500, 1000)),
-        seed=0)
+        seed=0,
+    )
     train_all(RUNS, data_settings(work_dir), args)
     print('=== comparing the three', flush=True)
     results, images, labels, answers = evaluate(work_dir)
     report(work_dir, results, args.seed)
-    draw_labels(images, labels, answers, CLASSES,
-                osp.join(work_dir, 'examples.png'))
-    plot_curves({TITLES[name]: osp.join(work_dir, name)
-                 for name in RUNS},
-                osp.join(work_dir, 'curves.png'),
-                metric='accuracy/top1',
-                percent=1,
-                labels=('cross-entropy', 'top-1 accuracy'))
+    draw_labels(images, labels, answers, CLASSES, osp.join(work_dir, 'examples.png'))
+    plot_curves(
+        {TITLES[name]: osp.join(work_dir, name) for name in RUNS},
+        osp.join(work_dir, 'curves.png'),
+        metric='accuracy/top1',
+        percent=1,
+        labels=('cross-entropy', 'top-1 accuracy'),
+    )
     print_end(work_dir, start)
 
 
@@ -65,8 +66,11 @@ def data_settings(work_dir: str) -> dict:
     """What a config must be told of data outside of its default place."""
     return {
         f'{split}_dataloader.dataset.path': osp.join(work_dir, 'data', archive)
-        for split, archive in (('train', 'train.npz'), ('val', 'test.npz'),
-                               ('test', 'test.npz'))
+        for split, archive in (
+            ('train', 'train.npz'),
+            ('val', 'test.npz'),
+            ('test', 'test.npz'),
+        )
     }
 
 
@@ -84,8 +88,9 @@ def evaluate(work_dir: str, examples: int = 10) -> tuple:
         cfg.merge_from_dict(data_settings(work_dir))
         # the distilled one, too, needs no more than the student's config
         models[name] = MODELS.build(cfg.model).to(get_device()).eval()
-        load_strictly(models[name],
-                      find_latest_checkpoint(osp.join(work_dir, name)), config)
+        load_strictly(
+            models[name], find_latest_checkpoint(osp.join(work_dir, name)), config
+        )
         metrics[name] = Evaluator(cfg.test_evaluator)
     loader = Runner.build_dataloader(cfg.test_dataloader)
     speeds: Dict[str, List[float]] = {name: [] for name in RUNS}
@@ -107,7 +112,8 @@ def evaluate(work_dir: str, examples: int = 10) -> tuple:
             top1=scores['accuracy/top1'],
             top5=scores['accuracy/top5'],
             parameters=sum(p.numel() for p in models[name].parameters()),
-            images_per_second=median(speeds[name]))
+            images_per_second=median(speeds[name]),
+        )
 
     # the first images, not chosen ones
     batch = loader.dataset[torch.arange(examples)]
@@ -115,8 +121,7 @@ def evaluate(work_dir: str, examples: int = 10) -> tuple:
     for name, model in models.items():
         with torch.no_grad():
             answers[TITLES[name]] = [
-                int(sample['pred_scores'].argmax())
-                for sample in model.test_step(batch)
+                int(sample['pred_scores'].argmax()) for sample in model.test_step(batch)
             ]
     images = batch['inputs'].permute(0, 2, 3, 1).numpy()
     return results, images, batch['data_samples'].tolist(), answers
@@ -124,13 +129,16 @@ def evaluate(work_dir: str, examples: int = 10) -> tuple:
 
 def report(work_dir: str, results: Dict[str, dict], seed: int) -> None:
     """Print the table; write it and the figures behind it."""
-    rows = [{
-        'model': TITLES[name],
-        'top-1': f'{result["top1"]:.1f}',
-        'top-5': f'{result["top5"]:.1f}',
-        'parameters': f'{result["parameters"]:,}',
-        'images per second': f'{result["images_per_second"]:.0f}'
-    } for name, result in results.items()]
+    rows = [
+        {
+            'model': TITLES[name],
+            'top-1': f'{result["top1"]:.1f}',
+            'top-5': f'{result["top5"]:.1f}',
+            'parameters': f'{result["parameters"]:,}',
+            'images per second': f'{result["images_per_second"]:.0f}',
+        }
+        for name, result in results.items()
+    ]
     gain = results['distilled']['top1'] - results['student']['top1']
     write_table(work_dir, rows, f'{gain:+.1f} top-1', results, seed)
 

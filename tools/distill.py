@@ -6,6 +6,7 @@ train from it again. --cfg-options here are the student's, as in its own
 config; what concerns the distillation beyond the flags below goes into the
 merged one.
 """
+
 import argparse
 import os
 import os.path as osp
@@ -27,40 +28,48 @@ from mmengine.config import Config, ConfigDict
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        'student', help="the student's config: path, or mmdet::folder/name.py")
+        'student', help="the student's config: path, or mmdet::folder/name.py"
+    )
     parser.add_argument(
-        '--teacher', required=True, help="the teacher's config, likewise")
+        '--teacher', required=True, help="the teacher's config, likewise"
+    )
     parser.add_argument(
         '--teacher-checkpoint',
         required=True,
-        help="file or URL of the teacher's weights")
+        help="file or URL of the teacher's weights",
+    )
     parser.add_argument(
         '--teacher-weights',
         metavar='ENTRY',
         help='entry of that file which holds them, such as ema_state_dict; '
-        'state_dict or model by default')
+        'state_dict or model by default',
+    )
     parser.add_argument(
         '--weight',
         type=float,
         default=1.0,
         help='weight of the review loss; 1.0 is the published one of '
-        'Faster R-CNN and RetinaNet R101-R50')
+        'Faster R-CNN and RetinaNet R101-R50',
+    )
     parser.add_argument(
         '--strides',
         type=int,
         nargs='+',
-        help='levels that take part, by stride; all by default')
+        help='levels that take part, by stride; all by default',
+    )
     parser.add_argument(
         '--features',
         choices=['neck', 'backbone'],
         default='neck',
-        help="what is compared: the necks' levels or the backbones' stages")
+        help="what is compared: the necks' levels or the backbones' stages",
+    )
     parser.add_argument(
         '--scale',
         type=float,
         default=1.0,
         help="side of the teacher's images as a multiple of the student's; "
-        "levels then count in the student's pixels")
+        "levels then count in the student's pixels",
+    )
     add_train_arguments(parser)
     return parser.parse_args()
 
@@ -70,10 +79,10 @@ def main():
     with one_line_errors(args.debug):
         name, teacher = (
             osp.splitext(osp.basename(config))[0]
-            for config in (args.student, args.teacher))
+            for config in (args.student, args.teacher)
+        )
         if args.work_dir is None:
-            args.work_dir = osp.join('work_dirs',
-                                     f'review-kd_{teacher}_{name}')
+            args.work_dir = osp.join('work_dirs', f'review-kd_{teacher}_{name}')
         cfg = distill(read_config(args.student, args), args)
         refuse_second_run(cfg, args)
         check_settings(cfg, 'train', 'val')
@@ -99,7 +108,8 @@ def refuse_second_run(cfg, args):
     if args.resume is None and holds_run(cfg.work_dir):
         raise UserInputError(
             f'{cfg.work_dir} holds a run already; go on with it by --resume, '
-            'or give the new run another --work-dir')
+            'or give the new run another --work-dir'
+        )
 
 
 def name_flag(error):
@@ -107,8 +117,7 @@ def name_flag(error):
     flag = dict(weights='teacher-weights').get(error.name, error.name)
     many = isinstance(error.value, (list, tuple))
     values = error.value if many else [error.value]
-    return error.message.replace('{}',
-                                 ' '.join(map(str, [f'--{flag}', *values])))
+    return error.message.replace('{}', ' '.join(map(str, [f'--{flag}', *values])))
 
 
 def distill(cfg, args):
@@ -119,8 +128,8 @@ def distill(cfg, args):
         return osp.abspath(path) if osp.exists(path) else path
 
     teacher = dict(
-        config=absolute(args.teacher),
-        checkpoint=absolute(args.teacher_checkpoint))
+        config=absolute(args.teacher), checkpoint=absolute(args.teacher_checkpoint)
+    )
     if args.teacher_weights:
         teacher['weights'] = args.teacher_weights
     if args.scale != 1:
@@ -131,14 +140,13 @@ def distill(cfg, args):
     if args.features != 'neck':
         review['features'] = args.features
     cfg.model = ConfigDict(
-        type='ReviewKD',
-        student=plain_model(cfg.model),
-        teacher=teacher,
-        review=review)
+        type='ReviewKD', student=plain_model(cfg.model), teacher=teacher, review=review
+    )
     imports = cfg.get('custom_imports') or dict(imports=[])
     names = imports['imports']
-    imports['imports'] = ([names] if isinstance(names, str) else
-                          list(names)) + ['mmreviewkd']
+    imports['imports'] = ([names] if isinstance(names, str) else list(names)) + [
+        'mmreviewkd'
+    ]
     cfg.custom_imports = imports
     return cfg
 

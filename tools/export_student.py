@@ -4,6 +4,7 @@
 Every checkpoint of a run loads into the plain student's config as it is; this
 one is also free of the review's weights, the optimizer and the logs.
 """
+
 import argparse
 import os.path as osp
 
@@ -24,7 +25,8 @@ def export_student(source: str, target: str) -> None:
     if osp.exists(target) and osp.samefile(source, target):
         raise UserInputError(
             f'{target} is the input itself; its optimizer and '
-            'review weights would be lost')
+            'review weights would be lost'
+        )
     if osp.isdir(target):
         raise UserInputError(f'{target} is a folder; name the file to write')
     try:
@@ -32,8 +34,9 @@ def export_student(source: str, target: str) -> None:
     except FileNotFoundError as error:
         raise UserInputError(str(error)) from None
     if 'state_dict' not in checkpoint:
-        raise UserInputError(f'{source} has no "state_dict"; it is not a '
-                             'checkpoint of mmengine')
+        raise UserInputError(
+            f'{source} has no "state_dict"; it is not a checkpoint of mmengine'
+        )
     meta = checkpoint.get('meta') or {}
     student = dict(
         state_dict={
@@ -42,13 +45,16 @@ def export_student(source: str, target: str) -> None:
             if not key.startswith('review.')
         },
         meta={
-            key: meta[key]
-            for key in ('dataset_meta', 'epoch', 'iter') if key in meta
-        } | dict(mmreviewkd_version=mmreviewkd.__version__))
+            key: meta[key] for key in ('dataset_meta', 'epoch', 'iter') if key in meta
+        }
+        | dict(mmreviewkd_version=mmreviewkd.__version__),
+    )
     save_checkpoint(student, target)
-    print(f'{target}: {len(student["state_dict"])} tensors, '
-          f'{osp.getsize(target) / 2**20:.1f} MiB '
-          f'(from {osp.getsize(source) / 2**20:.1f} MiB)')
+    print(
+        f'{target}: {len(student["state_dict"])} tensors, '
+        f'{osp.getsize(target) / 2**20:.1f} MiB '
+        f'(from {osp.getsize(source) / 2**20:.1f} MiB)'
+    )
 
 
 def main():

@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Test a detector, distilled or plain; mmdet's flags."""
+
 import argparse
 
 import mmreviewkd  # noqa: F401
@@ -7,9 +8,12 @@ from mmreviewkd.engine import StrictLoadHook
 from mmreviewkd.engine.check_data import check_data, named_images
 from mmreviewkd.engine.check_settings import check_settings
 from mmreviewkd.engine.checks import check_machine
-from mmreviewkd.engine.launch import (add_arguments,
-                                      add_test_time_augmentation, build_runner,
-                                      read_config)
+from mmreviewkd.engine.launch import (
+    add_arguments,
+    add_test_time_augmentation,
+    build_runner,
+    read_config,
+)
 from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models.configs import plain_model, type_name
@@ -25,14 +29,15 @@ def parse_args():
     add_arguments(parser)
     parser.add_argument('--out', help='dump predictions to this .pkl file')
     parser.add_argument(
-        '--show', action='store_true', help='show predictions in a window')
+        '--show', action='store_true', help='show predictions in a window'
+    )
     parser.add_argument(
-        '--show-dir',
-        help='save images with predictions to WORK_DIR/TIMESTAMP/SHOW_DIR')
+        '--show-dir', help='save images with predictions to WORK_DIR/TIMESTAMP/SHOW_DIR'
+    )
     parser.add_argument(
-        '--wait-time', type=float, default=2, help='seconds per shown image')
-    parser.add_argument(
-        '--tta', action='store_true', help='test time augmentation')
+        '--wait-time', type=float, default=2, help='seconds per shown image'
+    )
+    parser.add_argument('--tta', action='store_true', help='test time augmentation')
     return parser.parse_args()
 
 
@@ -56,8 +61,7 @@ def main():
         runner = build_runner(cfg, 'test', student=distilled)
         runner.register_hook(StrictLoadHook())
         if args.out:
-            runner.test_evaluator.metrics.append(
-                DumpDetResults(out_file_path=args.out))
+            runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
         with named_images(runner, 'test'):
             runner.test()
 

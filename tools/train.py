@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Train a detector, distilled or plain; mmdet's flags."""
+
 import argparse
 
 import mmreviewkd  # noqa: F401

@@ -5,6 +5,7 @@ For each image, a picture of what the review does at every level, and one of
 the predictions of teacher, student alone and distilled student; index.html
 shows them all.
 """
+
 import argparse
 import copy
 import os.path as osp
@@ -19,9 +20,15 @@ from mmreviewkd.engine.teacher_check import WholeTeacher
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models.configs import plain_model, type_name
 from mmreviewkd.models.features import is_classifier
-from mmreviewkd.visualization import (check_new, draw_comparison, draw_review,
-                                      make_folder, review_maps, shown_image,
-                                      write_page)
+from mmreviewkd.visualization import (
+    check_new,
+    draw_comparison,
+    draw_review,
+    make_folder,
+    review_maps,
+    shown_image,
+    write_page,
+)
 
 import cv2
 import torch
@@ -50,18 +57,22 @@ def parse_args():
         'images',
         nargs='*',
         help='files or folders; by default the first '
-        f"{_FEW} of the config's validation images")
+        f"{_FEW} of the config's validation images",
+    )
     parser.add_argument(
         '--alone',
         metavar='CHECKPOINT',
-        help='of the student trained without teacher: its predictions, too')
+        help='of the student trained without teacher: its predictions, too',
+    )
     parser.add_argument(
-        '--out-dir', help='new folder; default: work_dirs/CONFIG_visualized')
+        '--out-dir', help='new folder; default: work_dirs/CONFIG_visualized'
+    )
     parser.add_argument(
         '--score-thr',
         type=float,
         default=0.3,
-        help='draw boxes with at least this score')
+        help='draw boxes with at least this score',
+    )
     add_cfg_options(parser)
     # images may stand behind options, too
     return parser.parse_intermixed_args()
@@ -73,21 +84,24 @@ def main():
         cfg = read_config(args.config, args)
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         out_dir = args.out_dir or osp.join(
-            'work_dirs',
-            osp.splitext(osp.basename(args.config))[0] + '_visualized')
+            'work_dirs', osp.splitext(osp.basename(args.config))[0] + '_visualized'
+        )
         check_new(out_dir)
         models, meta = load_models(cfg, args)
         images = find_images(cfg, args.images)
         make_folder(out_dir)
-        visualize(models, images, meta, Compose(get_test_pipeline_cfg(cfg)),
-                  out_dir, args)
+        visualize(
+            models, images, meta, Compose(get_test_pipeline_cfg(cfg)), out_dir, args
+        )
 
 
 def load_models(cfg: Config, args: argparse.Namespace) -> tuple:
     """Models by the title of their column, and the student's classes."""
     if type_name(cfg.model) != 'ReviewKD':
-        raise UserInputError(f'{args.config} has no review: its model is a '
-                             f'{cfg.model.type}, not a ReviewKD')
+        raise UserInputError(
+            f'{args.config} has no review: its model is a '
+            f'{cfg.model.type}, not a ReviewKD'
+        )
     config = copy.deepcopy(cfg.model)
     config.student = plain_model(config, cfg.get('data_preprocessor'))
     distilled = MODELS.build(config)
@@ -95,7 +109,8 @@ def load_models(cfg: Config, args: argparse.Namespace) -> tuple:
         raise UserInputError(
             f'{args.config} distils a classifier, which has no boxes to draw; '
             "custom_hooks=[dict(type='ReviewVisualizationHook')] draws its "
-            'review during training')
+            'review during training'
+        )
     meta = load(distilled, args.checkpoint, args.config, distilled=True)
     models = dict(teacher=load_teacher(config.teacher, distilled, meta))
     if args.alone:
@@ -104,12 +119,12 @@ def load_models(cfg: Config, args: argparse.Namespace) -> tuple:
     models['distilled student'] = distilled
     return {
         title: model.to(get_device()).eval()
-        for title, model in models.items() if model is not None
+        for title, model in models.items()
+        if model is not None
     }, meta
 
 
-def load(model: BaseModel, filename: str, config: str,
-         distilled: bool) -> dict:
+def load(model: BaseModel, filename: str, config: str, distilled: bool) -> dict:
     """Fill a model from a run's checkpoint.
 
     Returns:
@@ -125,27 +140,33 @@ def load(model: BaseModel, filename: str, config: str,
         raise UserInputError(str(error)) from None
     meta = (checkpoint.get('meta') or {}).get('dataset_meta')
     if not meta or 'state_dict' not in checkpoint:
-        raise UserInputError(f'{filename} is no checkpoint of a training run: '
-                             'it lacks weights or class names')
+        raise UserInputError(
+            f'{filename} is no checkpoint of a training run: '
+            'it lacks weights or class names'
+        )
     weights = checkpoint['state_dict']
     if distilled != any(key.startswith('review.') for key in weights):
         raise UserInputError(
             f'{filename} has no review.* weights: it is of no distilled run, '
-            'or was exported from one' if distilled else
-            f'{filename} has review.* weights: it is of a distilled run, not '
-            'of the student alone')
+            'or was exported from one'
+            if distilled
+            else f'{filename} has review.* weights: it is of a distilled run, not '
+            'of the student alone'
+        )
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
         first, *more = str(error).splitlines()[1:]
         raise UserInputError(
-            f'{filename} does not fit {config}: {shorten(first, 200)}' +
-            (f' (and {len(more)} more)' if more else '')) from None
+            f'{filename} does not fit {config}: {shorten(first, 200)}'
+            + (f' (and {len(more)} more)' if more else '')
+        ) from None
     return meta
 
 
-def load_teacher(teacher: dict, distilled: BaseModel,
-                 meta: dict) -> Optional[BaseModel]:
+def load_teacher(
+    teacher: dict, distilled: BaseModel, meta: dict
+) -> Optional[BaseModel]:
     """The teacher with its head, if its boxes compare with the student's."""
     model = WholeTeacher(**teacher, preprocessor=distilled.data_preprocessor)
     known = model.class_names
@@ -185,12 +206,9 @@ def find_images(cfg: Config, given: Sequence[str]) -> List[dict]:
         ]
     else:
         infos = infos[:_FEW]
-    unreadable = [
-        info['img_path'] for info in infos if not is_image(info['img_path'])
-    ]
+    unreadable = [info['img_path'] for info in infos if not is_image(info['img_path'])]
     if unreadable:
-        raise UserInputError('cannot be read as images: ' +
-                             ', '.join(unreadable))
+        raise UserInputError('cannot be read as images: ' + ', '.join(unreadable))
     return infos
 
 
@@ -201,8 +219,8 @@ def expand(given: Sequence[str]) -> List[str]:
         found = [path]
         if osp.isdir(path):
             found = [
-                osp.join(path, name) for name in sorted(
-                    scandir(path, IMG_EXTENSIONS, case_sensitive=False))
+                osp.join(path, name)
+                for name in sorted(scandir(path, IMG_EXTENSIONS, case_sensitive=False))
             ]
         if not found:
             raise UserInputError(f'there is no image in folder {path}')
@@ -217,9 +235,14 @@ def is_image(path: str) -> bool:
         return False
 
 
-def visualize(models: Dict[str, BaseModel], images: Sequence[dict], meta: dict,
-              pipeline: Compose, out_dir: str,
-              args: argparse.Namespace) -> None:
+def visualize(
+    models: Dict[str, BaseModel],
+    images: Sequence[dict],
+    meta: dict,
+    pipeline: Compose,
+    out_dir: str,
+    args: argparse.Namespace,
+) -> None:
     """Write two pictures per image, and the page."""
     sections = {}
     for number, info in enumerate(track_iter_progress(images), 1):
@@ -234,11 +257,16 @@ def visualize(models: Dict[str, BaseModel], images: Sequence[dict], meta: dict,
             columns['ground truth'] = [ground_truth(info['instances'])]
         for title, model in models.items():
             columns[title] = [predict(model, item, args.score_thr)]
-        draw_comparison([imread(info['img_path'], channel_order='rgb')],
-                        columns, meta, osp.join(out_dir, pictures[0]))
+        draw_comparison(
+            [imread(info['img_path'], channel_order='rgb')],
+            columns,
+            meta,
+            osp.join(out_dir, pictures[0]),
+        )
         distilled = models['distilled student']
         picture = draw_review(
-            shown_image(distilled, item), review_maps(distilled, item))
+            shown_image(distilled, item), review_maps(distilled, item)
+        )
         imwrite(picture[..., ::-1], osp.join(out_dir, pictures[1]))
         sections[f'{number}. {name}'] = pictures
     page = osp.join(out_dir, 'index.html')
@@ -246,7 +274,8 @@ def visualize(models: Dict[str, BaseModel], images: Sequence[dict], meta: dict,
         config=args.config,
         checkpoint=args.checkpoint,
         **{'student alone': args.alone} if args.alone else {},
-        **{'boxes with a score of at least': str(args.score_thr)})
+        **{'boxes with a score of at least': str(args.score_thr)},
+    )
     write_page(page, 'Review of a distilled detector', facts, sections)
     print(f'\n{page}')
 
@@ -255,7 +284,8 @@ def ground_truth(instances: Sequence[dict]) -> InstanceData:
     kept = [each for each in instances if not each['ignore_flag']]
     return InstanceData(
         bboxes=torch.tensor([each['bbox'] for each in kept]).reshape(-1, 4),
-        labels=torch.tensor([each['bbox_label'] for each in kept]))
+        labels=torch.tensor([each['bbox_label'] for each in kept]),
+    )
 
 
 @torch.no_grad()

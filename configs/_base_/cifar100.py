@@ -8,13 +8,15 @@ train_dataloader = dict(
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=True),
     collate_fn=dict(type='as_is'),
-    dataset=dict(type='CIFAR', data_root='data/cifar100', train=True))
+    dataset=dict(type='CIFAR', data_root='data/cifar100', train=True),
+)
 val_dataloader = dict(
     batch_size=500,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
     collate_fn=dict(type='as_is'),
-    dataset=dict(type='CIFAR', data_root='data/cifar100', train=False))
+    dataset=dict(type='CIFAR', data_root='data/cifar100', train=False),
+)
 test_dataloader = val_dataloader
 val_evaluator = dict(type='Accuracy', topk=(1, 5))
 test_evaluator = val_evaluator
@@ -26,17 +28,17 @@ model = dict(
         mean=[125.3, 123.0, 113.9],
         std=[63.0, 62.1, 66.7],
         padding=4,
-        flip=True))
+        flip=True,
+    ),
+)
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=240, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
-    optimizer=dict(
-        type='SGD', lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True))
-param_scheduler = [
-    dict(type='MultiStepLR', by_epoch=True, milestones=[150, 180, 210])
-]
+    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
+)
+param_scheduler = [dict(type='MultiStepLR', by_epoch=True, milestones=[150, 180, 210])]
 auto_scale_lr = dict(enable=False, base_batch_size=128)
 
 default_hooks = dict(
@@ -49,15 +51,17 @@ default_hooks = dict(
         interval=1,
         max_keep_ckpts=2,
         save_best='accuracy/top1',
-        rule='greater'),
-    sampler_seed=dict(type='DistSamplerSeedHook'))
+        rule='greater',
+    ),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+)
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'))
+    dist_cfg=dict(backend='nccl'),
+)
 vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(
-    type='Visualizer', vis_backends=vis_backends, name='visualizer')
+visualizer = dict(type='Visualizer', vis_backends=vis_backends, name='visualizer')
 log_processor = dict(window_size=100)
 log_level = 'INFO'
 load_from = None

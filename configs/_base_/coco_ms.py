@@ -2,4 +2,5 @@
 ms_resize = dict(
     type='RandomChoiceResize',
     scales=[(1333, side) for side in range(640, 801, 32)],
-    keep_ratio=True)
+    keep_ratio=True,
+)

@@ -10,7 +10,9 @@ train_dataloader = dict(
         type='FolderImages',
         data_root='data/imagenet/train',
         num_classes=1000,
-        train=True))
+        train=True,
+    ),
+)
 val_dataloader = dict(
     batch_size=64,
     num_workers=8,
@@ -21,7 +23,9 @@ val_dataloader = dict(
         type='FolderImages',
         data_root='data/imagenet/val',
         num_classes=1000,
-        train=False))
+        train=False,
+    ),
+)
 test_dataloader = val_dataloader
 # features before the activation on both sides
 model = dict(
@@ -31,10 +35,10 @@ model = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         padding=0,
-        flip=False))
+        flip=False,
+    ),
+)
 train_cfg = dict(max_epochs=100)
 optim_wrapper = dict(optimizer=dict(weight_decay=1e-4, nesterov=False))
-param_scheduler = [
-    dict(type='MultiStepLR', by_epoch=True, milestones=[30, 60, 90])
-]
+param_scheduler = [dict(type='MultiStepLR', by_epoch=True, milestones=[30, 60, 90])]
 auto_scale_lr = dict(base_batch_size=256)

@@ -6,6 +6,6 @@ mobilenet_v2 = dict(
     out_indices=(1, 2, 4, 6),
     norm_cfg=dict(type='BN', requires_grad=False),
     norm_eval=True,
-    init_cfg=dict(
-        type='Pretrained', checkpoint='open-mmlab://mmdet/mobilenet_v2'))
+    init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://mmdet/mobilenet_v2'),
+)
 find_unused_parameters = True

@@ -6,4 +6,6 @@ model = dict(
     rpn_head=dict(in_channels=32, feat_channels=32),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=32),
-        bbox_head=dict(in_channels=32, fc_out_channels=128)))
+        bbox_head=dict(in_channels=32, fc_out_channels=128),
+    ),
+)

@@ -7,5 +7,7 @@ model = dict(
     student=_base_.model,
     teacher=dict(
         config=f'configs/cbc/{teacher}.py',
-        checkpoint=f'work_dirs/{teacher}/epoch_12.pth'),
-    review=dict(weight=1.0))
+        checkpoint=f'work_dirs/{teacher}/epoch_12.pth',
+    ),
+    review=dict(weight=1.0),
+)

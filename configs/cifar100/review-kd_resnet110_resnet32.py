@@ -5,6 +5,8 @@ model = dict(
     student=_base_.model,
     teacher=dict(
         config='configs/cifar100/resnet110.py',
-        checkpoint='work_dirs/resnet110/epoch_240.pth'),
-    review=dict(weight=1.0))
+        checkpoint='work_dirs/resnet110/epoch_240.pth',
+    ),
+    review=dict(weight=1.0),
+)
 custom_hooks = [dict(type='ReviewWeightHook', warmup=20)]

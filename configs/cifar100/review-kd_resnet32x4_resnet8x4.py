@@ -5,6 +5,8 @@ model = dict(
     student=_base_.model,
     teacher=dict(
         config='configs/cifar100/resnet32x4.py',
-        checkpoint='work_dirs/resnet32x4/epoch_240.pth'),
-    review=dict(weight=5.0))
+        checkpoint='work_dirs/resnet32x4/epoch_240.pth',
+    ),
+    review=dict(weight=5.0),
+)
 custom_hooks = [dict(type='ReviewWeightHook', warmup=20)]

@@ -5,6 +5,8 @@ model = dict(
     student=_base_.model,
     teacher=dict(
         config='configs/cifar100/resnet56.py',
-        checkpoint='work_dirs/resnet56/epoch_240.pth'),
-    review=dict(weight=0.6))
+        checkpoint='work_dirs/resnet56/epoch_240.pth',
+    ),
+    review=dict(weight=0.6),
+)
 custom_hooks = [dict(type='ReviewWeightHook', warmup=20)]

@@ -4,8 +4,9 @@ model = dict(
     type='ReviewKD',
     student=_base_.model,
     teacher=dict(
-        config='configs/cifar100/vgg13.py',
-        checkpoint='work_dirs/vgg13/epoch_240.pth'),
+        config='configs/cifar100/vgg13.py', checkpoint='work_dirs/vgg13/epoch_240.pth'
+    ),
     # not published; that of the other pairs of one family at this width
-    review=dict(weight=5.0))
+    review=dict(weight=5.0),
+)
 custom_hooks = [dict(type='ReviewWeightHook', warmup=20)]

@@ -5,6 +5,8 @@ model = dict(
     student=_base_.model,
     teacher=dict(
         config='configs/cifar100/wrn-40-2.py',
-        checkpoint='work_dirs/wrn-40-2/epoch_240.pth'),
-    review=dict(weight=5.0))
+        checkpoint='work_dirs/wrn-40-2/epoch_240.pth',
+    ),
+    review=dict(weight=5.0),
+)
 custom_hooks = [dict(type='ReviewWeightHook', warmup=20)]

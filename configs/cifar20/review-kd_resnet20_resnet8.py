@@ -5,7 +5,9 @@ model = dict(
     student=_base_.model,
     teacher=dict(
         config='configs/cifar20/resnet20.py',
-        checkpoint='work_dirs/cifar20_resnet20/epoch_10.pth'),
+        checkpoint='work_dirs/cifar20_resnet20/epoch_10.pth',
+    ),
     # of the ResNet56-ResNet20 pair; 20 of 240 epochs of warm-up
-    review=dict(weight=0.6))
+    review=dict(weight=0.6),
+)
 custom_hooks = [dict(type='ReviewWeightHook', warmup=1)]

@@ -1,6 +1,4 @@
-_base_ = [
-    'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py', '../_base_/coco_ms.py'
-]
+_base_ = ['mmdet::retinanet/retinanet_r50_fpn_1x_coco.py', '../_base_/coco_ms.py']
 # The paper's setting, where it differs from mmdet's 1x: short side 640 to 800,
 # BatchNorm wholly frozen. Its batch 8 at lr 0.005 for 180k steps is mmdet's
 # 16 at 0.01 for 12 epochs; --auto-scale-lr fits another batch.
@@ -12,4 +10,4 @@ train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 model = dict(backbone=dict(norm_cfg=dict(requires_grad=False)))
 # Detectron2 trains norm layers without weight decay; those of the ABFs are all
 # there are to train
-optim_wrapper = dict(paramwise_cfg=dict(norm_decay_mult=0.))
+optim_wrapper = dict(paramwise_cfg=dict(norm_decay_mult=0.0))

@@ -7,5 +7,7 @@ model = dict(
     student=_base_.model,
     teacher=dict(
         config=f'configs/demo/{teacher}.py',
-        checkpoint='work_dirs/demo/teacher/epoch_6.pth'),
-    review=dict(weight=1.0))
+        checkpoint='work_dirs/demo/teacher/epoch_6.pth',
+    ),
+    review=dict(weight=1.0),
+)

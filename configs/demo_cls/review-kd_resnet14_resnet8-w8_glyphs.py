@@ -5,6 +5,8 @@ model = dict(
     student=_base_.model,
     teacher=dict(
         config='configs/demo_cls/resnet14_glyphs.py',
-        checkpoint='work_dirs/demo_cls/teacher/epoch_6.pth'),
-    review=dict(weight=1.0))
+        checkpoint='work_dirs/demo_cls/teacher/epoch_6.pth',
+    ),
+    review=dict(weight=1.0),
+)
 custom_hooks = [dict(type='ReviewWeightHook', warmup=1)]

@@ -4,6 +4,7 @@ model = dict(
     type='ReviewKD',
     student=_base_.model,
     teacher=dict(
-        config='configs/imagenet/resnet34.py',
-        checkpoint='torchvision://resnet34'),
-    review=dict(weight=1.0))
+        config='configs/imagenet/resnet34.py', checkpoint='torchvision://resnet34'
+    ),
+    review=dict(weight=1.0),
+)

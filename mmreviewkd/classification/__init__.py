@@ -5,6 +5,10 @@ from .data_preprocessor import CropFlipPreprocessor
 from .datasets import CIFAR, ArchiveImages, FolderImages
 
 __all__ = [
-    'Accuracy', 'ArchiveImages', 'CIFAR', 'CropFlipPreprocessor',
-    'FolderImages', 'ImageClassifier'
+    'Accuracy',
+    'ArchiveImages',
+    'CIFAR',
+    'CropFlipPreprocessor',
+    'FolderImages',
+    'ImageClassifier',
 ]

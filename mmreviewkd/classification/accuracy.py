@@ -1,4 +1,5 @@
 """Top-k accuracy."""
+
 from typing import Dict, Sequence
 
 from mmdet.registry import METRICS
@@ -24,8 +25,7 @@ class Accuracy(BaseMetric):
         for sample in data_samples:
             scores = sample['pred_scores']
             # ahead of the right class, or level with it
-            self.results.append(
-                int((scores >= scores[sample['gt_label']]).sum()))
+            self.results.append(int((scores >= scores[sample['gt_label']]).sum()))
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
         return {

@@ -1,4 +1,5 @@
 """An image classifier that mmengine's Runner trains and tests."""
+
 from typing import Dict, List, Optional, Sequence, Union
 
 import torch.nn as nn
@@ -28,12 +29,14 @@ class ImageClassifier(BaseModel):
             beside 0.9 of its own.
     """
 
-    def __init__(self,
-                 backbone: dict,
-                 data_preprocessor: dict,
-                 input_size: int = 32,
-                 levels: Optional[Union[str, Sequence[str]]] = None,
-                 loss_weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        backbone: dict,
+        data_preprocessor: dict,
+        input_size: int = 32,
+        levels: Optional[Union[str, Sequence[str]]] = None,
+        loss_weight: float = 1.0,
+    ) -> None:
         super().__init__(data_preprocessor)
         self.loss_weight = loss_weight
         self.backbone = MODELS.build(backbone)
@@ -41,10 +44,10 @@ class ImageClassifier(BaseModel):
         self.levels = levels
 
     def forward(
-            self,
-            inputs: Tensor,
-            data_samples: Optional[Tensor] = None,
-            mode: str = 'tensor'
+        self,
+        inputs: Tensor,
+        data_samples: Optional[Tensor] = None,
+        mode: str = 'tensor',
     ) -> Union[Tensor, Dict[str, Tensor], List[dict]]:
         """Logits, losses or predictions.
 
@@ -57,11 +60,12 @@ class ImageClassifier(BaseModel):
         if mode == 'tensor':
             return logits
         if mode == 'loss':
-            return dict(loss_cls=self.loss_weight *
-                        F.cross_entropy(logits, data_samples))
+            return dict(
+                loss_cls=self.loss_weight * F.cross_entropy(logits, data_samples)
+            )
         return [
-            dict(pred_scores=scores, gt_label=label) for scores, label in zip(
-                logits.softmax(1).cpu(), data_samples.tolist())
+            dict(pred_scores=scores, gt_label=label)
+            for scores, label in zip(logits.softmax(1).cpu(), data_samples.tolist())
         ]
 
     def level_names(self, role: str) -> List[str]:
@@ -76,33 +80,35 @@ class ImageClassifier(BaseModel):
             if levels not in ('after', 'before'):
                 raise UserInputError(
                     f"ImageClassifier(levels={levels!r}): must be 'after', "
-                    "'before' or a list of names of the backbone's modules")
+                    "'before' or a list of names of the backbone's modules"
+                )
             if not hasattr(self.backbone, f'levels_{levels}'):
                 raise UserInputError(
                     f'{role} {type(self.backbone).__name__} does not tell its '
                     'levels: name modules with ImageClassifier(levels=[...]), '
-                    'shallow to deep, out of ' + _modules(self.backbone))
+                    'shallow to deep, out of ' + _modules(self.backbone)
+                )
             levels = getattr(self.backbone, f'levels_{levels}')
         return [f'backbone.{name}' for name in levels]
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str,
-                              *args) -> None:
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         """Take the backbone's own names as well, which public files have."""
         known = self.backbone.state_dict()
-        keys = [key[len(prefix):] for key in state_dict]
+        keys = [key[len(prefix) :] for key in state_dict]
         # a backbone may have a part called "backbone" in turn
-        whole = sum(key[9:] in known for key in keys
-                    if key.startswith('backbone.'))
+        whole = sum(key[9:] in known for key in keys if key.startswith('backbone.'))
         if sum(key in known for key in keys) > whole:
             for key in keys:
-                state_dict[f'{prefix}backbone.{key}'] = state_dict.pop(prefix +
-                                                                       key)
+                state_dict[f'{prefix}backbone.{key}'] = state_dict.pop(prefix + key)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 def _modules(network: nn.Module, limit: int = 40) -> str:
     """Names of a network's modules, the outermost first."""
-    names = sorted((name for name, _ in network.named_modules() if name),
-                   key=lambda name: name.count('.'))
-    return ', '.join(names[:limit]) + (f', ... {len(names)} in all'
-                                       if len(names) > limit else '')
+    names = sorted(
+        (name for name, _ in network.named_modules() if name),
+        key=lambda name: name.count('.'),
+    )
+    return ', '.join(names[:limit]) + (
+        f', ... {len(names)} in all' if len(names) > limit else ''
+    )

@@ -1,4 +1,5 @@
 """Augmentation and normalisation of a whole batch, on the device."""
+
 from typing import Union
 
 import torch
@@ -36,9 +37,11 @@ class CropFlipPreprocessor(ImgDataPreprocessor):
         if training and (self.padding or self.flip):
             images = random_crop_and_flip(images, self.padding, self.flip)
         data = super().forward(
-            dict(inputs=images, data_samples=data['data_samples']), training)
+            dict(inputs=images, data_samples=data['data_samples']), training
+        )
         data['data_samples'] = torch.as_tensor(
-            data['data_samples'], device=images.device)
+            data['data_samples'], device=images.device
+        )
         return data
 
 
@@ -61,6 +64,9 @@ def random_crop_and_flip(images: Tensor, padding: int, flip: bool) -> Tensor:
     if flip:
         mirrored = torch.rand(count, 1, device=device) < 0.5
         columns = torch.where(mirrored, columns.flip(1), columns)
-    return images[torch.arange(count, device=device)[:, None, None, None],
-                  torch.arange(channels, device=device)[None, :, None, None],
-                  rows[:, None, :, None], columns[:, None, None, :]]
+    return images[
+        torch.arange(count, device=device)[:, None, None, None],
+        torch.arange(channels, device=device)[None, :, None, None],
+        rows[:, None, :, None],
+        columns[:, None, None, :],
+    ]

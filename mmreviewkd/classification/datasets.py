@@ -1,4 +1,5 @@
 """Images with labels: small ones in memory, large ones from folders."""
+
 import os
 import os.path as osp
 import zipfile
@@ -33,23 +34,28 @@ class TensorImages(Dataset):
         source (str): Where they come from; for messages.
     """
 
-    def __init__(self,
-                 images: np.ndarray,
-                 labels: Sequence[int],
-                 classes: Sequence[str],
-                 source: str,
-                 only_classes: Optional[int] = None) -> None:
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: Sequence[int],
+        classes: Sequence[str],
+        source: str,
+        only_classes: Optional[int] = None,
+    ) -> None:
         labels = torch.as_tensor(np.asarray(labels), dtype=torch.long)
         if len(images) != len(labels) or not len(labels):
-            raise UserInputError(f'{source} has {len(images)} images and '
-                                 f'{len(labels)} labels')
+            raise UserInputError(
+                f'{source} has {len(images)} images and {len(labels)} labels'
+            )
         if labels.min() < 0 or labels.max() >= len(classes):
             raise UserInputError(
                 f'{source} has labels from {labels.min()} to {labels.max()}; '
                 f'of {len(classes)} classes they go from 0 to '
-                f'{len(classes) - 1}')
+                f'{len(classes) - 1}'
+            )
         images = torch.as_tensor(
-            np.ascontiguousarray(np.asarray(images).transpose(0, 3, 1, 2)))
+            np.ascontiguousarray(np.asarray(images).transpose(0, 3, 1, 2))
+        )
         if only_classes:
             kept = labels < only_classes
             images, labels = images[kept], labels[kept]
@@ -85,12 +91,14 @@ class CIFAR(TensorImages):
         only_classes (int, optional): Keeps the first so many classes.
     """
 
-    def __init__(self,
-                 data_root: str,
-                 train: bool,
-                 classes: int = 100,
-                 download: bool = False,
-                 only_classes: Optional[int] = None) -> None:
+    def __init__(
+        self,
+        data_root: str,
+        train: bool,
+        classes: int = 100,
+        download: bool = False,
+        only_classes: Optional[int] = None,
+    ) -> None:
         source = getattr(torchvision.datasets, f'CIFAR{classes}')
         try:
             data = source(data_root, train=train, download=download)
@@ -98,9 +106,9 @@ class CIFAR(TensorImages):
             raise UserInputError(
                 f'{osp.join(data_root, source.base_folder)} is missing or '
                 'damaged; train_dataloader.dataset.download=True fetches '
-                f'CIFAR-{classes}') from None
-        super().__init__(data.data, data.targets, data.classes, data_root,
-                         only_classes)
+                f'CIFAR-{classes}'
+            ) from None
+        super().__init__(data.data, data.targets, data.classes, data_root, only_classes)
 
 
 @DATASETS.register_module()
@@ -114,26 +122,25 @@ class ArchiveImages(TensorImages):
         only_classes (int, optional): Keeps the first so many classes.
     """
 
-    def __init__(self,
-                 path: str,
-                 num_classes: int,
-                 only_classes: Optional[int] = None) -> None:
+    def __init__(
+        self, path: str, num_classes: int, only_classes: Optional[int] = None
+    ) -> None:
         if not osp.isfile(path):
             raise UserInputError(f'no such file: {path}')
         try:
             with np.load(path) as archive:
                 images, labels = archive['x'], archive['y']
-        except (zipfile.BadZipFile, ValueError, KeyError, OSError,
-                EOFError) as error:
+        except (zipfile.BadZipFile, ValueError, KeyError, OSError, EOFError) as error:
             raise UserInputError(
                 f'{path} is no archive of images "x" and labels "y": {error}'
             ) from None
-        if images.ndim != 4 or images.shape[3] != 3 or \
-                images.dtype != np.uint8:
-            raise UserInputError(f'{path}: x is {images.dtype} {images.shape},'
-                                 ' not uint8 (N, H, W, 3)')
-        super().__init__(images, labels, [str(i) for i in range(num_classes)],
-                         path, only_classes)
+        if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
+            raise UserInputError(
+                f'{path}: x is {images.dtype} {images.shape}, not uint8 (N, H, W, 3)'
+            )
+        super().__init__(
+            images, labels, [str(i) for i in range(num_classes)], path, only_classes
+        )
 
 
 def read_image(path: str) -> Image:
@@ -148,7 +155,8 @@ def read_image(path: str) -> Image:
     except Exception as error:  # each of Pillow's formats has its own
         raise UnreadableImageError(
             f'image {path} cannot be read: {type(error).__name__}: '
-            f'{" ".join(str(error).split())}') from error
+            f'{" ".join(str(error).split())}'
+        ) from error
 
 
 def centre(image: Image, size: int) -> Image:
@@ -174,22 +182,21 @@ class FolderImages(Dataset):
         input_size (int): Side of the images in pixels.
     """
 
-    def __init__(self,
-                 data_root: str,
-                 num_classes: int,
-                 train: bool,
-                 input_size: int = 224) -> None:
+    def __init__(
+        self, data_root: str, num_classes: int, train: bool, input_size: int = 224
+    ) -> None:
         if not osp.isdir(data_root):
             raise UserInputError(f'no such folder: {data_root}')
         found = [e.name for e in os.scandir(data_root) if e.is_dir()]
         if len(found) != num_classes:
             raise UserInputError(
                 f'{data_root} has {len(found)} classes (folders), the config '
-                f'says {num_classes}')
+                f'says {num_classes}'
+            )
         if train:
             steps = [
                 transforms.RandomResizedCrop(input_size),
-                transforms.RandomHorizontalFlip()
+                transforms.RandomHorizontalFlip(),
             ]
         else:
             steps = [partial(centre, size=input_size)]
@@ -197,7 +204,8 @@ class FolderImages(Dataset):
             self.images = torchvision.datasets.ImageFolder(
                 data_root,
                 transforms.Compose([*steps, transforms.PILToTensor()]),
-                loader=read_image)
+                loader=read_image,
+            )
         except FileNotFoundError as error:
             raise UserInputError(f'{data_root}: {error}') from None
         self.metainfo = dict(classes=tuple(self.images.classes))

@@ -1,4 +1,5 @@
 """What upstream lacks on some machines, applied once at import."""
+
 from .checkpoint import load_from_local, register_safe_loaders
 from .distributed import allow_gloo_without_gpu
 from .kept_checkpoints import keep_what_is_not_the_runs_own
@@ -6,7 +7,10 @@ from .mmcv_ext import ensure_mmcv_ops
 from .saving import keep_checkpoints_whole
 
 __all__ = [
-    'allow_gloo_without_gpu', 'ensure_mmcv_ops', 'keep_checkpoints_whole',
+    'allow_gloo_without_gpu',
+    'ensure_mmcv_ops',
+    'keep_checkpoints_whole',
     'keep_what_is_not_the_runs_own',
-    'load_from_local', 'register_safe_loaders'
+    'load_from_local',
+    'register_safe_loaders',
 ]

@@ -6,6 +6,7 @@ its bytes belong to a tensor. The two formats themselves are simple: a zip
 archive with a pickle and a record for each storage and, before torch 1.6,
 pickles one after the other with the storages behind them.
 """
+
 import io
 import os
 import struct
@@ -20,7 +21,7 @@ from .plain_tensors import STORAGE_DTYPES, Storage
 from .unpickling import unpickle
 
 _ZIP_MAGIC = b'PK\x03\x04'
-_LEGACY_MAGIC = 0x1950a86a20f9469cfc6c
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 Place = Callable[[torch.UntypedStorage, str], torch.UntypedStorage]
 """Moves a storage from the CPU to where a location string says."""
@@ -74,15 +75,24 @@ class _Storages:
     def find(self, reference: Any, fill: Callable[[str], None]) -> Storage:
         """What a persistent id refers to; ``fill`` reads it if it is new."""
         expect(
-            type(reference) is tuple and len(reference) in (5, 6)
-            and reference[0] == 'storage' and reference[5:] in ((), (None, )),
-            'a persistent id', 'it is no storage')
+            type(reference) is tuple
+            and len(reference) in (5, 6)
+            and reference[0] == 'storage'
+            and reference[5:] in ((), (None,)),
+            'a persistent id',
+            'it is no storage',
+        )
         _, kind, key, location, count = reference[:5]
         expect(
-            isinstance(kind, Name) and kind.path in STORAGE_DTYPES
-            and type(key) is str and type(location) is str
-            and type(count) is int and count >= 0, 'a persistent id',
-            'it is no storage of plain numbers')
+            isinstance(kind, Name)
+            and kind.path in STORAGE_DTYPES
+            and type(key) is str
+            and type(location) is str
+            and type(count) is int
+            and count >= 0,
+            'a persistent id',
+            'it is no storage of plain numbers',
+        )
         dtype = STORAGE_DTYPES[kind.path]
         bytes_ = count * torch.empty(0, dtype=dtype).element_size()
         if key not in self.read:
@@ -97,19 +107,17 @@ class _Storages:
 
 def _read_zip(archive: zipfile.ZipFile, storages: _Storages) -> Any:
     records = {record.filename: record for record in archive.infolist()}
-    roots = [
-        name[:-len('data.pkl')] for name in records
-        if name.endswith('/data.pkl')
-    ]
+    roots = [name[: -len('data.pkl')] for name in records if name.endswith('/data.pkl')]
     if len(roots) != 1 or len(records) != len(archive.infolist()):
         raise ValueError('the zip archive is not one of torch.save')
-    root, = roots
+    (root,) = roots
     if f'{root}constants.pkl' in records:
         raise NotData('TorchScript', 'the file is a program, not weights')
-    if any(record.compress_type != zipfile.ZIP_STORED
-           or record.file_size > storages.left for record in records.values()):
-        raise ValueError('the zip archive is compressed; torch does not '
-                         'compress')
+    if any(
+        record.compress_type != zipfile.ZIP_STORED or record.file_size > storages.left
+        for record in records.values()
+    ):
+        raise ValueError('the zip archive is compressed; torch does not compress')
     if f'{root}byteorder' in records:
         _check_byte_order(archive.read(f'{root}byteorder') == b'little')
 
@@ -117,8 +125,9 @@ def _read_zip(archive: zipfile.ZipFile, storages: _Storages) -> Any:
         record = records[f'{root}data/{key}']
         storage = storages.read[key]
         if record.file_size != storage.nbytes():
-            raise ValueError(f'storage {key} has {record.file_size} bytes, '
-                             f'not {storage.nbytes()}')
+            raise ValueError(
+                f'storage {key} has {record.file_size} bytes, not {storage.nbytes()}'
+            )
         with archive.open(record) as stored:
             _read_into(storage, stored)
 
@@ -134,17 +143,20 @@ def _read_legacy(file: BinaryIO, storages: _Storages) -> Any:
     result = unpickle(file, lambda id_: storages.find(id_, lambda key: None))
     # the storages stand behind the pickle that refers to them
     keys = unpickle(file)
-    if type(keys) is not list or any(
-            type(key) is not str
-            for key in keys) or sorted(keys) != sorted(storages.read):
+    if (
+        type(keys) is not list
+        or any(type(key) is not str for key in keys)
+        or sorted(keys) != sorted(storages.read)
+    ):
         raise ValueError('it has other storages than its tensors')
     for key in keys:
         storage, placed = storages.read[key], storages.placed[key]
-        elements, = struct.unpack('<q', file.read(8))
+        (elements,) = struct.unpack('<q', file.read(8))
         # of 1 to 16 bytes; the pickle said how many bytes in all
         if storage.nbytes() % max(elements, 1):
-            raise ValueError(f'storage {key} has {storage.nbytes()} bytes for '
-                             f'{elements} elements')
+            raise ValueError(
+                f'storage {key} has {storage.nbytes()} bytes for {elements} elements'
+            )
         _read_into(storage, file)
         if placed is not storage and placed.device.type != 'meta':
             placed.copy_(storage)

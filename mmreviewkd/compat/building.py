@@ -5,6 +5,7 @@ let the TypeError of a constructor pass. What it was about is in the local
 variables of the functions that build, which the traceback keeps; there is no
 other way to learn it from mmengine 0.8 to 0.10 and mmcv 2.0 to 2.1.
 """
+
 import traceback
 from typing import Any, List, NamedTuple, Optional
 
@@ -15,8 +16,11 @@ from mmengine.registry import Registry, build_functions
 _FUNCTIONS = {
     build_functions.build_from_cfg: ('obj_type', 'obj_cls', 'args'),
     build_functions.build_runner_from_cfg: ('obj_type', 'runner_cls', 'args'),
-    build_functions.build_scheduler_from_cfg:
-    ('scheduler_type', 'scheduler_cls', 'args'),
+    build_functions.build_scheduler_from_cfg: (
+        'scheduler_type',
+        'scheduler_cls',
+        'args',
+    ),
     conv.build_conv_layer: ('layer_type', 'conv_layer', 'cfg_'),
     norm.build_norm_layer: ('layer_type', 'norm_layer', 'cfg_'),
 }
@@ -25,6 +29,7 @@ _LOCALS = {function.__code__: names for function, names in _FUNCTIONS.items()}
 
 class Build(NamedTuple):
     """A call that builds, which did not come to its end."""
+
     registry: Optional[Registry]
     type: Any
     """As the config has it; None where it has none."""
@@ -48,6 +53,5 @@ def failed_builds(error: BaseException) -> List[Build]:
             if given is None:  # it failed before it looked into it
                 given = values['cfg']
             direct = inner in (None, Registry.get.__code__)
-            builds.append(
-                Build(values.get('registry'), kind, found, given, direct))
+            builds.append(Build(values.get('registry'), kind, found, given, direct))
     return builds

@@ -7,6 +7,7 @@ here replace mmengine's of every scheme (0.10.7), and so serve ``load_from``,
 ``--resume``, ``init_detector`` and the teacher alike. ``torch.load`` itself,
 which others call, stays what it is.
 """
+
 import io
 import os.path as osp
 import re
@@ -56,9 +57,9 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
         return _load(file, filename, map_location)
 
 
-def load_from_http(filename: str,
-                   map_location: Any = None,
-                   model_dir: Optional[str] = None) -> dict:
+def load_from_http(
+    filename: str, map_location: Any = None, model_dir: Optional[str] = None
+) -> dict:
     """Download a checkpoint once into torch.hub's cache and read it.
 
     Args:
@@ -71,8 +72,9 @@ def load_from_http(filename: str,
         UserInputError: The download fails, or gives no checkpoint; nothing is
             left behind. Else as :func:`load_from_local`.
     """
-    return download(filename, lambda path: load_from_local(path, map_location),
-                    model_dir)
+    return download(
+        filename, lambda path: load_from_local(path, map_location), model_dir
+    )
 
 
 def load_from_torchvision(filename: str, map_location: Any = None) -> dict:
@@ -90,7 +92,8 @@ def load_from_openmmlab(filename: str, map_location: Any = None) -> dict:
     if url.startswith(('http://', 'https://')):
         return load_from_http(url, map_location)
     return load_from_local(
-        osp.join(mmengine_checkpoint._get_mmengine_home(), url), map_location)
+        osp.join(mmengine_checkpoint._get_mmengine_home(), url), map_location
+    )
 
 
 def load_from_mmcls(filename: str, map_location: Any = None) -> dict:
@@ -99,16 +102,18 @@ def load_from_mmcls(filename: str, map_location: Any = None) -> dict:
     url = _find(filename, name, mmengine_checkpoint.get_mmcls_models())
     # the backbone's part of a classifier
     return mmengine_checkpoint._process_mmcls_checkpoint(
-        load_from_http(url, map_location))
+        load_from_http(url, map_location)
+    )
 
 
-def load_from_ceph(filename: str,
-                   map_location: Any = None,
-                   backend: str = 'petrel') -> dict:
+def load_from_ceph(
+    filename: str, map_location: Any = None, backend: str = 'petrel'
+) -> dict:
     """A checkpoint of an object store, ``s3://bucket/name.pth``."""
     try:
-        content = get_file_backend(
-            filename, backend_args=dict(backend=backend)).get(filename)
+        content = get_file_backend(filename, backend_args=dict(backend=backend)).get(
+            filename
+        )
     except ImportError as error:
         raise UserInputError(
             f'checkpoint {filename} needs the client of its store: {error}'
@@ -122,7 +127,8 @@ def load_from_pavi(filename: str, map_location: Any = None) -> dict:
         from pavi import modelcloud
     except ImportError:
         raise UserInputError(
-            f'checkpoint {filename} needs the package "pavi"') from None
+            f'checkpoint {filename} needs the package "pavi"'
+        ) from None
     with tempfile.TemporaryDirectory() as folder:
         model = modelcloud.get(re.sub('^pavi://', '', filename))
         path = osp.join(folder, model.name)
@@ -137,7 +143,7 @@ SCHEMES = {
     ('open-mmlab://', 'openmmlab://'): load_from_openmmlab,
     'mmcls://': load_from_mmcls,
     (r'(\S+\:)?s3://', r'(\S+\:)?petrel://'): load_from_ceph,
-    'pavi://': load_from_pavi
+    'pavi://': load_from_pavi,
 }
 """All that mmengine knows, each with its loader here."""
 
@@ -151,8 +157,9 @@ def register_safe_loaders() -> None:
 def _find(filename: str, name: str, urls: dict) -> str:
     if name in urls:
         return urls[name]
-    raise UserInputError(f'checkpoint {filename}: there is no such name'
-                         f'{near(name, urls)}')
+    raise UserInputError(
+        f'checkpoint {filename}: there is no such name{near(name, urls)}'
+    )
 
 
 def _load(file: BinaryIO, filename: str, map_location: Any) -> dict:
@@ -184,8 +191,7 @@ def _load(file: BinaryIO, filename: str, map_location: Any) -> dict:
         file.seek(0)
         head = file.read(16)
         size = file.seek(0, io.SEEK_END)
-        reason = printable((str(error).splitlines()
-                            or [type(error).__name__])[0], 300)
+        reason = printable((str(error).splitlines() or [type(error).__name__])[0], 300)
         raise UserInputError(
             f'checkpoint {filename} cannot be read as a torch checkpoint: '
             f'{reason} (the file has {size} bytes and begins with {head!r})'
@@ -212,26 +218,29 @@ def _load_safetensors(filename: str, map_location: Any) -> dict:
     except Exception as error:  # not only its own SafetensorError
         raise UserInputError(
             f'checkpoint {filename} cannot be read as a safetensors file: '
-            f'{printable(str(error) or type(error).__name__, 300)}') from None
+            f'{printable(str(error) or type(error).__name__, 300)}'
+        ) from None
     return _check_weights(weights, filename)
 
 
 def _check_weights(checkpoint: Any, filename: str) -> dict:
     if not isinstance(checkpoint, dict):
-        raise UserInputError(f'checkpoint {filename} holds a '
-                             f'{type(checkpoint).__name__}, not weights')
+        raise UserInputError(
+            f'checkpoint {filename} holds a {type(checkpoint).__name__}, not weights'
+        )
     meta = checkpoint.get('meta')
     if meta is None:
         checkpoint.pop('meta', None)
     elif not isinstance(meta, dict):
-        raise UserInputError(f'checkpoint {filename} has under "meta" a '
-                             f'{type(meta).__name__}, not a dict')
+        raise UserInputError(
+            f'checkpoint {filename} has under "meta" a '
+            f'{type(meta).__name__}, not a dict'
+        )
     if 'state_dict' in checkpoint:
         under, weights = ' under "state_dict"', checkpoint['state_dict']
     elif any(isinstance(key, str) and '.' in key for key in checkpoint):
         under, weights = '', checkpoint  # the weights themselves
-    elif 'model' in checkpoint and not any(
-            map(_has_tensors, checkpoint.values())):
+    elif 'model' in checkpoint and not any(map(_has_tensors, checkpoint.values())):
         under, weights = ' under "model"', checkpoint['model']
     else:
         if _problem(checkpoint.get('model')) is None:
@@ -250,10 +259,8 @@ def _problem(weights: Any) -> Optional[str]:
     for name, value in weights.items():
         if not isinstance(name, str):
             return f'the key {short(name)}, not names'
-        if not isinstance(value,
-                          torch.Tensor) and not name.endswith('_extra_state'):
-            return (f'a {type(value).__name__}, not a tensor, at '
-                    f'{printable(name)}')
+        if not isinstance(value, torch.Tensor) and not name.endswith('_extra_state'):
+            return f'a {type(value).__name__}, not a tensor, at {printable(name)}'
         if not name.isprintable():
             return f'the name {printable(name)}'
     return None if weights else 'no weights'
@@ -261,4 +268,5 @@ def _problem(weights: Any) -> Optional[str]:
 
 def _has_tensors(value: Any) -> bool:
     return isinstance(value, dict) and any(
-        isinstance(each, torch.Tensor) for each in value.values())
+        isinstance(each, torch.Tensor) for each in value.values()
+    )

@@ -4,6 +4,7 @@ mmdet (3.0 to 3.3) hands on what the JSON parser or a dict lookup raises, and
 compares the file's categories with nothing. What is replaced here serves the
 datasets and the metrics alike, and no file is parsed for it once more.
 """
+
 import functools
 import os.path as osp
 from typing import Any, Callable, Optional
@@ -24,6 +25,7 @@ def name_annotation_files(check: Callable[[str, COCO, tuple], None]) -> None:
     # not when this package is imported, which mmcv.ops may do
     from mmdet.datasets import CocoDataset
     from mmdet.datasets.api_wrappers import COCO as Annotations
+
     if hasattr(CocoDataset.load_data_list, '__wrapped__'):
         return
     Annotations.__init__ = _named(Annotations.__init__)
@@ -48,18 +50,21 @@ def _named(init: Callable) -> Callable:
                 f'annotation file {annotation_file} is no JSON, or is cut '
                 f'short: {error} (the file has '
                 f'{osp.getsize(annotation_file)} bytes and begins with '
-                f'{head!r})') from error
+                f'{head!r})'
+            ) from error
         except (AssertionError, LookupError, TypeError) as error:
             reason = f'{type(error).__name__} {error}'
             raise UserInputError(
                 f'annotation file {annotation_file} is not in COCO format, a '
                 'dict of images, annotations and categories: '
-                f'{" ".join(reason.split())}') from error
+                f'{" ".join(reason.split())}'
+            ) from error
         if annotation_file and not self.dataset.get('images'):
             raise UserInputError(
                 f'annotation file {annotation_file} lists no "images"; COCO '
                 'format is a dict of images, annotations and categories, and '
-                f'this one has {", ".join(self.dataset) or "nothing"}')
+                f'this one has {", ".join(self.dataset) or "nothing"}'
+            )
         self.annotation_file = annotation_file
 
     return named
@@ -90,14 +95,16 @@ def _checked(load: Callable, check: Callable) -> Callable:
             raise UserInputError(
                 f'annotation file {self.ann_file}: annotation '
                 f'{wrong[0].get("id")} has bbox {wrong[0].get("bbox")!r:.40}, '
-                'not x, y, width and height' +
-                (f'; {len(wrong)} in all' if wrong[1:] else '')) from error
+                'not x, y, width and height'
+                + (f'; {len(wrong)} in all' if wrong[1:] else '')
+            ) from error
         except KeyError as error:
             if not isinstance(error.args[0], str):  # no name of an entry
                 raise
             raise UserInputError(
                 f'annotation file {self.ann_file} has an image or annotation '
-                f'without {error}, which mmdet needs') from error
+                f'without {error}, which mmdet needs'
+            ) from error
         finally:
             del self.COCOAPI
 
@@ -105,5 +112,8 @@ def _checked(load: Callable, check: Callable) -> Callable:
 
 
 def _is_box(box: Any) -> bool:
-    return isinstance(box, (list, tuple)) and len(box) == 4 and all(
-        isinstance(number, (int, float)) for number in box)
+    return (
+        isinstance(box, (list, tuple))
+        and len(box) == 4
+        and all(isinstance(number, (int, float)) for number in box)
+    )

@@ -7,6 +7,7 @@ process that has done all its work: one of gloo's threads needs the interpreter
 to let go of its last work, and until Python 3.14 a thread that asks for an
 interpreter that is being taken down ends the process.
 """
+
 import atexit
 import functools
 import time
@@ -31,7 +32,7 @@ def _without_gpu(launch: Callable) -> Callable:
         finally:
             torch.cuda.set_device = set_device
         # the thread needs microseconds; torch offers nothing to wait for it
-        atexit.register(time.sleep, .5)
+        atexit.register(time.sleep, 0.5)
 
     return wrapper
 
@@ -53,4 +54,5 @@ def allow_gloo_without_gpu() -> None:
     for name in ('_init_dist_pytorch', '_init_dist_mpi', '_init_dist_slurm'):
         setattr(utils, name, _without_gpu(getattr(utils, name)))
     MMDistributedDataParallel.__init__ = _on_its_device(
-        MMDistributedDataParallel.__init__)
+        MMDistributedDataParallel.__init__
+    )

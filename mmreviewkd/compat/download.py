@@ -3,6 +3,7 @@
 torch.hub names a cached file after the URL's last part alone, takes whatever a
 server answers for the file, waits for ever and begins again from the start.
 """
+
 import hashlib
 import logging
 import os
@@ -27,7 +28,7 @@ from ..errors import UserInputError
 
 T = TypeVar('T')
 
-TIMEOUT = 30.
+TIMEOUT = 30.0
 """Seconds without a byte after which an attempt is given up."""
 WAITS = (1, 3, 10)
 """Seconds to wait before each further attempt."""
@@ -36,9 +37,7 @@ _CHUNK = 1 << 16
 _BY_HAND = 'or download the file by hand and give its path'
 
 
-def download(url: str,
-             read: Callable[[str], T],
-             folder: Optional[str] = None) -> T:
+def download(url: str, read: Callable[[str], T], folder: Optional[str] = None) -> T:
     """Read the file at a URL, which is downloaded once into a cache.
 
     Where the cached file is refused, it is downloaded anew. A download that
@@ -57,8 +56,7 @@ def download(url: str,
             ``read`` refuses, or the cache cannot be written. The message names
             the URL; the refused file is not kept. Every rank raises it.
     """
-    folder = osp.expanduser(
-        folder or osp.join(torch.hub.get_dir(), 'checkpoints'))
+    folder = osp.expanduser(folder or osp.join(torch.hub.get_dir(), 'checkpoints'))
     path = osp.join(folder, _cached_name(url))
     failure = [None]
     if get_rank() == 0:
@@ -80,8 +78,7 @@ def _cached_name(url: str) -> str:
         name = osp.basename(urlparse(url).path)
         digest = hashlib.sha256(url.encode()).hexdigest()[:12]
     except ValueError as error:
-        raise UserInputError(
-            f'checkpoint {url} is no valid URL: {error}') from error
+        raise UserInputError(f'checkpoint {url} is no valid URL: {error}') from error
     if _HASH.search(name):
         return name  # as torch.hub and mmengine name it: they may have it
     name = re.sub(r'[^\w.-]', '_', name, flags=re.ASCII)[-100:]
@@ -94,8 +91,9 @@ def _cached(url: str, read: Callable[[str], T], path: str) -> T:
         try:
             return read(path)
         except UserInputError as error:
-            print_log(f'{error}; it is downloaded anew from {url}', 'current',
-                      logging.WARNING)
+            print_log(
+                f'{error}; it is downloaded anew from {url}', 'current', logging.WARNING
+            )
     with _locked(url, path):
         if osp.isfile(path):  # another process has downloaded it meanwhile
             with suppress(UserInputError):
@@ -108,7 +106,8 @@ def _cached(url: str, read: Callable[[str], T], path: str) -> T:
             raise UserInputError(
                 f'{str(error).replace(path, url)}. It was not kept; open the '
                 'URL in a browser to see what it gives, a login page for '
-                f'example, {_BY_HAND}') from error
+                f'example, {_BY_HAND}'
+            ) from error
 
 
 @contextmanager
@@ -121,8 +120,7 @@ def _locked(url: str, path: str) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            print_log(f'another process downloads {url}; waiting for it',
-                      'current')
+            print_log(f'another process downloads {url}; waiting for it', 'current')
             lock.acquire()
         try:
             yield
@@ -136,7 +134,8 @@ def _locked(url: str, path: str) -> Iterator[None]:
             f'checkpoint {url} cannot be kept in the folder '
             f'{osp.dirname(path)}: {reason}. Set the environment variable '
             'TORCH_HOME to a folder that can be written and has space, '
-            f'{_BY_HAND}') from error
+            f'{_BY_HAND}'
+        ) from error
 
 
 def _fetch(url: str, path: str) -> None:
@@ -164,14 +163,20 @@ def _receive_whole(url: str, path: str) -> None:
         if wait is None:
             break
         print_log(
-            f'{url}: {failure}; attempt {attempt + 1} of {len(WAITS) + 1} '
-            f'in {wait} s', 'current', logging.WARNING)
+            f'{url}: {failure}; attempt {attempt + 1} of {len(WAITS) + 1} in {wait} s',
+            'current',
+            logging.WARNING,
+        )
         time.sleep(wait)
-    kept = ' (what has come is kept, and another run goes on from there)' \
-        if _received(path) else ''
+    kept = (
+        ' (what has come is kept, and another run goes on from there)'
+        if _received(path)
+        else ''
+    )
     raise UserInputError(
         f'checkpoint {url} cannot be downloaded: {failure}{kept}. Check the '
-        f'address and the connection, {_BY_HAND}') from failure
+        f'address and the connection, {_BY_HAND}'
+    ) from failure
 
 
 class _Failure(Exception):
@@ -181,8 +186,7 @@ class _Failure(Exception):
         super().__init__(' '.join(reason.split()))
         self.code = code
         # of the client's errors, those that time may mend are not
-        self.is_final = code is not None and code < 500 and code not in (408,
-                                                                         429)
+        self.is_final = code is not None and code < 500 and code not in (408, 429)
 
 
 @contextmanager
@@ -192,8 +196,7 @@ def _failures() -> Iterator[None]:
         yield
     except HTTPError as error:
         error.close()
-        raise _Failure(f'HTTP {error.code} {error.reason}',
-                       error.code) from error
+        raise _Failure(f'HTTP {error.code} {error.reason}', error.code) from error
     except (InvalidURL, ValueError) as error:
         raise _Failure(str(error), 400) from error
     except (HTTPException, OSError) as error:
@@ -222,18 +225,21 @@ def _receive_rest(url: str, path: str) -> None:
         if response.status != 206:  # no ranges, or the file has changed
             size = 0
             _begin_part(path, response.headers)
-        elif not response.headers.get('Content-Range',
-                                      '').startswith(f'bytes {size}-'):
+        elif not response.headers.get('Content-Range', '').startswith(f'bytes {size}-'):
             raise _Failure('the server sent another range than asked', 416)
         total = None if response.length is None else size + response.length
-        with open(part, 'ab') as file, tqdm(
+        with (
+            open(part, 'ab') as file,
+            tqdm(
                 desc=osp.basename(path),
                 initial=size,
                 total=total,
                 unit='B',
                 unit_scale=True,
                 unit_divisor=1024,
-                disable=None) as bar:  # None: unless stderr is a terminal
+                disable=None,
+            ) as bar,
+        ):  # None: unless stderr is a terminal
             while True:
                 with _failures():
                     chunk = response.read(_CHUNK)
@@ -287,7 +293,8 @@ def _check_hash(url: str, path: str) -> None:
         _discard_part(path)
         raise UserInputError(
             f'checkpoint {url} cannot be downloaded: the hash of what came is '
-            f'{digest.hexdigest()[:len(expected.group(1))]}, not '
+            f'{digest.hexdigest()[: len(expected.group(1))]}, not '
             f'{expected.group(1)} (it has {size} bytes, begins with {head!r} '
             'and was not kept). Open the URL in a browser to see what it '
-            f'gives, {_BY_HAND}')
+            f'gives, {_BY_HAND}'
+        )

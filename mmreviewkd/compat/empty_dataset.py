@@ -3,6 +3,7 @@
 mmengine (0.8 to 0.10) joins the images' records, and where there is none NumPy
 asks for "at least one array".
 """
+
 import functools
 
 from mmengine.dataset import BaseDataset
@@ -21,11 +22,13 @@ def name_empty_datasets() -> None:
         if not self.data_list:
             reason = 'its annotations list none'
             if self.filter_cfg and not self.test_mode:
-                reason = ('filter_cfg, by which images without boxes or '
-                          f'small ones are left out, is {self.filter_cfg}')
+                reason = (
+                    'filter_cfg, by which images without boxes or '
+                    f'small ones are left out, is {self.filter_cfg}'
+                )
             raise UserInputError(
-                f'no image is left of {self.ann_file or type(self).__name__}: '
-                f'{reason}')
+                f'no image is left of {self.ann_file or type(self).__name__}: {reason}'
+            )
         return serialize(self)
 
     BaseDataset._serialize_data = named

@@ -2,6 +2,7 @@
 
 mmcv (2.0 to 2.2) hands on what OpenCV raises, which does not know the file.
 """
+
 import functools
 
 from mmcv.transforms import LoadImageFromFile
@@ -26,6 +27,7 @@ def name_unreadable_images() -> None:
                 reason = 'its content is no image, or is cut short'
             raise UnreadableImageError(
                 f'image {results["img_path"]} cannot be read: '
-                f'{type(error).__name__}: {reason}') from error
+                f'{type(error).__name__}: {reason}'
+            ) from error
 
     LoadImageFromFile.transform = named

@@ -3,6 +3,7 @@
 mmengine's CheckpointHook (0.10.7) takes from a resumed file which checkpoint
 was the best, and removes that file *or folder* once there is a better one.
 """
+
 import functools
 import logging
 import os.path as osp
@@ -31,12 +32,15 @@ def keep_what_is_not_the_runs_own() -> None:
                 own = info[key] is None or _lies_in(info[key], folder)
             elif key == 'keep_ckpt_ids':
                 own = isinstance(info[key], list) and all(
-                    type(step) is int for step in info[key])
+                    type(step) is int for step in info[key]
+                )
             if not own:
                 print_log(
                     f'The resumed checkpoint has a {key} that is none of this '
-                    'run\'s in its work dir; it is left alone', 'current',
-                    logging.WARNING)
+                    "run's in its work dir; it is left alone",
+                    'current',
+                    logging.WARNING,
+                )
                 del info[key]
         before_train(self, runner)
 
@@ -49,5 +53,6 @@ def _lies_in(path: Any, folder: str) -> bool:
         return False
     if '://' in folder:
         return osp.dirname(path) == folder.rstrip('/')
-    return not osp.isdir(path) and osp.realpath(
-        osp.dirname(path)) == osp.realpath(folder)
+    return not osp.isdir(path) and osp.realpath(osp.dirname(path)) == osp.realpath(
+        folder
+    )

@@ -3,6 +3,7 @@
 Where the extension does not import (mmcv-lite, mmcv built without torch or for
 another torch), :func:`ensure_mmcv_ops` puts the stand-in into ``sys.modules``.
 """
+
 import importlib.abc
 import importlib.machinery
 import sys
@@ -36,7 +37,6 @@ class _Operators(types.ModuleType):
 
 
 class _Loader(importlib.abc.Loader):
-
     def create_module(self, spec):
         return sys.modules[_NAME]
 
@@ -66,15 +66,19 @@ def ensure_mmcv_ops() -> str:
     # mmcv's check_ops_exist looks for a loader in the module's spec, and by
     # it the finder of mmreviewkd_mmcv_ops.pth hands the module to an import
     module.__spec__ = importlib.machinery.ModuleSpec(_NAME, _Loader())
-    module.__dict__.update({
-        function.__name__: function
-        for function in (*SERVED, get_compiler_version,
-                         get_compiling_cuda_version)
-    })
+    module.__dict__.update(
+        {
+            function.__name__: function
+            for function in (*SERVED, get_compiler_version, get_compiling_cuda_version)
+        }
+    )
     sys.modules[_NAME] = module
     import mmcv
+
     mmcv._ext = module
     print_log(
         f'mmcv operators: torchvision kernels ({reason}). Not every operator '
-        'of mmcv is among them; one that is not raises when called', 'current')
+        'of mmcv is among them; one that is not raises when called',
+        'current',
+    )
     return 'torchvision'

@@ -1,4 +1,5 @@
 """What a checkpoint must not hold, and how it is refused."""
+
 from typing import Any, Iterable, NamedTuple
 
 
@@ -17,13 +18,16 @@ class NotData(Exception):
 
 class Name(NamedTuple):
     """A global name of a pickle; it is looked up, never imported."""
+
     path: str
 
 
 def printable(text: str, length: int = 80) -> str:
     """A text of a file's for a message of one line: its beginning, escaped."""
-    return ''.join(letter if letter.isprintable() else f'\\x{ord(letter):02x}'
-                   for letter in text[:length])
+    return ''.join(
+        letter if letter.isprintable() else f'\\x{ord(letter):02x}'
+        for letter in text[:length]
+    )
 
 
 def short(value: Any) -> str:
@@ -52,16 +56,26 @@ def are_keys(values: Iterable) -> bool:
     same.
     """
     return all(
-        _is_key(value) or type(value) is tuple and len(value) <= 8
-        and all(map(_is_key, value)) for value in values)
+        _is_key(value)
+        or type(value) is tuple
+        and len(value) <= 8
+        and all(map(_is_key, value))
+        for value in values
+    )
 
 
 def _is_key(value: Any) -> bool:
-    return type(value) in (
-        str, bool, type(None)) or type(value) is int and abs(value) < 2**60
+    return (
+        type(value) in (str, bool, type(None))
+        or type(value) is int
+        and abs(value) < 2**60
+    )
 
 
 def is_size(value: Any) -> bool:
     """Whether a value is a tuple of some whole numbers from 0 on."""
-    return isinstance(value, tuple) and len(value) <= 64 and all(
-        type(n) is int and 0 <= n < 2**63 for n in value)
+    return (
+        isinstance(value, tuple)
+        and len(value) <= 64
+        and all(type(n) is int and 0 <= n < 2**63 for n in value)
+    )

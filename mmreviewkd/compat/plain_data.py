@@ -6,6 +6,7 @@ with bytes as object pointers. Before torch 2.6 it cannot be told of further
 names at all. Here a name is never imported: it is an entry of :data:`CALLS` or
 :data:`OBJECTS`, and what it stands for checks its arguments.
 """
+
 import _compat_pickle
 import math
 import re
@@ -25,47 +26,71 @@ def _dtype(code: str, align: bool = False, copy: bool = True) -> np.dtype:
     expect(
         type(code) is str
         and re.fullmatch('b1|[iu][1248]|f[248]|c(8|16)', code) is not None,
-        'numpy.dtype', f'{short(code)} is no type of plain numbers')
+        'numpy.dtype',
+        f'{short(code)} is no type of plain numbers',
+    )
     # a copy, since its byte order follows
     return np.dtype(code, False, True)
 
 
 def _set_byte_order(dtype: np.dtype, state: tuple) -> None:
     expect(
-        type(state) is tuple and len(state) == 8 and state[:1] == (3, )
-        and type(state[1]) is str and state[1] in ('<', '>', '|', '=')
-        and state[2:] == (None, None, None, -1, -1, 0), 'numpy.dtype',
-        'its state is not that of plain numbers')
+        type(state) is tuple
+        and len(state) == 8
+        and state[:1] == (3,)
+        and type(state[1]) is str
+        and state[1] in ('<', '>', '|', '=')
+        and state[2:] == (None, None, None, -1, -1, 0),
+        'numpy.dtype',
+        'its state is not that of plain numbers',
+    )
     dtype.__setstate__(state)
 
 
 def _empty_array(kind: Name, shape: tuple, code: bytes) -> np.ndarray:
-    expect(kind == Name('numpy.ndarray') and shape == (0, ) and code == b'b',
-           'numpy._reconstruct', 'its arguments are not those of an array')
+    expect(
+        kind == Name('numpy.ndarray') and shape == (0,) and code == b'b',
+        'numpy._reconstruct',
+        'its arguments are not those of an array',
+    )
     return np.empty(0, 'b')
 
 
 def _fill_array(array: np.ndarray, state: tuple) -> None:
     name = 'numpy.ndarray'
     expect(
-        type(state) is tuple and len(state) == 5 and state[:1] == (1, )
-        and type(state[3]) is bool, name, 'its state is none of an array')
+        type(state) is tuple
+        and len(state) == 5
+        and state[:1] == (1,)
+        and type(state[3]) is bool,
+        name,
+        'its state is none of an array',
+    )
     _, shape, dtype, _, data = state
     expect(
-        is_size(shape) and len(shape) <= 32 and isinstance(dtype, np.dtype)
-        and type(data) is bytes, name,
-        'its state is not a shape, a type and bytes')
+        is_size(shape)
+        and len(shape) <= 32
+        and isinstance(dtype, np.dtype)
+        and type(data) is bytes,
+        name,
+        'its state is not a shape, a type and bytes',
+    )
     expect(
-        math.prod(shape) * dtype.itemsize == len(data), name,
-        'its bytes are not those of its shape')
+        math.prod(shape) * dtype.itemsize == len(data),
+        name,
+        'its bytes are not those of its shape',
+    )
     array.__setstate__(state)
 
 
 def _scalar(dtype: np.dtype, data: bytes) -> np.generic:
     expect(
-        isinstance(dtype, np.dtype) and type(data) is bytes
-        and len(data) == dtype.itemsize, 'numpy.scalar',
-        'its arguments are not a type and its bytes')
+        isinstance(dtype, np.dtype)
+        and type(data) is bytes
+        and len(data) == dtype.itemsize,
+        'numpy.scalar',
+        'its arguments are not a type and its bytes',
+    )
     return np.frombuffer(data, dtype)[0]
 
 
@@ -78,7 +103,9 @@ def _statistic(owner: Name, name: str) -> None:
     """What a HistoryBuffer's file looks up; every buffer has it anyway."""
     expect(
         owner == Name(_HISTORY) and name in ('min', 'max', 'current', 'mean'),
-        'getattr', f'of {short(owner)}')
+        'getattr',
+        f'of {short(owner)}',
+    )
 
 
 def _fill_history(history: HistoryBuffer, state: dict) -> None:
@@ -87,10 +114,12 @@ def _fill_history(history: HistoryBuffer, state: dict) -> None:
         for key in ('_log_history', '_count_history')
     ]
     expect(
-        all(type(array) is np.ndarray and array.ndim == 1
-            for array in arrays) and arrays[0].shape == arrays[1].shape
-        and type(state.get('max_length')) is int, _HISTORY,
-        'its state is not two arrays and a length')
+        all(type(array) is np.ndarray and array.ndim == 1 for array in arrays)
+        and arrays[0].shape == arrays[1].shape
+        and type(state.get('max_length')) is int,
+        _HISTORY,
+        'its state is not two arrays and a length',
+    )
     history._log_history, history._count_history = arrays
     history.max_length = state['max_length']
 
@@ -99,8 +128,10 @@ def _ordered_dict(items: list = ()) -> OrderedDict:
     # Python 2 wrote the items as an argument, Python 3 sets them afterwards
     expect(
         all(type(item) is list and len(item) == 2 for item in items)
-        and are_keys(key for key, _ in items), 'collections.OrderedDict',
-        'its argument is no list of items')
+        and are_keys(key for key, _ in items),
+        'collections.OrderedDict',
+        'its argument is no list of items',
+    )
     return OrderedDict(items)
 
 
@@ -108,20 +139,29 @@ def _set_versions(weights: OrderedDict, state: dict) -> None:
     """Of a state dict's modules; torch obeys more than that if it is there."""
     versions = state.get('_metadata') if type(state) is dict else None
     expect(
-        isinstance(versions, dict) and len(state) == 1 and all(
-            type(name) is str and isinstance(each, dict)
+        isinstance(versions, dict)
+        and len(state) == 1
+        and all(
+            type(name) is str
+            and isinstance(each, dict)
             and type(each.get('version', 1)) is int
-            for name, each in versions.items()), 'collections.OrderedDict',
-        'its attributes are not the versions of modules')
+            for name, each in versions.items()
+        ),
+        'collections.OrderedDict',
+        'its attributes are not the versions of modules',
+    )
     weights._metadata = OrderedDict(
         (name, {'version': each['version']} if 'version' in each else {})
-        for name, each in versions.items())
+        for name, each in versions.items()
+    )
 
 
 def _bytes(text: str, encoding: str = 'latin1') -> bytes:
     expect(
         type(text) is str and encoding in ('latin1', 'latin-1'),
-        '_codecs.encode', f'into {short(encoding)}')
+        '_codecs.encode',
+        f'into {short(encoding)}',
+    )
     return text.encode('latin1')
 
 
@@ -133,14 +173,18 @@ def _no_bytes() -> bytes:
 def _counter(counts: dict) -> Counter:
     expect(
         type(counts) is dict and all(type(n) is int for n in counts.values()),
-        'collections.Counter', 'its argument is no dict of numbers')
+        'collections.Counter',
+        'its argument is no dict of numbers',
+    )
     return Counter(counts)
 
 
 def _set(items: list) -> set:
     expect(
-        type(items) is list and are_keys(items), 'builtins.set',
-        'its argument is no list of plain values')
+        type(items) is list and are_keys(items),
+        'builtins.set',
+        'its argument is no list of plain values',
+    )
     return set(items)
 
 
@@ -164,9 +208,8 @@ CALLS = {
     **{
         f'numpy.{core}.multiarray.{name}': function
         for core in ('core', '_core')
-        for name, function in (('_reconstruct', _empty_array), ('scalar',
-                                                                _scalar))
-    }
+        for name, function in (('_reconstruct', _empty_array), ('scalar', _scalar))
+    },
 }
 """What a file may call, and what is called instead."""
 
@@ -177,14 +220,12 @@ STATES = {
     np.ndarray: _fill_array,
     np.dtype: _set_byte_order,
     HistoryBuffer: _fill_history,
-    OrderedDict: _set_versions
+    OrderedDict: _set_versions,
 }
 """How an object that the file has just made gets its content, once."""
 
 # named, but neither called nor made
-MENTIONED = {
-    'numpy.ndarray', *plain_tensors.TYPES, *plain_tensors.STORAGE_DTYPES
-}
+MENTIONED = {'numpy.ndarray', *plain_tensors.TYPES, *plain_tensors.STORAGE_DTYPES}
 
 
 def call(function: Name, args: tuple) -> Any:

@@ -1,4 +1,5 @@
 """The names of torch that a checkpoint may hold, each with its one use."""
+
 import math
 from typing import Any, NamedTuple, Optional
 
@@ -10,6 +11,7 @@ from .not_data import Name, expect, is_size, short
 
 class Storage(NamedTuple):
     """Bytes of a tensor and the type that their file gives them."""
+
     data: torch.UntypedStorage
     dtype: torch.dtype
 
@@ -29,81 +31,112 @@ STORAGE_DTYPES = {
         Byte=torch.uint8,
         Bool=torch.bool,
         ComplexDouble=torch.complex128,
-        ComplexFloat=torch.complex64).items()
+        ComplexFloat=torch.complex64,
+    ).items()
 }
 _NUMBERS = {
     *STORAGE_DTYPES.values(),
-    *(getattr(torch, name)
-      for name in ('uint16', 'uint32', 'uint64', 'float8_e4m3fn',
-                   'float8_e5m2') if hasattr(torch, name))
+    *(
+        getattr(torch, name)
+        for name in ('uint16', 'uint32', 'uint64', 'float8_e4m3fn', 'float8_e5m2')
+        if hasattr(torch, name)
+    ),
 }
 # what tensors of newer types are saved with; the type stands beside it
 STORAGE_DTYPES['torch.storage.UntypedStorage'] = torch.uint8
 
 
-def _tensor(storage: Storage,
-            offset: int,
-            size: tuple,
-            stride: tuple,
-            requires_grad: bool = False,
-            hooks: Optional[dict] = None,
-            metadata: Optional[dict] = None) -> Tensor:
+def _tensor(
+    storage: Storage,
+    offset: int,
+    size: tuple,
+    stride: tuple,
+    requires_grad: bool = False,
+    hooks: Optional[dict] = None,
+    metadata: Optional[dict] = None,
+) -> Tensor:
     expect(
-        isinstance(storage, Storage), 'torch._utils._rebuild_tensor',
-        'its storage is none')
+        isinstance(storage, Storage),
+        'torch._utils._rebuild_tensor',
+        'its storage is none',
+    )
     return _view(storage, offset, size, stride, requires_grad, storage.dtype)
 
 
-def _tensor_of_type(storage: Storage,
-                    offset: int,
-                    size: tuple,
-                    stride: tuple,
-                    requires_grad: bool,
-                    hooks: Optional[dict],
-                    dtype: torch.dtype,
-                    metadata: Optional[dict] = None) -> Tensor:
+def _tensor_of_type(
+    storage: Storage,
+    offset: int,
+    size: tuple,
+    stride: tuple,
+    requires_grad: bool,
+    hooks: Optional[dict],
+    dtype: torch.dtype,
+    metadata: Optional[dict] = None,
+) -> Tensor:
     return _view(storage, offset, size, stride, requires_grad, dtype)
 
 
-def _view(storage: Storage, offset: int, size: tuple, stride: tuple,
-          requires_grad: bool, dtype: torch.dtype) -> Tensor:
+def _view(
+    storage: Storage,
+    offset: int,
+    size: tuple,
+    stride: tuple,
+    requires_grad: bool,
+    dtype: torch.dtype,
+) -> Tensor:
     name = 'torch._utils._rebuild_tensor'
     expect(
-        isinstance(storage, Storage) and dtype in _NUMBERS and is_size(
-            (offset, )) and is_size(size) and is_size(stride)
-        and len(size) == len(stride) and type(requires_grad) is bool, name,
-        'its arguments are no storage, offset, size and stride')
+        isinstance(storage, Storage)
+        and dtype in _NUMBERS
+        and is_size((offset,))
+        and is_size(size)
+        and is_size(stride)
+        and len(size) == len(stride)
+        and type(requires_grad) is bool,
+        name,
+        'its arguments are no storage, offset, size and stride',
+    )
     tensor = torch.empty(0, dtype=dtype, device=storage.data.device)
     # Tensor.set_ would enlarge a storage that is too small
     last = offset + sum((n - 1) * step for n, step in zip(size, stride))
     cells = 0 if 0 in size else last + 1
-    expect(cells * tensor.element_size() <= storage.data.nbytes(), name,
-           'it reaches beyond its storage')
+    expect(
+        cells * tensor.element_size() <= storage.data.nbytes(),
+        name,
+        'it reaches beyond its storage',
+    )
     # of an expanded tensor many cells are one
     expect(
-        math.prod(size) <= 2**20 + 64 * storage.data.nbytes(), name,
-        'it is far larger than its storage')
+        math.prod(size) <= 2**20 + 64 * storage.data.nbytes(),
+        name,
+        'it is far larger than its storage',
+    )
     if 0 in size:  # nothing to reach for; strides may be anything
         return tensor.new_empty(size).requires_grad_(requires_grad)
-    return tensor.set_(storage.data, offset, size,
-                       stride).requires_grad_(requires_grad)
+    return tensor.set_(storage.data, offset, size, stride).requires_grad_(requires_grad)
 
 
-def _parameter(data: Tensor,
-               requires_grad: bool,
-               hooks: Optional[dict] = None,
-               state: Optional[dict] = None) -> torch.nn.Parameter:
+def _parameter(
+    data: Tensor,
+    requires_grad: bool,
+    hooks: Optional[dict] = None,
+    state: Optional[dict] = None,
+) -> torch.nn.Parameter:
     expect(
         isinstance(data, Tensor) and type(requires_grad) is bool,
-        'torch._utils._rebuild_parameter', 'its argument is no tensor')
+        'torch._utils._rebuild_parameter',
+        'its argument is no tensor',
+    )
     return torch.nn.Parameter(data, requires_grad)
 
 
 def _of_type(function: Name, kind: Name, args: tuple, state: Any) -> Tensor:
     for name, known in ((kind, TYPES), (function, CALLS)):
         expect(
-            isinstance(name, Name) and name.path in known, short(name),
-            'a tensor is made of it')
+            isinstance(name, Name) and name.path in known,
+            short(name),
+            'a tensor is made of it',
+        )
     return CALLS[function.path](*args)
 
 
@@ -124,7 +157,7 @@ CALLS = {
     'torch._utils._rebuild_parameter_with_state': _parameter,
     'torch._tensor._rebuild_from_type_v2': _of_type,
     'torch.Size': _size,
-    'torch.device': _device
+    'torch.device': _device,
 }
 """What a file may call, and what is called instead."""
 

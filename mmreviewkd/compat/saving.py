@@ -5,6 +5,7 @@ full disk leaves a torn file there, and resumes from whatever
 ``last_checkpoint`` names. Its FlexibleRunner, from 0.8 to 0.10.7, moreover
 saves a model in DistributedDataParallel with ``module.`` before every name.
 """
+
 import glob
 import logging
 import os
@@ -76,19 +77,24 @@ def find_latest_whole_checkpoint(path: str) -> Optional[str]:
         if last and '://' in last or _is_whole(last):
             return last
     candidates = [
-        name for name in glob.glob(osp.join(path, '*.pth'))
+        name
+        for name in glob.glob(osp.join(path, '*.pth'))
         if not osp.basename(name).startswith('best_')
     ]
     for candidate in sorted(candidates, key=osp.getmtime, reverse=True):
         if _is_whole(candidate):
             print_log(
                 f'{last or note} is missing or not whole; resuming from '
-                f'{candidate}, the newest checkpoint that is', 'current',
-                logging.WARNING)
+                f'{candidate}, the newest checkpoint that is',
+                'current',
+                logging.WARNING,
+            )
             return candidate
     print_log(
-        f'{path} has no whole checkpoint to resume from; the run starts '
-        'anew', 'current', logging.WARNING)
+        f'{path} has no whole checkpoint to resume from; the run starts anew',
+        'current',
+        logging.WARNING,
+    )
     return None
 
 

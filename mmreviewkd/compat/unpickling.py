@@ -1,4 +1,5 @@
 """A pickle read as data: nothing in it is imported, called or changed."""
+
 import os
 import pickletools
 from collections import OrderedDict
@@ -8,8 +9,9 @@ from .not_data import Name, are_keys, expect, short
 from .plain_data import OBJECTS, call, global_name, state_setter
 
 
-def unpickle(file: BinaryIO,
-             persistent_load: Optional[Callable[[Any], Any]] = None) -> Any:
+def unpickle(
+    file: BinaryIO, persistent_load: Optional[Callable[[Any], Any]] = None
+) -> Any:
     """Read one pickle as data.
 
     Args:
@@ -46,12 +48,12 @@ def _check_structure(result: Any, length: int) -> None:
         value, is_left = todo.pop()
         if not isinstance(value, (dict, list, tuple)) or id(value) in walks:
             continue
-        children = [*value.keys(), *value.values()] if isinstance(
-            value, dict) else value
+        children = (
+            [*value.keys(), *value.values()] if isinstance(value, dict) else value
+        )
         if is_left:
             del path[id(value)]
-            walks[id(value)] = 1 + sum(
-                walks.get(id(child), 1) for child in children)
+            walks[id(value)] = 1 + sum(walks.get(id(child), 1) for child in children)
             if walks[id(value)] > 16 * length + 10**6:
                 raise ValueError('its containers hold each other too often')
             continue
@@ -66,16 +68,25 @@ class _Machine:
     """The pickle machine, for the opcodes that data need."""
 
     VALUES = {
-        'BININT', 'BININT1', 'BININT2', 'LONG1', 'BINFLOAT', 'BINUNICODE',
-        'BINSTRING', 'SHORT_BINSTRING', 'SHORT_BINUNICODE', 'BINUNICODE8',
-        'BINBYTES', 'SHORT_BINBYTES', 'BINBYTES8'
+        'BININT',
+        'BININT1',
+        'BININT2',
+        'LONG1',
+        'BINFLOAT',
+        'BINUNICODE',
+        'BINSTRING',
+        'SHORT_BINSTRING',
+        'SHORT_BINUNICODE',
+        'BINUNICODE8',
+        'BINBYTES',
+        'SHORT_BINBYTES',
+        'BINBYTES8',
     }
     CONSTANTS = dict(NONE=None, NEWTRUE=True, NEWFALSE=False)
     EMPTY = dict(EMPTY_DICT=dict, EMPTY_LIST=list, EMPTY_TUPLE=tuple)
     TUPLES = dict(TUPLE1=1, TUPLE2=2, TUPLE3=3)
 
-    def __init__(self, persistent_load: Optional[Callable],
-                 length: int) -> None:
+    def __init__(self, persistent_load: Optional[Callable], length: int) -> None:
         self.persistent_load = persistent_load
         self.budget = 16 * length + 10**6
         """Bytes and items that may still be handed to calls."""
@@ -102,7 +113,8 @@ class _Machine:
             # of protocol 4, which torch.save writes if it is asked to
             STACK_GLOBAL=lambda _: self.push_global(*self.pop(2)),
             PROTO=lambda number: None,
-            FRAME=lambda length: None)
+            FRAME=lambda length: None,
+        )
 
     def run(self, file: BinaryIO) -> Any:
         for opcode, argument, _ in pickletools.genops(file):
@@ -119,7 +131,7 @@ class _Machine:
                 self.stack.append(self.CONSTANTS[name])
             elif name != 'STOP':
                 raise ValueError(f'pickle opcode {name}, which data need not')
-        result, = self.stack
+        (result,) = self.stack
         return result
 
     def put(self, index: int) -> None:
@@ -149,12 +161,12 @@ class _Machine:
 
     def update(self, items: list) -> None:
         into = self.stack[-1]
+        expect(type(into) in (dict, OrderedDict), short(into), 'items are set in it')
         expect(
-            type(into) in (dict, OrderedDict), short(into),
-            'items are set in it')
-        expect(
-            len(items) % 2 == 0 and are_keys(items[::2]), 'dict',
-            'its keys are no plain values')
+            len(items) % 2 == 0 and are_keys(items[::2]),
+            'dict',
+            'its keys are no plain values',
+        )
         into.update(zip(items[::2], items[1::2]))
 
     def call(self, function: Any, args: Any) -> Any:
@@ -163,8 +175,7 @@ class _Machine:
 
     def charge(self, values: Any) -> None:
         """A few bytes may hand over the same large value again and again."""
-        for value in (values,
-                      *values) if type(values) is tuple else (values, ):
+        for value in (values, *values) if type(values) is tuple else (values,):
             if isinstance(value, (str, bytes, list, tuple, dict)):
                 self.budget -= len(value)
         if self.budget < 0:
@@ -173,13 +184,15 @@ class _Machine:
     def make(self, kind: Any, args: Any) -> Any:
         expect(
             isinstance(kind, Name) and kind.path in OBJECTS and args == (),
-            short(kind), 'an object of it is made')
+            short(kind),
+            'an object of it is made',
+        )
         return OBJECTS[kind.path]()
 
     def push_global(self, module: Any, name: Any) -> None:
         expect(
-            type(module) is str and type(name) is str, 'a global name',
-            'it is no text')
+            type(module) is str and type(name) is str, 'a global name', 'it is no text'
+        )
         self.stack.append(global_name(f'{module} {name}'))
 
     def push_made(self, made: Any) -> None:
@@ -191,11 +204,16 @@ class _Machine:
         made = self.stack[-1]
         self.charge(state)
         expect(
-            self.unfilled.pop(id(made), None) is not None, short(made),
-            'its state is set')
+            self.unfilled.pop(id(made), None) is not None,
+            short(made),
+            'its state is set',
+        )
         state_setter(made)(made, state)
 
     def load_persistent(self, reference: Any) -> None:
-        expect(self.persistent_load is not None, 'a persistent id',
-               'there is nothing that it could name')
+        expect(
+            self.persistent_load is not None,
+            'a persistent id',
+            'there is nothing that it could name',
+        )
         self.stack.append(self.persistent_load(reference))

@@ -3,6 +3,7 @@
 The shapes of :mod:`.shapes`, with their misleading colours, patterns and
 clutter, cropped loosely and shrunk to 32x32, where a hole is a few pixels.
 """
+
 import os
 import os.path as osp
 import shutil
@@ -41,8 +42,7 @@ def make_archives(root: str, num_train: int, num_test: int, seed: int) -> None:
             draw_glyph(label, np.random.default_rng([seed, number, index]))
             for index, label in enumerate(labels.tolist())
         ]
-        np.savez(
-            osp.join(unfinished, f'{split}.npz'), x=np.stack(images), y=labels)
+        np.savez(osp.join(unfinished, f'{split}.npz'), x=np.stack(images), y=labels)
     shutil.rmtree(root, ignore_errors=True)
     os.replace(unfinished, root)
 
@@ -68,11 +68,13 @@ def draw_glyph(label: int, rng: np.random.Generator) -> np.ndarray:
     # all of the shape, somewhere in a square that is up to twice its size
     side = min(int((high - low).max() * rng.uniform(1.1, 2)) + 1, CANVAS)
     left, top = rng.integers(
-        np.maximum(high + 1 - side, 0),
-        np.minimum(low, CANVAS - side) + 1)
+        np.maximum(high + 1 - side, 0), np.minimum(low, CANVAS - side) + 1
+    )
     image = cv2.resize(
-        image[top:top + side, left:left + side], (SIZE, SIZE),
-        interpolation=cv2.INTER_AREA)
+        image[top : top + side, left : left + side],
+        (SIZE, SIZE),
+        interpolation=cv2.INTER_AREA,
+    )
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1))
     image = image + rng.normal(0, rng.uniform(4, 24), image.shape)
     return image[..., ::-1].clip(0, 255).astype(np.uint8)

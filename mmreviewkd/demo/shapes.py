@@ -4,6 +4,7 @@ The outline tells a class. Its usual colour is a hint that is often wrong;
 pattern, size and proportions vary freely. Shapes hide parts of each other, and
 lines, blots, blur and noise get in the way.
 """
+
 import json
 import os
 import os.path as osp
@@ -35,26 +36,25 @@ def make_dataset(root: str, num_train: int, num_val: int, seed: int) -> None:
     unfinished = root.rstrip('/') + '.part'
     shutil.rmtree(unfinished, ignore_errors=True)
     os.makedirs(osp.join(unfinished, 'annotations'))
-    for number, (split, size) in enumerate(
-        (('train', num_train), ('val', num_val))):
+    for number, (split, size) in enumerate((('train', num_train), ('val', num_val))):
         os.makedirs(osp.join(unfinished, split))
         images, annotations = [], []
         for index in range(size):
-            pixels, shapes = draw_image(
-                np.random.default_rng([seed, number, index]))
+            pixels, shapes = draw_image(np.random.default_rng([seed, number, index]))
             name = f'{index:04}.png'
             cv2.imwrite(osp.join(unfinished, split, name), pixels)
-            images.append(
-                dict(id=index, file_name=name, height=SIZE, width=SIZE))
+            images.append(dict(id=index, file_name=name, height=SIZE, width=SIZE))
             for label, mask in shapes:
                 annotations.append(
-                    _annotation(len(annotations) + 1, index, label, mask))
+                    _annotation(len(annotations) + 1, index, label, mask)
+                )
         content = dict(
             images=images,
             annotations=annotations,
             categories=[
                 dict(id=label, name=name) for label, name in enumerate(CLASSES)
-            ])
+            ],
+        )
         path = osp.join(unfinished, 'annotations', f'{split}.json')
         with open(path, 'w', encoding='utf-8') as file:
             json.dump(content, file)
@@ -63,7 +63,7 @@ def make_dataset(root: str, num_train: int, num_val: int, seed: int) -> None:
 
 
 def draw_image(
-    rng: np.random.Generator
+    rng: np.random.Generator,
 ) -> Tuple[np.ndarray, List[Tuple[int, np.ndarray]]]:
     """One image and its shapes.
 
@@ -81,11 +81,14 @@ def draw_image(
         mask = np.zeros((SIZE, SIZE), np.uint8)
         cv2.fillPoly(mask, [_outline(label, rng)], 1)
         # what is mostly hidden could not be told, not even by eye
-        if all((mask & other).sum() < 0.3 * min(mask.sum(), other.sum())
-               for _, other in shapes):
+        if all(
+            (mask & other).sum() < 0.3 * min(mask.sum(), other.sum())
+            for _, other in shapes
+        ):
             image[mask > 0] = _texture(label, rng)[mask > 0]
-            shapes = [(other_label, other & ~mask)
-                      for other_label, other in shapes] + [(label, mask)]
+            shapes = [(other_label, other & ~mask) for other_label, other in shapes] + [
+                (label, mask)
+            ]
     for _ in range(rng.integers(2)):
         _draw_clutter(image, rng)
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.1))
@@ -101,7 +104,8 @@ def _outline(label: int, rng: np.random.Generator) -> np.ndarray:
         arm = rng.uniform(0.25, 0.4)
         points = np.array([(1, arm), (arm, arm), (arm, 1)])
         points = np.concatenate(
-            [_rotate(points, turn * np.pi / 2) for turn in range(4)])
+            [_rotate(points, turn * np.pi / 2) for turn in range(4)]
+        )
     else:
         angles = np.arange(corners[name]) * 2 * np.pi / corners[name]
         angles += np.pi / (4 if name == 'square' else -2)
@@ -129,9 +133,11 @@ def _texture(label: int, rng: np.random.Generator) -> np.ndarray:
     second = first + rng.uniform(-90, 90, 3)
     grid = np.stack(np.meshgrid(*[np.arange(SIZE)] * 2), axis=-1)
     waves = np.sin(
-        _rotate(grid, rng.uniform(0, np.pi)) * 2 * np.pi / rng.uniform(5, 14))
-    waves = (np.ones(waves.shape[:2]), waves[..., 0],
-             waves.prod(axis=-1))[rng.integers(3)]
+        _rotate(grid, rng.uniform(0, np.pi)) * 2 * np.pi / rng.uniform(5, 14)
+    )
+    waves = (np.ones(waves.shape[:2]), waves[..., 0], waves.prod(axis=-1))[
+        rng.integers(3)
+    ]
     return np.where(waves[..., None] > 0, first, second)
 
 
@@ -150,9 +156,16 @@ def _draw_clutter(image: np.ndarray, rng: np.random.Generator) -> None:
         cv2.line(image, start, end, colour, int(rng.integers(1, 4)))
     else:
         axes = [int(rng.integers(8, 40)), int(rng.integers(2, 7))]
-        cv2.ellipse(image, start, axes, float(rng.uniform(0, 360)), 0,
-                    float(rng.uniform(90, 360)), colour,
-                    int(rng.choice([-1, 1, 2])))
+        cv2.ellipse(
+            image,
+            start,
+            axes,
+            float(rng.uniform(0, 360)),
+            0,
+            float(rng.uniform(90, 360)),
+            colour,
+            int(rng.choice([-1, 1, 2])),
+        )
 
 
 def _annotation(number: int, image: int, label: int, mask: np.ndarray) -> dict:
@@ -164,6 +177,7 @@ def _annotation(number: int, image: int, label: int, mask: np.ndarray) -> dict:
         bbox=coco_mask.toBbox(run_lengths).tolist(),
         area=int(mask.sum()),
         segmentation=dict(
-            size=run_lengths['size'],
-            counts=run_lengths['counts'].decode('ascii')),
-        iscrowd=0)
+            size=run_lengths['size'], counts=run_lengths['counts'].decode('ascii')
+        ),
+        iscrowd=0,
+    )

@@ -6,6 +6,11 @@ from .strict_load_hook import StrictLoadHook
 from .teacher_check import TeacherCheckHook, check_teacher
 
 __all__ = [
-    'BroadcastBuffersHook', 'ResumeHook', 'ReviewVisualizationHook',
-    'ReviewWeightHook', 'StrictLoadHook', 'TeacherCheckHook', 'check_teacher'
+    'BroadcastBuffersHook',
+    'ResumeHook',
+    'ReviewVisualizationHook',
+    'ReviewWeightHook',
+    'StrictLoadHook',
+    'TeacherCheckHook',
+    'check_teacher',
 ]

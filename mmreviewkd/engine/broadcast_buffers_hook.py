@@ -1,4 +1,5 @@
 """Several processes validate one model, the one that the checkpoint has."""
+
 from mmdet.registry import HOOKS
 from mmengine.dist import broadcast
 from mmengine.hooks import Hook

@@ -1,4 +1,5 @@
 """``--cfg-options``, with slips named instead of raised from within."""
+
 import argparse
 import re
 from textwrap import shorten
@@ -9,7 +10,7 @@ from mmengine.config import Config, DictAction
 from ..errors import UserInputError
 
 # dict(...) or {key: ...}, alone or in a list
-_DICT = re.compile(r'''(^|[\[(,])\s*(dict\(|\{\s*['"\w]+\s*:)''')
+_DICT = re.compile(r"""(^|[\[(,])\s*(dict\(|\{\s*['"\w]+\s*:)""")
 
 
 class CfgOptionsAction(DictAction):
@@ -20,27 +21,31 @@ class CfgOptionsAction(DictAction):
     endless lists.
     """
 
-    def __call__(self,
-                 parser: argparse.ArgumentParser,
-                 namespace: argparse.Namespace,
-                 values: Sequence[str],
-                 option_string: Optional[str] = None) -> None:
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Sequence[str],
+        option_string: Optional[str] = None,
+    ) -> None:
         for option in values:
             key, equals, value = option.partition('=')
             if not key or not equals:
-                parser.error(f'{option_string} {option}: must be KEY=VALUE, '
-                             'without spaces around "="')
+                parser.error(
+                    f'{option_string} {option}: must be KEY=VALUE, '
+                    'without spaces around "="'
+                )
             if _DICT.search(value.strip('\'"')):
                 parser.error(
                     f'{option_string} {option}: dicts and lists of dicts go '
                     "into a config file that has _base_ = 'CONFIG'; single "
                     f'values of one that is there are {key}.NAME=VALUE, in a '
-                    f'list {key}.0.NAME=VALUE')
+                    f'list {key}.0.NAME=VALUE'
+                )
             try:
                 super().__call__(parser, namespace, [option], option_string)
             except (AssertionError, RecursionError):
-                parser.error(f'{option_string} {option}: its brackets are not '
-                             'balanced')
+                parser.error(f'{option_string} {option}: its brackets are not balanced')
 
 
 def merge_options(cfg: Config, options: dict) -> None:

@@ -4,6 +4,7 @@ mmdet numbers classes by the file: label 2 is the third category of the file
 that is among the classes. So a name that the file does not have shifts all
 that follow it, and another order swaps names.
 """
+
 import logging
 from collections import Counter
 from typing import Sequence
@@ -14,8 +15,7 @@ from pycocotools.coco import COCO
 from ..errors import UserInputError, few, near
 
 
-def check_categories(ann_file: str, coco: COCO,
-                     classes: Sequence[str]) -> None:
+def check_categories(ann_file: str, coco: COCO, classes: Sequence[str]) -> None:
     """Make sure that the labels that mmdet will give are the config's.
 
     Args:
@@ -32,16 +32,20 @@ def check_categories(ann_file: str, coco: COCO,
     except (KeyError, TypeError):
         raise UserInputError(
             f'annotation file {ann_file} has no "categories" with names; COCO '
-            'format needs a list of dict(id=..., name=...)') from None
+            'format needs a list of dict(id=..., name=...)'
+        ) from None
     if isinstance(classes, str):
-        raise UserInputError(f'metainfo.classes is the text {classes!r}, not '
-                             f'a tuple; write classes=({classes!r}, )')
+        raise UserInputError(
+            f'metainfo.classes is the text {classes!r}, not '
+            f'a tuple; write classes=({classes!r}, )'
+        )
     found = [name for name in names if name in classes]
     if not found:
         raise UserInputError(
             f'{ann_file} has none of the classes ({few(classes)}); its '
             f'categories are ({few(names)}). Set metainfo=dict(classes=...) '
-            'of the dataset to the names of those to learn')
+            'of the dataset to the names of those to learn'
+        )
     missing = [name for name in classes if name not in names]
     if missing:
         free = [str(name) for name in names if name not in classes]
@@ -49,24 +53,26 @@ def check_categories(ann_file: str, coco: COCO,
         raise UserInputError(
             f'{ann_file} has no category {few(missing)}{hint}. mmdet would '
             'leave its boxes out and number the classes behind it wrongly: '
-            'write metainfo.classes as the file does')
+            'write metainfo.classes as the file does'
+        )
     for holder, listed in ((ann_file, found), ('metainfo.classes', classes)):
         twice = [n for n, count in Counter(listed).items() if count > 1]
         if twice:
             raise UserInputError(
                 f'{holder} has {few(twice)} more than once; a class is one '
-                'category, with one name and one id')
+                'category, with one name and one id'
+            )
     for label, (name, expected) in enumerate(zip(found, classes)):
         if name != expected:
             raise UserInputError(
                 f'{ann_file} has the classes in another order: by its '
                 f'categories label {label} is {name}, by metainfo.classes '
                 f'{expected}. mmdet goes by the file, so that names would be '
-                f'swapped; write classes={tuple(found)}')
+                f'swapped; write classes={tuple(found)}'
+            )
 
 
-def warn_of_boxes_left_out(ann_file: str, coco: COCO,
-                           classes: Sequence[str]) -> None:
+def warn_of_boxes_left_out(ann_file: str, coco: COCO, classes: Sequence[str]) -> None:
     """Say which boxes of a file are of none of the classes.
 
     Args:
@@ -75,8 +81,7 @@ def warn_of_boxes_left_out(ann_file: str, coco: COCO,
         classes (Sequence[str]): Names of the config's classes.
     """
     names = {
-        category['id']: category['name']
-        for category in coco.dataset['categories']
+        category['id']: category['name'] for category in coco.dataset['categories']
     }
     boxes = {
         str(names.get(number, f'id {number}')): len(images)
@@ -87,4 +92,6 @@ def warn_of_boxes_left_out(ann_file: str, coco: COCO,
         print_log(
             f'{ann_file}: {sum(boxes.values())} boxes of categories that are '
             f'not in metainfo.classes are left out: {few(list(boxes))}',
-            'current', logging.WARNING)
+            'current',
+            logging.WARNING,
+        )

@@ -1,4 +1,5 @@
 """The classes of the data against each other and the model's heads."""
+
 from typing import Iterator, Optional, Tuple
 
 import torch.nn as nn
@@ -56,14 +57,18 @@ def check_classes(runner: Runner, *splits: str, student: bool = False) -> None:
         names[split], numbers[split] = classes, len(things or classes)
     if len(set(names.values())) > 1:
         raise UserInputError(
-            ', '.join(f'{split}_dataloader has the classes ({few(classes)})'
-                      for split, classes in names.items()) +
-            f'; {_first_difference(*names.values())}. What is learned is '
+            ', '.join(
+                f'{split}_dataloader has the classes ({few(classes)})'
+                for split, classes in names.items()
+            )
+            + f'; {_first_difference(*names.values())}. What is learned is '
             'measured by the same classes in the same order: write one '
-            'metainfo for all')
+            'metainfo for all'
+        )
     for split, classes in names.items():
-        _check_model(runner.model, f'{split}_dataloader', classes,
-                     numbers[split], student)
+        _check_model(
+            runner.model, f'{split}_dataloader', classes, numbers[split], student
+        )
 
 
 def _build(runner: Runner, split: str):
@@ -84,14 +89,16 @@ def _check_boxes(dataset: Dataset, classes: tuple) -> None:
     raise UserInputError(
         f'train_dataloader: none of the {len(dataset)} images has a box of '
         f'the classes ({few(classes)}); see the annotations of '
-        f'{getattr(dataset, "ann_file", "its datasets")}')
+        f'{getattr(dataset, "ann_file", "its datasets")}'
+    )
 
 
 def _is_open_vocabulary(runner: Runner, split: str) -> bool:
     """Whether the classes are told the model as text."""
     return any(
         dataset.get('return_classes')
-        for dataset in datasets(runner.cfg[f'{split}_dataloader'].dataset))
+        for dataset in datasets(runner.cfg[f'{split}_dataloader'].dataset)
+    )
 
 
 def _check_evaluator(evaluator: Evaluator, split: str, classes: tuple) -> None:
@@ -105,13 +112,13 @@ def _check_evaluator(evaluator: Evaluator, split: str, classes: tuple) -> None:
 def _first_difference(one: tuple, other: tuple) -> str:
     if len(one) != len(other):
         return f'these are {len(one)} and {len(other)}'
-    label = next(i for i, pair in enumerate(zip(one, other))
-                 if pair[0] != pair[1])
+    label = next(i for i, pair in enumerate(zip(one, other)) if pair[0] != pair[1])
     return f'label {label} is {one[label]} and {other[label]}'
 
 
-def _check_model(model: nn.Module, data: str, classes: tuple, things: int,
-                 student: bool) -> None:
+def _check_model(
+    model: nn.Module, data: str, classes: tuple, things: int, student: bool
+) -> None:
     if not isinstance(model, nn.Module):
         return  # FlexibleRunner builds it later
     if is_model_wrapper(model):
@@ -128,9 +135,10 @@ def _check_model(model: nn.Module, data: str, classes: tuple, things: int,
     }
     if wrong:
         raise UserInputError(
-            f'{data} has {things} classes ({few(classes)}), but ' +
-            few([f'{name}={number}' for name, number in wrong.items()]) +
-            f'; set {few(list(wrong))} to {things}')
+            f'{data} has {things} classes ({few(classes)}), but '
+            + few([f'{name}={number}' for name, number in wrong.items()])
+            + f'; set {few(list(wrong))} to {things}'
+        )
 
 
 def _numbers_of_classes(model: nn.Module) -> Iterator[Tuple[str, int]]:
@@ -147,12 +155,18 @@ def _numbers_of_classes(model: nn.Module) -> Iterator[Tuple[str, int]]:
 def _num_classes(name: str, module: nn.Module) -> Optional[int]:
     """As of a head that classifies boxes or masks."""
     parts = [part for part in name.split('.') if not part.isdigit()]
-    if not parts or not parts[-1].endswith('_head') or any(
-            other in part for part in parts for other in _OTHER_HEADS):
+    if (
+        not parts
+        or not parts[-1].endswith('_head')
+        or any(other in part for part in parts for other in _OTHER_HEADS)
+    ):
         return None
     # an RPN alone is its detector's bbox_head; a tracker's data may name
     # classes that its detector does not tell apart
-    if 'RPN' in type(module).__name__ or parts[0] == 'detector' or getattr(
-            module, 'class_agnostic', False):
+    if (
+        'RPN' in type(module).__name__
+        or parts[0] == 'detector'
+        or getattr(module, 'class_agnostic', False)
+    ):
         return None
     return getattr(module, 'num_classes', None)

@@ -1,4 +1,5 @@
 """Files of the data that are missing or cannot be read, named."""
+
 import os.path as osp
 from contextlib import contextmanager
 from typing import Iterator
@@ -40,9 +41,11 @@ def check_data(cfg: Config, *splits: str) -> None:
             prefix = dataset.get('data_prefix') or {}
             paths += [prefix] if isinstance(prefix, str) else prefix.values()
             missing += [
-                f'{osp.join(root, path)} ({key})' for path in paths
-                if path and '://' not in root +
-                path and not osp.exists(osp.join(root, path))
+                f'{osp.join(root, path)} ({key})'
+                for path in paths
+                if path
+                and '://' not in root + path
+                and not osp.exists(osp.join(root, path))
             ]
         metrics = cfg.get(f'{split}_evaluator') or []
         for metric in metrics if isinstance(metrics, list) else [metrics]:
@@ -50,9 +53,12 @@ def check_data(cfg: Config, *splits: str) -> None:
             if path and '://' not in path and not osp.exists(path):
                 missing.append(f'{path} ({split}_evaluator)')
     if missing and cfg.get('backend_args') is None:
-        raise UserInputError('no such file or folder: ' + ', '.join(missing) +
-                             '. Set data_root in the config, or link the data '
-                             'there')
+        raise UserInputError(
+            'no such file or folder: '
+            + ', '.join(missing)
+            + '. Set data_root in the config, or link the data '
+            'there'
+        )
 
 
 def datasets(dataset) -> Iterator[ConfigDict]:
@@ -81,16 +87,18 @@ def named_images(runner: Runner, *splits: str) -> Iterator[None]:
         yield
     except UnreadableImageError as error:
         broken = [
-            path for split in splits for path in _image_paths(runner, split)
-            if '://' not in path and (
-                not osp.isfile(path) or not osp.getsize(path))
+            path
+            for split in splits
+            for path in _image_paths(runner, split)
+            if '://' not in path and (not osp.isfile(path) or not osp.getsize(path))
         ]
         if not broken:
             raise
         raise UnreadableImageError(
-            f'{len(broken)} images are missing or empty: ' +
-            ', '.join(broken[:5]) +
-            (', ...' if len(broken) > 5 else '')) from error
+            f'{len(broken)} images are missing or empty: '
+            + ', '.join(broken[:5])
+            + (', ...' if len(broken) > 5 else '')
+        ) from error
 
 
 def _image_paths(runner: Runner, split: str) -> Iterator[str]:

@@ -1,4 +1,5 @@
 """Do teacher and student go together? Asked before a run, and in its log."""
+
 import copy
 import gc
 import logging
@@ -33,9 +34,10 @@ def check_pair(cfg: Config) -> None:
     level = logger.level
     logger.setLevel(max(level, logging.WARNING))
     try:
-        with torch.random.fork_rng(devices=[]), \
-                DefaultScope.overwrite_default_scope(
-                    cfg.get('default_scope', 'mmdet')):
+        with (
+            torch.random.fork_rng(devices=[]),
+            DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')),
+        ):
             MODELS.build(model)
     finally:
         logger.setLevel(level)
@@ -56,11 +58,12 @@ def warn_if_alike(cfg: Config) -> None:
         return
     weights = cfg.get('load_from')
     if weights and _place(weights) == _place(teacher['checkpoint']):
-        message = ('There is nothing to learn: teacher and student have the '
-                   f'same config and the same weights, {weights}')
+        message = (
+            'There is nothing to learn: teacher and student have the '
+            f'same config and the same weights, {weights}'
+        )
     else:
-        message = ('The student is as large as the teacher: both have the '
-                   'same config')
+        message = 'The student is as large as the teacher: both have the same config'
     print_log(message, 'current', logging.WARNING)
 
 

@@ -1,4 +1,5 @@
 """The numbers that people set, looked at before a run starts."""
+
 import inspect
 import logging
 import math
@@ -18,30 +19,40 @@ class _Kind(NamedTuple):
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(
-        value,
-        (int, float)) and not isinstance(value, bool) and not math.isnan(value)
+    return (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and not math.isnan(value)
+    )
 
 
 def _is_whole(value: Any, least: int) -> bool:
-    return isinstance(value,
-                      int) and not isinstance(value, bool) and value >= least
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 _POSITIVE = _Kind('a number > 0', lambda v: _is_number(v) and v > 0)
 _NUMBER = _Kind('a number >= 0', lambda v: _is_number(v) and v >= 0)
 _COUNT = _Kind('a whole number >= 1', lambda v: _is_whole(v, 1))
 _WHOLE = _Kind('a whole number >= 0', lambda v: _is_whole(v, 0))
-_SEED = _Kind('a whole number from 0 to 4294967295, or None',
-              lambda v: v is None or _is_whole(v, 0) and v < 2**32)
+_SEED = _Kind(
+    'a whole number from 0 to 4294967295, or None',
+    lambda v: v is None or _is_whole(v, 0) and v < 2**32,
+)
 _STEPS = _Kind(
-    'a list of whole numbers', lambda v: isinstance(v, (list, tuple)) and all(
-        _is_whole(step, 0) for step in v))
+    'a list of whole numbers',
+    lambda v: isinstance(v, (list, tuple)) and all(_is_whole(step, 0) for step in v),
+)
 
 _INTERVAL = _Kind('a whole number; -1 saves none', lambda v: _is_whole(v, -1))
 _LEVEL = _Kind(
-    'a level of logging, such as INFO', lambda v: v is None or _is_whole(v, 0)
-    or isinstance(v, str) and isinstance(logging.getLevelName(v), int))
+    'a level of logging, such as INFO',
+    lambda v: (
+        v is None
+        or _is_whole(v, 0)
+        or isinstance(v, str)
+        and isinstance(logging.getLevelName(v), int)
+    ),
+)
 _DICT = _Kind('a dict', lambda v: isinstance(v, dict))
 _DATA = _Kind('a dict', lambda v: not isinstance(v, (str, int, float)))
 
@@ -64,8 +75,9 @@ _LOADING = {'batch_size': _COUNT, 'num_workers': _WHOLE, 'dataset': _DATA}
 
 # torch's, and what mmengine takes for itself
 _LOADER_KEYS = {
-    *inspect.signature(DataLoader).parameters, 'num_batch_per_epoch',
-    'disable_subprocess_warning'
+    *inspect.signature(DataLoader).parameters,
+    'num_batch_per_epoch',
+    'disable_subprocess_warning',
 }
 
 
@@ -131,8 +143,9 @@ def _split_problems(cfg: Config, split: str) -> Iterator[str]:
     if split != 'train' and cfg.get(f'{split}_dataloader') is None:
         for key in (f'{split}_cfg', f'{split}_evaluator'):
             if cfg.get(key) is not None:
-                yield (f'{split}_dataloader=None: {key} must be None as well, '
-                       'or neither')
+                yield (
+                    f'{split}_dataloader=None: {key} must be None as well, or neither'
+                )
 
 
 def _loader_problems(cfg: Config, name: str) -> Iterator[str]:
@@ -144,5 +157,4 @@ def _loader_problems(cfg: Config, name: str) -> Iterator[str]:
     for key in sorted(set(loader) - _LOADER_KEYS):
         yield f'{name} has no argument {key}{near(key, _LOADER_KEYS)}'
     if loader.get('persistent_workers') and not loader.get('num_workers'):
-        yield (f'{name}.persistent_workers=True: must be False where '
-               'num_workers is 0')
+        yield (f'{name}.persistent_workers=True: must be False where num_workers is 0')

@@ -1,4 +1,5 @@
 """What is looked at before a run starts, and named where it is wrong."""
+
 import os
 import tempfile
 
@@ -11,9 +12,9 @@ from ..models.configs import type_name
 # per launcher: its command, and what that tells each process about itself
 _LAUNCHERS = dict(
     pytorch=('torchrun, as tools/dist_train.sh does', 'RANK', 'LOCAL_RANK'),
-    slurm=('srun, as tools/slurm_train.sh does', 'SLURM_PROCID',
-           'SLURM_LOCALID'),
-    mpi=('mpirun', 'OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK'))
+    slurm=('srun, as tools/slurm_train.sh does', 'SLURM_PROCID', 'SLURM_LOCALID'),
+    mpi=('mpirun', 'OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK'),
+)
 
 
 def check_machine(cfg: Config) -> None:
@@ -28,30 +29,39 @@ def check_machine(cfg: Config) -> None:
             pass
     except OSError as error:
         raise UserInputError(
-            f'cannot write to work dir {cfg.work_dir}: {error}') from None
+            f'cannot write to work dir {cfg.work_dir}: {error}'
+        ) from None
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if cfg.launcher != 'none':
         _check_launcher(cfg, gpus)
     if not gpus and 'Amp' in (cfg.get('optim_wrapper') or {}).get('type', ''):
-        raise UserInputError("mmengine's mixed precision (--amp) needs a GPU, "
-                             f'and torch {torch.__version__} sees none here')
+        raise UserInputError(
+            "mmengine's mixed precision (--amp) needs a GPU, "
+            f'and torch {torch.__version__} sees none here'
+        )
 
 
 def _check_launcher(cfg: Config, gpus: int) -> None:
     command, rank, local_rank = _LAUNCHERS[cfg.launcher]
-    sees = (f'--launcher {cfg.launcher} starts one process per GPU, and torch '
-            f'{torch.__version__} sees')
+    sees = (
+        f'--launcher {cfg.launcher} starts one process per GPU, and torch '
+        f'{torch.__version__} sees'
+    )
     dist_cfg = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
     if not gpus and dist_cfg.get('backend', 'nccl') != 'gloo':
-        raise UserInputError(f'{sees} no GPU here. To run on the CPU: '
-                             '--cfg-options env_cfg.dist_cfg.backend=gloo')
+        raise UserInputError(
+            f'{sees} no GPU here. To run on the CPU: '
+            '--cfg-options env_cfg.dist_cfg.backend=gloo'
+        )
     if rank not in os.environ:
         raise UserInputError(
             f'--launcher {cfg.launcher}: {rank} is not set in the '
-            f'environment; start the processes by {command}')
+            f'environment; start the processes by {command}'
+        )
     if gpus and int(os.environ.get(local_rank, 0)) >= gpus:
-        raise UserInputError(f'{sees} {gpus} GPU here, too few for '
-                             f'{local_rank}={os.environ[local_rank]}')
+        raise UserInputError(
+            f'{sees} {gpus} GPU here, too few for {local_rank}={os.environ[local_rank]}'
+        )
 
 
 def process_rank(cfg: Config) -> int:
@@ -78,4 +88,5 @@ def check_strategy(cfg: Config) -> None:
             raise UserInputError(
                 f'{key}=dict(type={name!r}) shards the model, which ReviewKD '
                 "does not support; leave it out, or use FlexibleRunner's "
-                "strategy=dict(type='DDPStrategy')")
+                "strategy=dict(type='DDPStrategy')"
+            )

@@ -1,4 +1,5 @@
 """A model's metrics on a dataset, or on its first images."""
+
 import copy
 import os.path as osp
 import tempfile
@@ -23,19 +24,19 @@ class FirstImages(DefaultSampler):
         seed (int, optional): Not used: nothing is drawn.
     """
 
-    def __init__(self,
-                 dataset: Sized,
-                 num_images: int,
-                 seed: Optional[int] = None) -> None:
-        super().__init__(
-            range(min(num_images, len(dataset))), shuffle=False, seed=0)
+    def __init__(
+        self, dataset: Sized, num_images: int, seed: Optional[int] = None
+    ) -> None:
+        super().__init__(range(min(num_images, len(dataset))), shuffle=False, seed=0)
 
 
 @torch.no_grad()
-def evaluate(model: BaseModel,
-             dataloader: dict,
-             evaluator: Union[dict, list],
-             num_images: Optional[int] = None) -> Tuple[Dict[str, float], int]:
+def evaluate(
+    model: BaseModel,
+    dataloader: dict,
+    evaluator: Union[dict, list],
+    num_images: Optional[int] = None,
+) -> Tuple[Dict[str, float], int]:
     """Metrics of a model, and the number of images that they are of.
 
     Args:
@@ -57,9 +58,7 @@ def evaluate(model: BaseModel,
             # else images that were not shown would count as missed
             images = {dataset.get_data_info(i)['img_id'] for i in range(count)}
             for metric in with_files:
-                metric['ann_file'] = _annotations_of(images,
-                                                     metric['ann_file'],
-                                                     folder)
+                metric['ann_file'] = _annotations_of(images, metric['ann_file'], folder)
         evaluator = Evaluator(metrics)
         evaluator.dataset_meta = dataset.metainfo
         shown = 0
@@ -76,12 +75,11 @@ def _annotations_of(images: set, ann_file: str, folder: str) -> str:
     """A COCO file with some of another's images."""
     # mmdet's metrics, like its operators, are not for import with this package
     from mmdet.datasets.api_wrappers import COCO
+
     with get_local_path(ann_file) as path:
         coco = COCO(path).dataset
     coco['images'] = [i for i in coco['images'] if i['id'] in images]
-    coco['annotations'] = [
-        a for a in coco['annotations'] if a['image_id'] in images
-    ]
+    coco['annotations'] = [a for a in coco['annotations'] if a['image_id'] in images]
     path = osp.join(folder, osp.basename(ann_file))
     dump(coco, path)
     return path
@@ -97,4 +95,4 @@ def main_metric(metrics: Dict[str, float]) -> float:
             return value
         if name.endswith('accuracy/top1'):
             return value / 100
-    return next(iter(metrics.values()), 0.)
+    return next(iter(metrics.values()), 0.0)

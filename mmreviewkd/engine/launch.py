@@ -1,4 +1,5 @@
 """What the command line tools share: flags, config, runner."""
+
 import argparse
 import os
 import os.path as osp
@@ -13,8 +14,7 @@ from ..models.configs import load_config
 from .broadcast_buffers_hook import BroadcastBuffersHook
 from .cfg_options import CfgOptionsAction, merge_options
 from .check_classes import check_classes
-from .check_data import (check_data, datasets, name_files_in_errors,
-                         named_images)
+from .check_data import check_data, datasets, name_files_in_errors, named_images
 from .check_pair import warn_if_alike
 from .check_settings import check_settings
 from .checks import check_machine, check_strategy
@@ -30,7 +30,8 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         action=CfgOptionsAction,
         help='override settings of the config, as key=value pairs; lists as '
-        'key="[a,b]" or key=a,b, nested ones as key="[(a,b),(c,d)]"')
+        'key="[a,b]" or key=a,b, nested ones as key="[(a,b),(c,d)]"',
+    )
     parser.set_defaults(launcher='none', local_rank=0, work_dir=None)
     add_debug(parser)
 
@@ -43,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='job launcher')
+        help='job launcher',
+    )
     # torch.distributed.launch passes it in one spelling or the other
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
@@ -52,19 +54,20 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of mmdet's ``train.py``."""
     add_arguments(parser)
     parser.add_argument(
-        '--amp',
-        action='store_true',
-        help='train with automatic mixed precision')
+        '--amp', action='store_true', help='train with automatic mixed precision'
+    )
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help='scale the learning rate with the batch size')
+        help='scale the learning rate with the batch size',
+    )
     parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
         help='continue from this checkpoint or, without one, from the latest '
-        'in the work dir')
+        'in the work dir',
+    )
 
 
 def read_config(config: str, args: argparse.Namespace) -> Config:
@@ -81,8 +84,7 @@ def read_config(config: str, args: argparse.Namespace) -> Config:
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = osp.join('./work_dirs',
-                                osp.splitext(osp.basename(config))[0])
+        cfg.work_dir = osp.join('./work_dirs', osp.splitext(osp.basename(config))[0])
     return cfg
 
 
@@ -101,7 +103,8 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
             raise UserInputError(
                 '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...)'
                 f' in {cfg.filename}: the batch size that its learning rate '
-                'is meant for')
+                'is meant for'
+            )
         cfg.auto_scale_lr.enable = True
     if args.resume is not None:
         cfg.resume = True
@@ -118,14 +121,16 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
             with named_images(runner, 'train', 'val'):
                 runner.train()
     except (ValueError, RuntimeError) as error:
-        if not cfg.get('resume') or not ('parameter group' in str(error)
-                                         or 'must match' in str(error)):
+        if not cfg.get('resume') or not (
+            'parameter group' in str(error) or 'must match' in str(error)
+        ):
             raise
         raise UserInputError(
             'cannot resume: the optimizer of the checkpoint is for other '
-            'parameters. Has the student, the teacher\'s width or the number '
+            "parameters. Has the student, the teacher's width or the number "
             'of levels changed? To start a new run with its weights: '
-            f'--cfg-options load_from=CHECKPOINT ({error})') from None
+            f'--cfg-options load_from=CHECKPOINT ({error})'
+        ) from None
 
 
 def _add_resume_hook(cfg: Config) -> None:
@@ -142,18 +147,27 @@ def add_test_time_augmentation(cfg: Config) -> None:
         'tta_model',
         ConfigDict(
             type='DetTTAModel',
-            tta_cfg=dict(
-                nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)))
+            tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100),
+        ),
+    )
     if 'tta_pipeline' not in cfg:
         dataset = next(datasets(cfg.test_dataloader.dataset))
         pack = dict(
             type='PackDetInputs',
-            meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
-                       'scale_factor', 'flip', 'flip_direction'))
-        flips = [dict(type='RandomFlip', prob=prob) for prob in (1., 0.)]
+            meta_keys=(
+                'img_id',
+                'img_path',
+                'ori_shape',
+                'img_shape',
+                'scale_factor',
+                'flip',
+                'flip_direction',
+            ),
+        )
+        flips = [dict(type='RandomFlip', prob=prob) for prob in (1.0, 0.0)]
         cfg.tta_pipeline = [
             *dataset.pipeline[:-1],
-            dict(type='TestTimeAug', transforms=[flips, [pack]])
+            dict(type='TestTimeAug', transforms=[flips, [pack]]),
         ]
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     next(datasets(cfg.test_dataloader.dataset)).pipeline = cfg.tta_pipeline

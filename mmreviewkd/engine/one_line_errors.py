@@ -1,4 +1,5 @@
 """Errors of the user's input in one line."""
+
 import argparse
 import errno
 import logging
@@ -21,9 +22,8 @@ INTERRUPTED = 130
 def add_debug(parser: argparse.ArgumentParser) -> None:
     """The flag for :func:`one_line_errors`."""
     parser.add_argument(
-        '--debug',
-        action='store_true',
-        help='print the traceback of an error, too')
+        '--debug', action='store_true', help='print the traceback of an error, too'
+    )
 
 
 @contextmanager
@@ -59,8 +59,9 @@ def resumable() -> Iterator[None]:
     except (Exception, KeyboardInterrupt) as error:
         if not _interruption(error):
             raise
-        raise KeyboardInterrupt('the same command with --resume goes on from '
-                                'the last checkpoint') from error
+        raise KeyboardInterrupt(
+            'the same command with --resume goes on from the last checkpoint'
+        ) from error
 
 
 def _one_line(error: BaseException) -> Optional[str]:
@@ -71,33 +72,43 @@ def _one_line(error: BaseException) -> Optional[str]:
     message = str(error)
     if isinstance(error, (UserInputError, FloatingPointError)):
         return in_one_line(error)
-    if isinstance(error,
-                  OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT,
-                                               errno.EROFS):
+    if isinstance(error, OSError) and error.errno in (
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+    ):
         return f'{message}; whatever checkpoint is there is whole'
     if isinstance(error, PermissionError):
         return message
     # gloo's and NCCL's words for a process that is gone
     if isinstance(error, RuntimeError) and re.search(
-            'closed by peer|reset by peer|remote process exit', message):
-        return ('another process of this run has ended, and this one cannot '
-                "go on without it; the other's own last line says why")
+        'closed by peer|reset by peer|remote process exit', message
+    ):
+        return (
+            'another process of this run has ended, and this one cannot '
+            "go on without it; the other's own last line says why"
+        )
     # torch's words for a worker that is gone
     gone = re.search(
         r'DataLoader worker \(pid(\(s\))? [\d, ]+\) '
         r'(is killed by signal: (Killed|Bus error)|exited unexpectedly)',
-        message)
+        message,
+    )
     if gone:
-        return (f'{gone.group()}: the machine has probably run out of '
-                'memory, or its /dev/shm is too small. Fewer workers or '
-                'smaller batches need less: --cfg-options '
-                'train_dataloader.num_workers=... '
-                'train_dataloader.batch_size=...')
+        return (
+            f'{gone.group()}: the machine has probably run out of '
+            'memory, or its /dev/shm is too small. Fewer workers or '
+            'smaller batches need less: --cfg-options '
+            'train_dataloader.num_workers=... '
+            'train_dataloader.batch_size=...'
+        )
     if isinstance(error, torch.cuda.OutOfMemoryError):
         what = '. '.join(message.split('. ')[:2])
-        return (f'{what}. Smaller batches (--cfg-options '
-                'train_dataloader.batch_size=...), --amp or fewer levels '
-                '(model.review.strides=...) need less')
+        return (
+            f'{what}. Smaller batches (--cfg-options '
+            'train_dataloader.batch_size=...), --amp or fewer levels '
+            '(model.review.strides=...) need less'
+        )
     return registry_error(error)
 
 
@@ -110,16 +121,13 @@ def _causes(error: Optional[BaseException]) -> Iterator[BaseException]:
 
 def _interruption(error: BaseException) -> Optional[KeyboardInterrupt]:
     # mmengine makes a SyntaxError of whatever stops it at printing a config
-    return next(
-        (e for e in _causes(error) if isinstance(e, KeyboardInterrupt)), None)
+    return next((e for e in _causes(error) if isinstance(e, KeyboardInterrupt)), None)
 
 
 def _traceback(error: BaseException) -> str:
     """Down to the first cause."""
     parts = [
-        ''.join(
-            traceback.format_exception(
-                type(e), e, e.__traceback__, chain=False))
+        ''.join(traceback.format_exception(type(e), e, e.__traceback__, chain=False))
         for e in _causes(error)
     ]
     return '\n'.join(reversed(parts))
@@ -127,8 +135,7 @@ def _traceback(error: BaseException) -> str:
 
 def _log(text: str) -> None:
     logger = MMLogger.get_current_instance()
-    record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, text,
-                               (), None)
+    record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, text, (), None)
     for handler in logger.handlers:
         if isinstance(handler, logging.FileHandler):
             handler.handle(record)

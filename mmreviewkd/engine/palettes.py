@@ -1,4 +1,5 @@
 """A palette for all classes, before a checkpoint keeps a shorter one."""
+
 from typing import List
 
 from mmdet.registry import DATASETS
@@ -32,11 +33,12 @@ def complete_palettes(cfg: Config, *splits: str) -> List[str]:
                 continue
             number = len(classes)
             if is_short(palette, number):
-                warnings[f'metainfo.palette has {len(palette)} colours for '
-                         f'{number} classes; generated ones are used '
-                         'instead'] = None
-                dataset.metainfo = dict(
-                    meta, palette=class_colors(number, palette))
+                warnings[
+                    f'metainfo.palette has {len(palette)} colours for '
+                    f'{number} classes; generated ones are used '
+                    'instead'
+                ] = None
+                dataset.metainfo = dict(meta, palette=class_colors(number, palette))
     return list(warnings)
 
 

@@ -1,4 +1,5 @@
 """The random states of a process, to be saved and set again."""
+
 import random
 import struct
 from typing import Any
@@ -20,9 +21,9 @@ def random_state() -> dict:
     name, keys, position, has_gauss, gauss = np.random.get_state()
     state = dict(
         torch=torch.get_rng_state(),
-        numpy=(name, keys.tolist(), int(position), int(has_gauss),
-               float(gauss)),
-        python=random.getstate())
+        numpy=(name, keys.tolist(), int(position), int(has_gauss), float(gauss)),
+        python=random.getstate(),
+    )
     if torch.cuda.is_available():
         state['cuda'] = torch.cuda.get_rng_state()
     return state
@@ -37,18 +38,24 @@ def check_random_state(state: Any) -> None:
         UserInputError: It names the part.
     """
     fresh = torch.Generator().get_state()
-    for part, holds in (('torch', _is_torch_state), ('numpy', _is_numpy_state),
-                        ('python', _is_python_state)):
+    for part, holds in (
+        ('torch', _is_torch_state),
+        ('numpy', _is_numpy_state),
+        ('python', _is_python_state),
+    ):
         value = state.get(part) if isinstance(state, dict) else None
         if not holds(value, fresh):
             raise UserInputError(
-                f'its random_states have no state of {part} as this program '
-                'saves it')
+                f'its random_states have no state of {part} as this program saves it'
+            )
 
 
 def _is_torch_state(value: Any, fresh: Tensor) -> bool:
-    if not isinstance(value, Tensor) or value.dtype != torch.uint8 or \
-            value.shape != fresh.shape:
+    if (
+        not isinstance(value, Tensor)
+        or value.dtype != torch.uint8
+        or value.shape != fresh.shape
+    ):
         return False
     # a seed, how many numbers are left, whether it is seeded, the next one
     left, _, position = struct.unpack_from('<iiQ', bytes(value.tolist()), 8)
@@ -59,10 +66,16 @@ def _is_numpy_state(value: Any, _) -> bool:
     if not isinstance(value, tuple) or len(value) != 5:
         return False
     name, keys, position, has_gauss, gauss = value
-    return (name == 'MT19937' and isinstance(keys, list) and len(keys) == 624
-            and all(type(key) is int and 0 <= key < 2**32 for key in keys)
-            and type(position) is int and 0 <= position <= 624
-            and has_gauss in (0, 1) and type(gauss) is float)
+    return (
+        name == 'MT19937'
+        and isinstance(keys, list)
+        and len(keys) == 624
+        and all(type(key) is int and 0 <= key < 2**32 for key in keys)
+        and type(position) is int
+        and 0 <= position <= 624
+        and has_gauss in (0, 1)
+        and type(gauss) is float
+    )
 
 
 def _is_python_state(value: Any, _) -> bool:

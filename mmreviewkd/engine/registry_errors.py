@@ -1,4 +1,5 @@
 """Slips in what a config builds: unknown classes, unknown arguments."""
+
 import inspect
 from typing import Any, Iterable, List, Optional
 
@@ -31,33 +32,43 @@ def registry_error(error: BaseException) -> Optional[str]:
 def unknown_type(name: str, registry: Registry) -> str:
     """What is said of a ``type`` that a registry does not have."""
     known = [
-        f'{scope}.{each}' for scope, child in registry.children.items()
+        f'{scope}.{each}'
+        for scope, child in registry.children.items()
         for each in child.module_dict
     ]
     owner = registry
     while owner is not None:
         known += owner.module_dict
         owner = owner.parent
-    return (f'type={name!r} is not in the {registry.scope}::{registry.name} '
-            f'registry{near(name.rpartition(".")[2], known)}')
+    return (
+        f'type={name!r} is not in the {registry.scope}::{registry.name} '
+        f'registry{near(name.rpartition(".")[2], known)}'
+    )
 
 
 def _message(build: Build, error: BaseException) -> Optional[str]:
     text = str(error)
     name = getattr(build.found, '__name__', None)
-    if build.direct and build.found is None and isinstance(
-            error, (KeyError, RuntimeError)):
-        return unknown_type(build.type, build.registry) if build.type else (
-            'the config has a dict without type; its keys are '
-            f'{", ".join(build.given)}')
+    if (
+        build.direct
+        and build.found is None
+        and isinstance(error, (KeyError, RuntimeError))
+    ):
+        return (
+            unknown_type(build.type, build.registry)
+            if build.type
+            else (
+                'the config has a dict without type; its keys are '
+                f'{", ".join(build.given)}'
+            )
+        )
     if not isinstance(error, TypeError):
         return None
     if not isinstance(build.given, dict):
         return f'the config has {build.given!r}, which is no dict(type=...)'
     for key in build.given:
         if f"unexpected keyword argument '{key}'" in text:
-            return (f'{name} has no argument {key}'
-                    f'{near(key, _arguments(build.found))}')
+            return f'{name} has no argument {key}{near(key, _arguments(build.found))}'
     # the call does not fit otherwise: an argument is missing, for one
     return f'type={name or build.type!r}: {text}' if build.direct else None
 
@@ -68,8 +79,7 @@ def _arguments(found: Any) -> List[str]:
     for call in _constructors(found):
         parameters = inspect.signature(call).parameters.values()
         names += [parameter.name for parameter in parameters]
-        if not any(parameter.kind is parameter.VAR_KEYWORD
-                   for parameter in parameters):
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             break
     return [name for name in names if name not in ('self', 'args', 'kwargs')]
 
@@ -78,6 +88,5 @@ def _constructors(found: Any) -> Iterable[Any]:
     if not inspect.isclass(found):
         return [found]
     return [
-        vars(each)['__init__'] for each in found.__mro__
-        if '__init__' in vars(each)
+        vars(each)['__init__'] for each in found.__mro__ if '__init__' in vars(each)
     ]

@@ -1,4 +1,5 @@
 """A resumed run draws what the uninterrupted one would have drawn."""
+
 from typing import Any, Callable, Iterator
 
 import torch
@@ -9,7 +10,7 @@ from mmengine.runner import IterBasedTrainLoop, get_priority
 
 from ..compat.saving import find_latest_whole_checkpoint
 from ..errors import UserInputError
-from .random_state import (check_random_state, random_state, set_random_state)
+from .random_state import check_random_state, random_state, set_random_state
 from .worker_seeds import WorkerSeeds
 
 
@@ -49,11 +50,9 @@ class ResumeHook(Hook):
         self.worker_seeds = None
 
     # ------------------------------------------------------------------ save
-    def after_train_iter(self,
-                         runner,
-                         batch_idx,
-                         data_batch=None,
-                         outputs=None) -> None:
+    def after_train_iter(
+        self, runner, batch_idx, data_batch=None, outputs=None
+    ) -> None:
         self.batches_done = batch_idx + 1
         if any(_saves_now(hook, runner) for hook in runner.hooks):
             self.states = all_gather_object(random_state())
@@ -79,7 +78,8 @@ class ResumeHook(Hook):
         if states is not None:
             checkpoint['random_states'] = states
             checkpoint['meta']['data'] = dict(
-                _data(runner), seed=self.seed, batches_done=self.batches_done)
+                _data(runner), seed=self.seed, batches_done=self.batches_done
+            )
 
     # ---------------------------------------------------------------- resume
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
@@ -94,11 +94,13 @@ class ResumeHook(Hook):
             _check_resumable(checkpoint, meta)
         except UserInputError as error:
             file = runner.cfg.get('load_from') or find_latest_whole_checkpoint(
-                runner.work_dir)
+                runner.work_dir
+            )
             raise UserInputError(
                 f'cannot resume from {file}: {error}. To start a new run with '
                 f'its weights: --cfg-options load_from={file}, without '
-                '--resume') from None
+                '--resume'
+            ) from None
 
     def before_train(self, runner) -> None:
         by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
@@ -110,13 +112,16 @@ class ResumeHook(Hook):
             self._use_seed(runner, by_iteration, self.data['seed'])
             _compare(runner, by_iteration, self.data)
         elif resumed:
-            runner.logger.info('The checkpoint has no random states: what is '
-                               'drawn at random starts anew from the seed')
+            runner.logger.info(
+                'The checkpoint has no random states: what is '
+                'drawn at random starts anew from the seed'
+            )
         loader = runner.train_dataloader
         # iteration-based loops have started their workers
         if loader.num_workers and not by_iteration:
             self.worker_seeds = loader.worker_init_fn = WorkerSeeds(
-                loader.worker_init_fn, self.seed, runner.rank)
+                loader.worker_init_fn, self.seed, runner.rank
+            )
             # else torch draws from the training's state where workers start,
             # which persistent ones do once, and in a resumed run once more
             loader.generator = torch.Generator()
@@ -128,8 +133,10 @@ class ResumeHook(Hook):
             # unless the loop is told to skip nothing (mmengine 0.10.12)
             skips = not getattr(loop, 'fast_forward_on_resume', False)
             loop.dataloader_iterator = _CallingAfter(
-                loop.dataloader_iterator, runner.iter if skips else 0,
-                lambda: set_random_state(state))
+                loop.dataloader_iterator,
+                runner.iter if skips else 0,
+                lambda: set_random_state(state),
+            )
         else:
             set_random_state(state)
 
@@ -154,28 +161,31 @@ class ResumeHook(Hook):
         loop.dataloader = runner.build_dataloader(
             dict(runner.cfg.train_dataloader, dataset=loop.dataloader.dataset),
             seed=seed,
-            diff_rank_seed=different)
+            diff_rank_seed=different,
+        )
         if by_iteration:
-            loop.dataloader_iterator = type(loop.dataloader_iterator)(
-                loop.dataloader)
+            loop.dataloader_iterator = type(loop.dataloader_iterator)(loop.dataloader)
 
 
 def _compare(runner, by_iteration: bool, saved: dict) -> None:
     """Say where the run that goes on is another one."""
     now = _data(runner)
     other = [
-        f'{name} {saved[name]} (now: {now[name]})' for name in now
+        f'{name} {saved[name]} (now: {now[name]})'
+        for name in now
         if now[name] != saved[name]
     ]
     if other:
         runner.logger.warning(
             f'This run was saved with another {", ".join(other)}; what is '
-            'drawn at random differs from here on')
+            'drawn at random differs from here on'
+        )
     if saved['batches_done'] and not by_iteration:
         runner.logger.warning(
             f'The checkpoint was saved after {saved["batches_done"]} batches '
-            f'of epoch {runner.epoch + 1}; mmengine starts that epoch\'s '
-            'batches anew')
+            f"of epoch {runner.epoch + 1}; mmengine starts that epoch's "
+            'batches anew'
+        )
 
 
 def _data(runner) -> dict:
@@ -185,14 +195,21 @@ def _data(runner) -> dict:
         num_processes=runner.world_size,
         num_workers=loader.num_workers,
         batch_size=getattr(loader.batch_sampler, 'batch_size', None),
-        num_images=len(loader.dataset))
+        num_images=len(loader.dataset),
+    )
 
 
 def _saves_now(hook: Hook, runner) -> bool:
     """Whether a hook saves a checkpoint after this iteration."""
-    return isinstance(hook, CheckpointHook) and not hook.by_epoch and (
-        hook.every_n_train_iters(runner, hook.interval, hook.save_begin)
-        or hook.save_last and hook.is_last_train_iter(runner))
+    return (
+        isinstance(hook, CheckpointHook)
+        and not hook.by_epoch
+        and (
+            hook.every_n_train_iters(runner, hook.interval, hook.save_begin)
+            or hook.save_last
+            and hook.is_last_train_iter(runner)
+        )
+    )
 
 
 def _check_resumable(checkpoint: dict, meta: dict) -> None:
@@ -202,22 +219,18 @@ def _check_resumable(checkpoint: dict, meta: dict) -> None:
         UserInputError: It says what the file has not.
     """
     if 'optimizer' not in checkpoint or not {'epoch', 'iter'} <= set(meta):
-        raise UserInputError('it has weights, but no optimizer, epoch or '
-                             'iteration')
+        raise UserInputError('it has weights, but no optimizer, epoch or iteration')
     states, data = checkpoint.get('random_states'), meta.get('data')
     seed = meta.get('seed')
-    for name, holds in (('optimizer', isinstance(checkpoint['optimizer'],
-                                                 dict)),
-                        ('message_hub',
-                         isinstance(checkpoint.get('message_hub'),
-                                    dict)), ('meta.epoch',
-                                             _is_count(meta['epoch'])),
-                        ('meta.iter', _is_count(meta['iter'])),
-                        ('meta.seed', seed is None
-                         or _is_count(seed) and seed < 2**32),
-                        ('meta.data', data is None
-                         or _is_data(data)), ('random_states', states is None
-                                              or isinstance(states, list))):
+    for name, holds in (
+        ('optimizer', isinstance(checkpoint['optimizer'], dict)),
+        ('message_hub', isinstance(checkpoint.get('message_hub'), dict)),
+        ('meta.epoch', _is_count(meta['epoch'])),
+        ('meta.iter', _is_count(meta['iter'])),
+        ('meta.seed', seed is None or _is_count(seed) and seed < 2**32),
+        ('meta.data', data is None or _is_data(data)),
+        ('random_states', states is None or isinstance(states, list)),
+    ):
         if not holds:
             raise UserInputError(f'its {name} is not what a run saves there')
     for state in states or ():
@@ -225,11 +238,18 @@ def _check_resumable(checkpoint: dict, meta: dict) -> None:
 
 
 def _is_data(value: Any) -> bool:
-    names = ('num_processes', 'num_workers', 'batch_size', 'num_images',
-             'seed', 'batches_done')
+    names = (
+        'num_processes',
+        'num_workers',
+        'batch_size',
+        'num_images',
+        'seed',
+        'batches_done',
+    )
     return isinstance(value, dict) and all(
         name in value and (value[name] is None or _is_count(value[name]))
-        for name in names)
+        for name in names
+    )
 
 
 def _is_count(value: Any) -> bool:
@@ -239,8 +259,9 @@ def _is_count(value: Any) -> bool:
 class _CallingAfter:
     """The items of an iterator; a function is called after so many of them."""
 
-    def __init__(self, iterator: Iterator, steps: int,
-                 function: Callable[[], None]) -> None:
+    def __init__(
+        self, iterator: Iterator, steps: int, function: Callable[[], None]
+    ) -> None:
         self.iterator, self.steps, self.function = iterator, steps, function
 
     def __iter__(self) -> Iterator:

@@ -1,4 +1,5 @@
 """Pictures of the review beside the scalars of a run."""
+
 import os.path as osp
 
 from mmdet.registry import HOOKS
@@ -33,7 +34,8 @@ class ReviewVisualizationHook(Hook):
         if num_images < 1 or interval < 1:
             raise UserInputError(
                 f'ReviewVisualizationHook(num_images={num_images}, '
-                f'interval={interval}): must be at least 1')
+                f'interval={interval}): must be at least 1'
+            )
         self.num_images, self.interval = num_images, interval
         self.by_epoch = True
         self.validations = 0
@@ -42,11 +44,13 @@ class ReviewVisualizationHook(Hook):
         if runner.val_loop is None:
             raise UserInputError(
                 'ReviewVisualizationHook draws validation images, and this '
-                'run has no val_dataloader')
+                'run has no val_dataloader'
+            )
         if not hasattr(_plain(runner.model), 'review'):
             raise UserInputError(
                 'ReviewVisualizationHook needs a ReviewKD model, not '
-                f'{type(_plain(runner.model)).__name__}')
+                f'{type(_plain(runner.model)).__name__}'
+            )
         self.by_epoch = not isinstance(runner.train_loop, IterBasedTrainLoop)
 
     @master_only
@@ -55,6 +59,7 @@ class ReviewVisualizationHook(Hook):
         # plotting is for those who plot, and it imports mmcv.ops, whose
         # import may be what imports this package
         from ..visualization import draw_review, review_maps, shown_image
+
         self.validations += 1
         if (self.validations - 1) % self.interval:
             return
@@ -64,9 +69,9 @@ class ReviewVisualizationHook(Hook):
             path = getattr(item['data_samples'], 'img_path', str(index))
             runner.visualizer.add_image(
                 f'review_{osp.splitext(osp.basename(path))[0]}',
-                draw_review(
-                    shown_image(model, item), review_maps(model, item)),
-                runner.epoch if self.by_epoch else runner.iter)
+                draw_review(shown_image(model, item), review_maps(model, item)),
+                runner.epoch if self.by_epoch else runner.iter,
+            )
 
 
 def _plain(model):

@@ -1,4 +1,5 @@
 """The weight of the review loss over a run."""
+
 from typing import Optional, Tuple
 
 from mmdet.registry import HOOKS
@@ -34,46 +35,53 @@ class ReviewWeightHook(Hook):
 
     priority = 'VERY_HIGH'
 
-    def __init__(self,
-                 warmup: int = 0,
-                 decay: Optional[Tuple[int, int]] = None,
-                 stop: Optional[int] = None,
-                 by_epoch: bool = True) -> None:
+    def __init__(
+        self,
+        warmup: int = 0,
+        decay: Optional[Tuple[int, int]] = None,
+        stop: Optional[int] = None,
+        by_epoch: bool = True,
+    ) -> None:
         points = [0, warmup, *(decay or ())]
         if stop is not None:
             points.append(stop)
-        if points != sorted(points) or decay and (len(decay) != 2
-                                                  or decay[0] == decay[1]):
+        if (
+            points != sorted(points)
+            or decay
+            and (len(decay) != 2 or decay[0] == decay[1])
+        ):
             raise UserInputError(
                 f'ReviewWeightHook(warmup={warmup}, decay={decay}, '
-                f'stop={stop}): must be at least 0, and in this order')
+                f'stop={stop}): must be at least 0, and in this order'
+            )
         self.warmup, self.decay, self.stop = warmup, decay, stop
         self.by_epoch = by_epoch
 
     def factor(self, t: int) -> float:
         """Factor at epoch or iteration ``t``."""
         if self.stop is not None and t >= self.stop:
-            return 0.
-        factor = min(1., t / self.warmup) if self.warmup else 1.
+            return 0.0
+        factor = min(1.0, t / self.warmup) if self.warmup else 1.0
         if self.decay:
             begin, end = self.decay
-            factor *= min(1., max(0., (end - t) / (end - begin)))
+            factor *= min(1.0, max(0.0, (end - t) / (end - begin)))
         return factor
 
     def before_train(self, runner) -> None:
-        if self.by_epoch and not isinstance(runner.train_loop,
-                                            EpochBasedTrainLoop):
+        if self.by_epoch and not isinstance(runner.train_loop, EpochBasedTrainLoop):
             raise UserInputError(
                 'ReviewWeightHook counts epochs, and this run is iteration '
-                'based: set by_epoch=False, and points in iterations')
+                'based: set by_epoch=False, and points in iterations'
+            )
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
         if not hasattr(model, 'review'):
-            raise UserInputError('ReviewWeightHook needs a ReviewKD model, '
-                                 f'not {type(model).__name__}')
-        model.factor = self.factor(
-            runner.epoch if self.by_epoch else runner.iter)
-        runner.message_hub.update_scalar('train/review_weight',
-                                         model.weight * model.factor)
+            raise UserInputError(
+                f'ReviewWeightHook needs a ReviewKD model, not {type(model).__name__}'
+            )
+        model.factor = self.factor(runner.epoch if self.by_epoch else runner.iter)
+        runner.message_hub.update_scalar(
+            'train/review_weight', model.weight * model.factor
+        )

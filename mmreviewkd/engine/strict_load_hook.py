@@ -1,4 +1,5 @@
 """A test of a model that its checkpoint fills only in part is no test."""
+
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper

@@ -4,6 +4,7 @@ A teacher in the wrong normalisation, or with half of its weights, still gives
 features, and a student that learns from them gives no error. Its accuracy on
 the student's own validation data tells.
 """
+
 import copy
 import logging
 import math
@@ -41,22 +42,24 @@ class WholeTeacher(BaseModel):
         weights (str, optional): Likewise.
     """
 
-    def __init__(self,
-                 config: Union[str, dict],
-                 checkpoint: str,
-                 preprocessor: nn.Module,
-                 scale: float = 1.0,
-                 weights: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        config: Union[str, dict],
+        checkpoint: str,
+        preprocessor: nn.Module,
+        scale: float = 1.0,
+        weights: Optional[str] = None,
+    ) -> None:
         super().__init__(data_preprocessor=preprocessor)
         self.scale = scale
         self.teacher = MODELS.build(model_config(config))
-        self.class_names = load_strictly(self.teacher, checkpoint, config,
-                                         weights)
+        self.class_names = load_strictly(self.teacher, checkpoint, config, weights)
         self.eval()
 
     def forward(self, inputs, data_samples=None, mode='tensor'):
-        inputs = renormalize(inputs, data_samples, self.data_preprocessor,
-                             self.teacher.data_preprocessor)
+        inputs = renormalize(
+            inputs, data_samples, self.data_preprocessor, self.teacher.data_preprocessor
+        )
         if self.scale != 1:
             inputs = resize(inputs, self.scale, self.teacher.data_preprocessor)
             for sample in data_samples:
@@ -65,20 +68,23 @@ class WholeTeacher(BaseModel):
                     dict(
                         batch_input_shape=tuple(inputs.shape[-2:]),
                         img_shape=tuple(
-                            round(n * self.scale) for n in sample.img_shape),
-                        scale_factor=tuple(n * self.scale
-                                           for n in sample.scale_factor)))
+                            round(n * self.scale) for n in sample.img_shape
+                        ),
+                        scale_factor=tuple(n * self.scale for n in sample.scale_factor),
+                    )
+                )
         return self.teacher(inputs, data_samples, mode)
 
 
 def check_teacher(
-        distiller: ConfigDict,
-        dataloader: dict,
-        evaluator: Union[dict, list],
-        student: Optional[BaseModel] = None,
-        expected: Optional[float] = None,
-        num_images: Optional[int] = None,
-        data_preprocessor: Optional[dict] = None) -> Dict[str, float]:
+    distiller: ConfigDict,
+    dataloader: dict,
+    evaluator: Union[dict, list],
+    student: Optional[BaseModel] = None,
+    expected: Optional[float] = None,
+    num_images: Optional[int] = None,
+    data_preprocessor: Optional[dict] = None,
+) -> Dict[str, float]:
     """Evaluate the teacher, print its figure, and warn where it is poor.
 
     Args:
@@ -103,14 +109,16 @@ def check_teacher(
     """
     _check_arguments(expected, num_images)
     teacher = distiller['teacher']
-    preprocessor = plain_model(distiller,
-                               data_preprocessor).get('data_preprocessor')
+    preprocessor = plain_model(distiller, data_preprocessor).get('data_preprocessor')
     if preprocessor is None:
-        raise UserInputError('the student has no data_preprocessor, in its '
-                             'model or beside it; the teacher cannot be shown '
-                             'the same images')
-    model = WholeTeacher(
-        **teacher, preprocessor=MODELS.build(preprocessor)).to(get_device())
+        raise UserInputError(
+            'the student has no data_preprocessor, in its '
+            'model or beside it; the teacher cannot be shown '
+            'the same images'
+        )
+    model = WholeTeacher(**teacher, preprocessor=MODELS.build(preprocessor)).to(
+        get_device()
+    )
     known = model.class_names
     dataset = Runner.build_dataloader(copy.deepcopy(dataloader)).dataset
     classes = names_in(dataset.metainfo)
@@ -119,7 +127,8 @@ def check_teacher(
             f'teacher {teacher["checkpoint"]} was trained for other classes '
             f'({few(known)}) than these data have '
             f'({few(classes)}); its features can teach, but its head has no '
-            'figure here')
+            'figure here'
+        )
     metrics, count = evaluate(model, dataloader, evaluator, num_images)
     value = main_metric(metrics)
     message = f'teacher: {value:.3f}'
@@ -134,43 +143,52 @@ def check_teacher(
     if student is not None:
         was_training = student.training
         other = main_metric(
-            evaluate(student.eval(), dataloader, evaluator, num_images)[0])
+            evaluate(student.eval(), dataloader, evaluator, num_images)[0]
+        )
         student.train(was_training)
         message += f', student: {other:.3f}'
         if value < other:
             problems.append("is below the student's")
     chance = _chance(metrics, classes)
     if value < chance + NEAR + _deviation(chance, count):
-        problems.append(f'is near chance, {chance:.3f} for {len(classes)} '
-                        'classes' if chance else 'is near zero')
+        problems.append(
+            f'is near chance, {chance:.3f} for {len(classes)} classes'
+            if chance
+            else 'is near zero'
+        )
     images = f'all {count}' if count == len(dataset) else count
     print_log(f'{message} ({images} validation images)', 'current')
     if problems:
         print_log(
-            f'The teacher\'s figure on {images} images '
+            f"The teacher's figure on {images} images "
             f'{" and ".join(problems)}. See whether its config and checkpoint '
             'belong together, and whether its data_preprocessor (mean, std, '
-            'channel order) is the one it was trained with', 'current',
-            logging.WARNING)
+            'channel order) is the one it was trained with',
+            'current',
+            logging.WARNING,
+        )
     return metrics
 
 
-def _check_arguments(expected: Optional[float],
-                     num_images: Optional[int]) -> None:
-    if expected is not None and not (isinstance(expected, (int, float))
-                                     and 0 <= expected <= 1):
-        raise UserInputError(f'expected={expected!r}: must be a fraction from '
-                             '0 to 1, such as 0.934 for 93.4 percent')
-    if num_images is not None and (not isinstance(num_images, int)
-                                   or num_images < 1):
-        raise UserInputError(f'num_images={num_images!r}: must be a whole '
-                             'number >= 1; left out, all images are taken')
+def _check_arguments(expected: Optional[float], num_images: Optional[int]) -> None:
+    if expected is not None and not (
+        isinstance(expected, (int, float)) and 0 <= expected <= 1
+    ):
+        raise UserInputError(
+            f'expected={expected!r}: must be a fraction from '
+            '0 to 1, such as 0.934 for 93.4 percent'
+        )
+    if num_images is not None and (not isinstance(num_images, int) or num_images < 1):
+        raise UserInputError(
+            f'num_images={num_images!r}: must be a whole '
+            'number >= 1; left out, all images are taken'
+        )
 
 
 def _chance(metrics: Dict[str, float], classes: Optional[tuple]) -> float:
     """What guessing gives; nothing in detection."""
     is_accuracy = any(name.endswith('accuracy/top1') for name in metrics)
-    return 1 / len(classes) if is_accuracy and classes else 0.
+    return 1 / len(classes) if is_accuracy and classes else 0.0
 
 
 def _deviation(share: float, count: int) -> float:
@@ -191,9 +209,9 @@ class TeacherCheckHook(Hook):
         UserInputError: An argument cannot be used.
     """
 
-    def __init__(self,
-                 num_images: Optional[int] = 100,
-                 expected: Optional[float] = None) -> None:
+    def __init__(
+        self, num_images: Optional[int] = 100, expected: Optional[float] = None
+    ) -> None:
         _check_arguments(expected, num_images)
         self.num_images, self.expected = num_images, expected
 
@@ -209,7 +227,8 @@ class TeacherCheckHook(Hook):
                 student=model.module if is_model_wrapper(model) else model,
                 expected=self.expected,
                 num_images=self.num_images,
-                data_preprocessor=runner.cfg.get('data_preprocessor'))
+                data_preprocessor=runner.cfg.get('data_preprocessor'),
+            )
         except UserInputError as error:
             # the features can teach where the head has no figure
             runner.logger.warning(f'no teacher check: {error}')

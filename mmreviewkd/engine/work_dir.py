@@ -1,4 +1,5 @@
 """A work dir belongs to one run at a time."""
+
 import functools
 import glob
 import logging
@@ -44,11 +45,15 @@ def locked_work_dir(cfg: Config) -> Iterator[None]:
     except Timeout:
         raise UserInputError(
             f'another run is going on in work dir {cfg.work_dir}: give this '
-            'one another --work-dir, or end the other first') from None
+            'one another --work-dir, or end the other first'
+        ) from None
     except (OSError, NotImplementedError) as error:
         print_log(
             f'{cfg.work_dir} cannot be locked ({error}); see to it that no '
-            'other run uses it', 'current', logging.WARNING)
+            'other run uses it',
+            'current',
+            logging.WARNING,
+        )
         yield
         return
     try:
@@ -62,8 +67,9 @@ def _acquire(lock: FileLock, work_dir: str) -> None:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        print_log(f'waiting {PATIENCE} s for another run in {work_dir} to end',
-                  'current')
+        print_log(
+            f'waiting {PATIENCE} s for another run in {work_dir} to end', 'current'
+        )
         lock.acquire(timeout=PATIENCE)
 
 
@@ -80,5 +86,11 @@ def holds_run(work_dir: str) -> bool:
     """
     return any(
         glob.glob(osp.join(glob.escape(work_dir), pattern))
-        for pattern in ('last_checkpoint', 'epoch_*.pth', 'iter_*.pth',
-                        'best_*.pth', '[0-9]*_[0-9]*/vis_data/scalars.json'))
+        for pattern in (
+            'last_checkpoint',
+            'epoch_*.pth',
+            'iter_*.pth',
+            'best_*.pth',
+            '[0-9]*_[0-9]*/vis_data/scalars.json',
+        )
+    )

@@ -1,4 +1,5 @@
 """The random state of the processes that load data."""
+
 import contextlib
 import random
 from typing import Callable, Optional
@@ -24,8 +25,9 @@ class WorkerSeeds:
         rank (int): Of the process whose workers they are.
     """
 
-    def __init__(self, init_fn: Optional[Callable[[int], None]], seed: int,
-                 rank: int) -> None:
+    def __init__(
+        self, init_fn: Optional[Callable[[int], None]], seed: int, rank: int
+    ) -> None:
         self.init_fn, self.seed, self.rank = init_fn, seed, rank
         # shared with the workers, whether they are forked or spawned
         self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()
@@ -54,11 +56,11 @@ class WorkerSeeds:
             dataset.__class__ = _calling_first(type(dataset), seed_anew)
 
     def _seed(self, worker_id: int, epoch: int) -> None:
-        sequence = np.random.SeedSequence(
-            (self.seed, self.rank, worker_id, epoch))
+        sequence = np.random.SeedSequence((self.seed, self.rank, worker_id, epoch))
         seeds = sequence.generate_state(3).tolist()
         for seed, function in zip(
-                seeds, (random.seed, np.random.seed, torch.manual_seed)):
+            seeds, (random.seed, np.random.seed, torch.manual_seed)
+        ):
             function(seed)
 
 
@@ -76,10 +78,10 @@ def _calling_first(cls: type, function: Callable[[], None]) -> type:
     members = {
         name: calling_first(getattr(cls, name))
         # torch asks for a batch at once where a dataset has the latter
-        for name in ('__getitem__', '__getitems__') if hasattr(cls, name)
+        for name in ('__getitem__', '__getitems__')
+        if hasattr(cls, name)
     }
     # without slots of its own the layout is the same
-    return type(cls.__name__, (cls, ), {
-        **members, '__slots__': (),
-        '__module__': cls.__module__
-    })
+    return type(
+        cls.__name__, (cls,), {**members, '__slots__': (), '__module__': cls.__module__}
+    )

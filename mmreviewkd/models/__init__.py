@@ -6,6 +6,12 @@ from .review_kd import ReviewKD
 from .teacher import Teacher
 
 __all__ = [
-    'ABF', 'BinaryKDLoss', 'DKDLoss', 'KDLoss', 'Review', 'ReviewKD',
-    'Teacher', 'hcl_loss'
+    'ABF',
+    'BinaryKDLoss',
+    'DKDLoss',
+    'KDLoss',
+    'Review',
+    'ReviewKD',
+    'Teacher',
+    'hcl_loss',
 ]

@@ -1,4 +1,5 @@
 """ABF, attention based fusion of one level."""
+
 from collections import OrderedDict
 from contextlib import nullcontext
 from typing import Callable, Optional, Tuple
@@ -25,18 +26,25 @@ class ABF(nn.Module):
             is, at every level but the deepest.
     """
 
-    def __init__(self, in_channels: int, mid_channels: int, out_channels: int,
-                 with_residual: bool) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        mid_channels: int,
+        out_channels: int,
+        with_residual: bool,
+    ) -> None:
         super().__init__()
         self.reduce = _conv_bn(in_channels, mid_channels, 1)
-        self.attention = nn.Sequential(
-            OrderedDict(
-                conv=nn.Conv2d(2 *
-                               mid_channels, 2, 1))) if with_residual else None
+        self.attention = (
+            nn.Sequential(OrderedDict(conv=nn.Conv2d(2 * mid_channels, 2, 1)))
+            if with_residual
+            else None
+        )
         self.output = _conv_bn(mid_channels, out_channels, 3)
 
-    def fuse(self, feature: Tensor, residual: Optional[Tensor],
-             target_size: Tuple[int, int]) -> Tensor:
+    def fuse(
+        self, feature: Tensor, residual: Optional[Tensor], target_size: Tuple[int, int]
+    ) -> Tensor:
         """The residual for the next shallower level, and for the output.
 
         Args:
@@ -63,8 +71,7 @@ class ABF(nn.Module):
 
         return recompute(run, self.reduce.bn, feature, residual)
 
-    def attend(self, feature: Tensor,
-               residual: Optional[Tensor]) -> Optional[Tensor]:
+    def attend(self, feature: Tensor, residual: Optional[Tensor]) -> Optional[Tensor]:
         """The attention maps of :meth:`fuse`, to be looked at in eval mode.
 
         Args:
@@ -77,8 +84,7 @@ class ABF(nn.Module):
         if self.attention is None:
             return None
         conv = self.attention.conv
-        return attention_maps(
-            self.reduce(feature), residual, conv.weight, conv.bias)
+        return attention_maps(self.reduce(feature), residual, conv.weight, conv.bias)
 
 
 class BatchNorm(nn.BatchNorm2d):
@@ -90,19 +96,23 @@ class BatchNorm(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and x.numel() == self.num_features:
-            return F.batch_norm(x, self.running_mean, self.running_var,
-                                self.weight, self.bias, False, 0., self.eps)
+            return F.batch_norm(
+                x,
+                self.running_mean,
+                self.running_var,
+                self.weight,
+                self.bias,
+                False,
+                0.0,
+                self.eps,
+            )
         return super().forward(x)
 
 
-def _conv_bn(in_channels: int, out_channels: int,
-             kernel_size: int) -> nn.Sequential:
+def _conv_bn(in_channels: int, out_channels: int, kernel_size: int) -> nn.Sequential:
     conv = nn.Conv2d(
-        in_channels,
-        out_channels,
-        kernel_size,
-        padding=kernel_size // 2,
-        bias=False)
+        in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False
+    )
     nn.init.kaiming_uniform_(conv.weight, a=1)
     return nn.Sequential(OrderedDict(conv=conv, bn=BatchNorm(out_channels)))
 
@@ -127,7 +137,8 @@ def recompute(function: Callable, bn: nn.Module, *args: Optional[Tensor]):
         *args,
         use_reentrant=False,
         preserve_rng_state=False,
-        context_fn=lambda: (nullcontext(), _KeptStatistics(bn)))
+        context_fn=lambda: (nullcontext(), _KeptStatistics(bn)),
+    )
 
 
 class _KeptStatistics:
@@ -142,15 +153,14 @@ class _KeptStatistics:
     def __enter__(self) -> None:
         self.momentum = self.bn.momentum
         self.batches = self.bn.num_batches_tracked.clone()
-        self.bn.momentum = 0.
+        self.bn.momentum = 0.0
 
     def __exit__(self, *exc_info) -> None:
         self.bn.momentum = self.momentum
         self.bn.num_batches_tracked.copy_(self.batches)
 
 
-def attention_maps(x: Tensor, residual: Tensor, weight: Tensor,
-                   bias: Tensor) -> Tensor:
+def attention_maps(x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """``sigmoid(conv([x, up(residual)]))``: how much of each comes through.
 
     A 1x1 convolution over a concatenation is the sum of one for each part, and
@@ -168,8 +178,7 @@ def attention_maps(x: Tensor, residual: Tensor, weight: Tensor,
     """
     weight_x, weight_residual = weight.to(x.dtype).chunk(2, dim=1)
     attention = F.conv2d(x, weight_x, bias.to(x.dtype))
-    attention += F.interpolate(
-        F.conv2d(residual, weight_residual), x.shape[-2:])
+    attention += F.interpolate(F.conv2d(residual, weight_residual), x.shape[-2:])
     return attention.sigmoid_()
 
 
@@ -181,8 +190,9 @@ class _AttentionFusion(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, residual: Tensor, weight: Tensor,
-                bias: Tensor) -> Tensor:
+    def forward(
+        ctx, x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor
+    ) -> Tensor:
         attention = attention_maps(x, residual, weight, bias)
         ctx.save_for_backward(x, residual, weight, attention)
         fused = F.interpolate(residual, x.shape[-2:])
@@ -197,7 +207,8 @@ class _AttentionFusion(torch.autograd.Function):
 
         def down(values):  # the gradient of nearest upsampling: block sums
             return torch.ops.aten.upsample_nearest2d_backward(
-                values, size, (*values.shape[:2], *coarse_size))
+                values, size, (*values.shape[:2], *coarse_size)
+            )
 
         # One full-size buffer serves the products in turn, and ends as grad_x:
         # fresh memory of this size costs more than the arithmetic on it.
@@ -212,15 +223,20 @@ class _AttentionFusion(torch.autograd.Function):
         # what the two halves of the 1x1 convolution hand back
         grad_halves = []
         for inputs, grad_inputs, logits, half in zip(
-            (x, residual), (grad_x, grad_residual),
+            (x, residual),
+            (grad_x, grad_residual),
             (grad_logits, down(grad_logits)),
-                weight.to(x.dtype).flatten(1).chunk(2, dim=1)):
+            weight.to(x.dtype).flatten(1).chunk(2, dim=1),
+        ):
             logits = logits.flatten(2)
-            grad_inputs.flatten(2).baddbmm_(half.t().expand(len(x), -1, -1),
-                                            logits)
+            grad_inputs.flatten(2).baddbmm_(half.t().expand(len(x), -1, -1), logits)
             grad_halves.append(
-                torch.bmm(logits,
-                          inputs.flatten(2).transpose(1, 2)).sum(0))
+                torch.bmm(logits, inputs.flatten(2).transpose(1, 2)).sum(0)
+            )
         grad_weight = torch.cat(grad_halves, dim=1).view_as(weight)
-        return (grad_x, grad_residual, grad_weight.to(weight.dtype),
-                grad_logits.sum((0, 2, 3)).to(weight.dtype))
+        return (
+            grad_x,
+            grad_residual,
+            grad_weight.to(weight.dtype),
+            grad_logits.sum((0, 2, 3)).to(weight.dtype),
+        )

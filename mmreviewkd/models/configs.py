@@ -1,4 +1,5 @@
 """Configs by path or name, and the detector in them."""
+
 import copy
 import difflib
 import glob
@@ -30,14 +31,18 @@ def load_config(config: str) -> Config:
     except ValueError as error:
         if 'external package' not in str(error):
             raise
-        raise UserInputError(f'config {config}: mmengine does not take this '
-                             'name; give the path of the file') from None
+        raise UserInputError(
+            f'config {config}: mmengine does not take this '
+            'name; give the path of the file'
+        ) from None
     except (FileNotFoundError, PackageNotFoundError) as error:
         if osp.exists(config):  # then it is one of its bases
             raise UserInputError(f'config {config}: {error}') from None
         near = _near_configs(package, name)
-        raise UserInputError(f'config {config} does not exist: {error}' + (
-            f'. Near names: {", ".join(near)}' if near else '')) from None
+        raise UserInputError(
+            f'config {config} does not exist: {error}'
+            + (f'. Near names: {", ".join(near)}' if near else '')
+        ) from None
 
 
 def _near_configs(package: str, name: str) -> List[str]:
@@ -46,18 +51,18 @@ def _near_configs(package: str, name: str) -> List[str]:
     if package:
         if package not in MODULE2PACKAGE or not is_installed(package):
             return []
-        folder, prefix = osp.join(
-            get_installed_path(package), '.mim', 'configs'), f'{package}::'
+        folder, prefix = (
+            osp.join(get_installed_path(package), '.mim', 'configs'),
+            f'{package}::',
+        )
     while folder and not osp.isdir(folder):
         folder = osp.dirname(folder)
     paths = [
-        path for pattern in ('*.py', '*/*.py')
+        path
+        for pattern in ('*.py', '*/*.py')
         for path in glob.glob(osp.join(folder, pattern))
     ]
-    names = [
-        prefix + osp.relpath(path, folder) if package else path
-        for path in paths
-    ]
+    names = [prefix + osp.relpath(path, folder) if package else path for path in paths]
     return difflib.get_close_matches(prefix + name, names, 3)
 
 

@@ -1,4 +1,5 @@
 """Where a model's features are, and which of two models' belong together."""
+
 import difflib
 from contextlib import contextmanager
 from functools import partial
@@ -38,23 +39,28 @@ def level_names(model: nn.Module, role: str, part: str) -> List[str]:
     if is_classifier(model):
         return model.level_names(role)
     if getattr(model, part, None) is None:
-        message = (f'{role} {type(model).__name__} has no {part}; the review '
-                   f'works on the levels that a {part} puts out')
+        message = (
+            f'{role} {type(model).__name__} has no {part}; the review '
+            f'works on the levels that a {part} puts out'
+        )
         if getattr(model, 'backbone', None) is None:
             raise UserInputError(
-                f'{message}; of a wrapper around a detector, take that '
-                'detector')
+                f'{message}; of a wrapper around a detector, take that detector'
+            )
         if part == 'neck':
-            raise SettingError(f"{message}, or on the backbones': {{}}",
-                               'review', 'features', 'backbone')
+            raise SettingError(
+                f"{message}, or on the backbones': {{}}",
+                'review',
+                'features',
+                'backbone',
+            )
         raise UserInputError(message)
     return [part]
 
 
 def extract(model: nn.Module, inputs: Tensor) -> Any:
     """A classifier's logits, or what a detector's heads take."""
-    return model(inputs) if is_classifier(model) else model.extract_feat(
-        inputs)
+    return model(inputs) if is_classifier(model) else model.extract_feat(inputs)
 
 
 @contextmanager
@@ -86,17 +92,22 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[List[Tensor]]:
         for value in values:
             if not isinstance(value, Tensor) or value.dim() not in (2, 4):
                 raise UserInputError(
-                    f'{name} of {type(model).__name__} gives ' +
-                    (f'a tensor of shape {tuple(value.shape)}' if isinstance(
-                        value, Tensor) else f'a {type(value).__name__}') +
-                    ', neither a map (N, C, H, W) nor a vector (N, C)')
+                    f'{name} of {type(model).__name__} gives '
+                    + (
+                        f'a tensor of shape {tuple(value.shape)}'
+                        if isinstance(value, Tensor)
+                        else f'a {type(value).__name__}'
+                    )
+                    + ', neither a map (N, C, H, W) nor a vector (N, C)'
+                )
         taken[name] = [(value, _version(value)) for value in values]
 
     def keep_output(name, module, args, output):
         if name in taken:
             raise UserInputError(
                 f'{type(module).__name__} ran twice in one pass; its features '
-                'are ambiguous')
+                'are ambiguous'
+            )
         keep(name, output)
 
     def keep_input(name, module, args):
@@ -108,8 +119,9 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[List[Tensor]]:
             module = _find(model, modules, name)
             handles.append(
                 module.register_forward_pre_hook(partial(keep_input, name))
-                if name.endswith(_INPUT) else module.
-                register_forward_hook(partial(keep_output, name)))
+                if name.endswith(_INPUT)
+                else module.register_forward_hook(partial(keep_output, name))
+            )
         yield features
     finally:
         for handle in handles:
@@ -117,7 +129,8 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[List[Tensor]]:
     for name in names:
         if name not in taken:
             raise UserInputError(
-                f'{name} of {type(model).__name__} did not run in this pass')
+                f'{name} of {type(model).__name__} did not run in this pass'
+            )
         for value, version in taken[name]:
             if _version(value) != version:
                 raise UserInputError(
@@ -126,19 +139,25 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[List[Tensor]]:
                     "ReLU(inplace=True), name that module's input, "
                     'MODULE.input; if by code, as by out += x, write '
                     'out = out + x, or name a module whose output is not '
-                    'written over')
-            features.append(value[..., None,
-                                  None] if value.dim() == 2 else value)
+                    'written over'
+                )
+            features.append(value[..., None, None] if value.dim() == 2 else value)
 
 
 def _find(model: nn.Module, modules: dict, name: str) -> nn.Module:
-    path = name[:-len(_INPUT)] if name.endswith(_INPUT) else name
+    path = name[: -len(_INPUT)] if name.endswith(_INPUT) else name
     if path in modules:
         return modules[path]
     near = difflib.get_close_matches(path, modules, n=5)
-    raise UserInputError(f'{type(model).__name__} has no module {path}; ' + (
-        f'near names: {", ".join(near)}' if near else 'it consists of ' +
-        ', '.join(child for child, _ in model.named_children())))
+    raise UserInputError(
+        f'{type(model).__name__} has no module {path}; '
+        + (
+            f'near names: {", ".join(near)}'
+            if near
+            else 'it consists of '
+            + ', '.join(child for child, _ in model.named_children())
+        )
+    )
 
 
 def _version(feature: Tensor) -> int:
@@ -146,8 +165,9 @@ def _version(feature: Tensor) -> int:
     return 0 if feature.is_inference() else feature._version
 
 
-def probe(model: nn.Module,
-          names: Sequence[str]) -> Tuple[List[int], List[int], Optional[int]]:
+def probe(
+    model: nn.Module, names: Sequence[str]
+) -> Tuple[List[int], List[int], Optional[int]]:
     """Strides in pixels, channels and, of a classifier, number of classes.
 
     They are read off a blank image, so that any backbone and neck will do.
@@ -159,19 +179,21 @@ def probe(model: nn.Module,
     model.eval()
     try:
         with torch.no_grad(), record(model, names) as features:
-            outputs = extract(model,
-                              torch.zeros(1, 3, size, size, device=device))
+            outputs = extract(model, torch.zeros(1, 3, size, size, device=device))
     except NotImplementedError:  # an operator that is not served
         raise
     except RuntimeError as error:
         raise UserInputError(
             f'{type(model).__name__} does not take an image of {size}x{size}, '
-            f'on which its levels are looked up: {error}') from None
+            f'on which its levels are looked up: {error}'
+        ) from None
     finally:
         model.train(was_training)
-    return ([round(size / feature.size(-1)) for feature in features
-             ], [feature.size(1) for feature in features],
-            outputs.size(1) if is_classifier(model) else None)
+    return (
+        [round(size / feature.size(-1)) for feature in features],
+        [feature.size(1) for feature in features],
+        outputs.size(1) if is_classifier(model) else None,
+    )
 
 
 def match_levels(student_strides, teacher_strides, strides=None):
@@ -189,32 +211,35 @@ def match_levels(student_strides, teacher_strides, strides=None):
     Raises:
         UserInputError: A level lacks a partner.
     """
-    both = (f'teacher has levels at strides {tuple(teacher_strides)}, student '
-            f'at {tuple(student_strides)}')
+    both = (
+        f'teacher has levels at strides {tuple(teacher_strides)}, student '
+        f'at {tuple(student_strides)}'
+    )
     # at stride 1 is the image itself, which DetectoRS' backbone hands on
     wanted = set(strides or {*student_strides, *teacher_strides} - {1})
     common = {
-        s
-        for s in wanted
-        if student_strides.count(s) == teacher_strides.count(s) == 1
+        s for s in wanted if student_strides.count(s) == teacher_strides.count(s) == 1
     }
     if wanted != common:
         usable = tuple(
-            s for s in sorted({*student_strides})
-            if student_strides.count(s) == teacher_strides.count(s) == 1)
-        problem = (f'{both}; no pair of levels at '
-                   f'{tuple(sorted(wanted - common))}.')
+            s
+            for s in sorted({*student_strides})
+            if student_strides.count(s) == teacher_strides.count(s) == 1
+        )
+        problem = f'{both}; no pair of levels at {tuple(sorted(wanted - common))}.'
         if usable:
-            raise SettingError(f'{problem} To use common ones alone: {{}}',
-                               'review', 'strides', usable)
-        raise UserInputError(f'{problem} They have no stride in common that '
-                             'each has once')
-    return [(student_strides.index(s), teacher_strides.index(s))
-            for s in sorted(common)]
+            raise SettingError(
+                f'{problem} To use common ones alone: {{}}', 'review', 'strides', usable
+            )
+        raise UserInputError(
+            f'{problem} They have no stride in common that each has once'
+        )
+    return [
+        (student_strides.index(s), teacher_strides.index(s)) for s in sorted(common)
+    ]
 
 
-def match_in_order(student, student_strides, teacher, teacher_strides,
-                   strides):
+def match_in_order(student, student_strides, teacher, teacher_strides, strides):
     """Indices of two classifiers' stages that learn together: the same ones.
 
     Args:
@@ -233,11 +258,13 @@ def match_in_order(student, student_strides, teacher, teacher_strides,
         raise UserInputError(
             f'student {type(student).__name__} takes images of side '
             f'{sizes[0]}, teacher {type(teacher).__name__} of side {sizes[1]};'
-            ' both must be classifiers, for images of one size')
+            ' both must be classifiers, for images of one size'
+        )
     if len(student_strides) != len(teacher_strides) or strides:
         raise UserInputError(
             f'teacher has {len(teacher_strides)} levels, at strides '
             f'{tuple(teacher_strides)}, student {len(student_strides)}, at '
             f'{tuple(student_strides)}; those of classifiers are compared in '
-            'order, all of them: ImageClassifier(levels=[...]) chooses them')
+            'order, all of them: ImageClassifier(levels=[...]) chooses them'
+        )
     return [(i, i) for i in range(len(student_strides))]

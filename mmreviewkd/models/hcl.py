@@ -1,4 +1,5 @@
 """HCL, the hierarchical context loss between two feature maps."""
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -30,8 +31,10 @@ def hcl_loss(student: Tensor, teacher: Tensor) -> Tensor:
         ValueError: The two shapes differ.
     """
     if student.shape != teacher.shape:
-        raise ValueError(f'student feature {tuple(student.shape)} and teacher '
-                         f'feature {tuple(teacher.shape)} differ in shape')
+        raise ValueError(
+            f'student feature {tuple(student.shape)} and teacher '
+            f'feature {tuple(teacher.shape)} differ in shape'
+        )
     dtype = torch.promote_types(student.dtype, torch.float32)
     return _PooledSquares.apply(student.to(dtype) - teacher.detach())
 
@@ -63,7 +66,8 @@ class _PooledSquares(torch.autograd.Function):
         ctx.weights = [weight / sum(weights) for weight in weights]
         return sum(
             weight * _mean_square(values)
-            for weight, values in zip(ctx.weights, [difference, *pooled]))
+            for weight, values in zip(ctx.weights, [difference, *pooled])
+        )
 
     @staticmethod
     @once_differentiable
@@ -76,20 +80,24 @@ class _PooledSquares(torch.autograd.Function):
         # Pooling a map is R @ map @ C.T, so its gradient R.T @ cells @ C. With
         # the grids' matrices side by side one product adds them all.
         height, width = difference.shape[2:]
-        rows = torch.cat([
-            _averaging(height, len(cells[0, 0]), difference)
-            for cells in pooled
-        ])
-        cells_columns = torch.cat([
-            cells @ _averaging(width, len(cells[0, 0]), cells) *
-            (weight / cells.numel()) for weight, cells in zip(weights, pooled)
-        ],
-                                  dim=2).flatten(0, 1)
+        rows = torch.cat(
+            [_averaging(height, len(cells[0, 0]), difference) for cells in pooled]
+        )
+        cells_columns = torch.cat(
+            [
+                cells
+                @ _averaging(width, len(cells[0, 0]), cells)
+                * (weight / cells.numel())
+                for weight, cells in zip(weights, pooled)
+            ],
+            dim=2,
+        ).flatten(0, 1)
         grad = torch.baddbmm(
             difference.flatten(0, 1),
             rows.t().expand(len(cells_columns), -1, -1),
             cells_columns,
-            beta=full)
+            beta=full,
+        )
         return grad.mul_(2 * grad_loss).view_as(difference)
 
 

@@ -1,4 +1,5 @@
 """Losses between the logits of student and teacher."""
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -18,15 +19,25 @@ def kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     Returns:
         Tensor: Scalar, the mean over rows.
     """
-    return F.kl_div(
-        F.log_softmax(student / temperature, 1),
-        F.log_softmax(teacher.detach() / temperature, 1),
-        reduction='batchmean',
-        log_target=True) * temperature**2
+    return (
+        F.kl_div(
+            F.log_softmax(student / temperature, 1),
+            F.log_softmax(teacher.detach() / temperature, 1),
+            reduction='batchmean',
+            log_target=True,
+        )
+        * temperature**2
+    )
 
 
-def dkd_loss(student: Tensor, teacher: Tensor, labels: Tensor, alpha: float,
-             beta: float, temperature: float) -> Tensor:
+def dkd_loss(
+    student: Tensor,
+    teacher: Tensor,
+    labels: Tensor,
+    alpha: float,
+    beta: float,
+    temperature: float,
+) -> Tensor:
     """Decoupled KD (arXiv 2203.08679): target and other classes apart.
 
     ``alpha`` weights the KL divergence of (right class, all others), ``beta``
@@ -47,8 +58,7 @@ def dkd_loss(student: Tensor, teacher: Tensor, labels: Tensor, alpha: float,
         log_p = F.log_softmax(logits / temperature, 1)
         others = log_p.masked_fill(target, -torch.inf)
         right_or_not = torch.stack([log_p[target], others.logsumexp(1)], 1)
-        return right_or_not, F.log_softmax(others,
-                                           1)[~target].view(len(logits), -1)
+        return right_or_not, F.log_softmax(others, 1)[~target].view(len(logits), -1)
 
     parts = [
         F.kl_div(ours, theirs, reduction='batchmean', log_target=True)
@@ -57,8 +67,7 @@ def dkd_loss(student: Tensor, teacher: Tensor, labels: Tensor, alpha: float,
     return (alpha * parts[0] + beta * parts[1]) * temperature**2
 
 
-def binary_kd_loss(student: Tensor, teacher: Tensor,
-                   temperature: float) -> Tensor:
+def binary_kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """KL divergence of softened sigmoid probabilities, each class by itself.
 
     Args:
@@ -70,12 +79,11 @@ def binary_kd_loss(student: Tensor, teacher: Tensor,
         Tensor: Scalar, the sum over classes, the mean over rows.
     """
     dtype = torch.promote_types(student.dtype, torch.float32)
-    student, teacher = (
-        x.to(dtype) / temperature for x in (student, teacher.detach()))
+    student, teacher = (x.to(dtype) / temperature for x in (student, teacher.detach()))
     cross_entropy, entropy = (
-        F.binary_cross_entropy_with_logits(
-            logits, teacher.sigmoid(), reduction='sum')
-        for logits in (student, teacher))
+        F.binary_cross_entropy_with_logits(logits, teacher.sigmoid(), reduction='sum')
+        for logits in (student, teacher)
+    )
     return (cross_entropy - entropy) / len(student) * temperature**2
 
 
@@ -87,8 +95,7 @@ class KDLoss(nn.Module):
         super().__init__()
         self.weight, self.temperature = weight, temperature
 
-    def forward(self, student: Tensor, teacher: Tensor,
-                labels: Tensor) -> Tensor:
+    def forward(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
         return self.weight * kd_loss(student, teacher, self.temperature)
 
 
@@ -102,8 +109,7 @@ class BinaryKDLoss(nn.Module):
         super().__init__()
         self.weight, self.temperature = weight, temperature
 
-    def forward(self, student: Tensor, teacher: Tensor,
-                labels: Tensor) -> Tensor:
+    def forward(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
         return self.weight * binary_kd_loss(student, teacher, self.temperature)
 
 
@@ -114,14 +120,13 @@ class DKDLoss(nn.Module):
     On the RoI head of a detector with alpha 1, beta 0.25 and temperature 1.
     """
 
-    def __init__(self,
-                 alpha: float = 1.0,
-                 beta: float = 8.0,
-                 temperature: float = 4.0) -> None:
+    def __init__(
+        self, alpha: float = 1.0, beta: float = 8.0, temperature: float = 4.0
+    ) -> None:
         super().__init__()
         self.alpha, self.beta, self.temperature = alpha, beta, temperature
 
-    def forward(self, student: Tensor, teacher: Tensor,
-                labels: Tensor) -> Tensor:
-        return dkd_loss(student, teacher, labels, self.alpha, self.beta,
-                        self.temperature)
+    def forward(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+        return dkd_loss(
+            student, teacher, labels, self.alpha, self.beta, self.temperature
+        )

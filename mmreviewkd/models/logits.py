@@ -1,4 +1,5 @@
 """A loss between two models' logits for the same images, RoIs or anchors."""
+
 from contextlib import contextmanager
 from functools import partial
 from itertools import zip_longest
@@ -58,8 +59,9 @@ class Logits:
             is for another kind of them.
     """
 
-    def __init__(self, loss: dict, student: nn.Module, teacher: Teacher,
-                 classes: Optional[int]) -> None:
+    def __init__(
+        self, loss: dict, student: nn.Module, teacher: Teacher, classes: Optional[int]
+    ) -> None:
         self.loss = MODELS.build(loss)
         kinds = [_kind_of(model) for model in (student, teacher.model)]
         name = f'logits=dict(type={loss["type"]!r})'
@@ -68,31 +70,35 @@ class Logits:
                 f'{name} needs two classifiers, two detectors with one RoI '
                 'head each, or two that classify anchors; the student is a '
                 f'{type(student).__name__}, the teacher a '
-                f'{type(teacher.model).__name__}')
+                f'{type(teacher.model).__name__}'
+            )
         self.kind = kinds[0]()
-        ours, theirs = (number or self.kind.classes(model)
-                        for number, model in ((classes, student),
-                                              (teacher.classes,
-                                               teacher.model)))
+        ours, theirs = (
+            number or self.kind.classes(model)
+            for number, model in ((classes, student), (teacher.classes, teacher.model))
+        )
         if ours != theirs:
             raise UserInputError(
                 f'{name} compares models of the same classes; the student has '
-                f'{ours}, the teacher {theirs}')
+                f'{ours}, the teacher {theirs}'
+            )
         self.kind.check(student, teacher)
         sigmoid = getattr(self.loss, 'use_sigmoid', False)
         if sigmoid != self.kind.use_sigmoid:
             raise UserInputError(
                 f'{name} compares {_activation(sigmoid)} probabilities, the '
-                f'models have {_activation(self.kind.use_sigmoid)} ones: ' +
-                self.kind.losses)
+                f'models have {_activation(self.kind.use_sigmoid)} ones: '
+                + self.kind.losses
+            )
         self.names_checked = False
 
     def modules(self, student: nn.Module) -> List[nn.Module]:
         """Those whose calls in a training pass :meth:`__call__` needs."""
         return self.kind.modules(student)
 
-    def __call__(self, calls: List[List[tuple]], teacher: Teacher, outputs,
-                 data_samples) -> Tensor:
+    def __call__(
+        self, calls: List[List[tuple]], teacher: Teacher, outputs, data_samples
+    ) -> Tensor:
         """The loss.
 
         Args:
@@ -110,7 +116,8 @@ class Logits:
             raise UserInputError(
                 'logits: for the same images, the student has logits of shape '
                 f'{tuple(rows[0].shape)}, the teacher {tuple(rows[1].shape)}; '
-                'their heads classify in different ways')
+                'their heads classify in different ways'
+            )
         # a batch may have no positive anchor
         return self.loss(*rows) if len(rows[0]) else rows[0].sum()
 
@@ -127,7 +134,7 @@ class _ImageLogits:
         return [student.backbone]
 
     def rows(self, calls, teacher, outputs, data_samples) -> Rows:
-        (((_, logits), ), ) = calls
+        (((_, logits),),) = calls
         return logits.flatten(1), outputs, data_samples
 
 
@@ -149,11 +156,13 @@ class _RoILogits:
             if getattr(head.loss_cls, 'use_sigmoid', False):
                 raise UserInputError(
                     f"logits: the {role}'s RoI head has sigmoid "
-                    'probabilities, and no class for the background')
+                    'probabilities, and no class for the background'
+                )
             if head.custom_cls_channels:
                 raise UserInputError(
                     f"logits: the {role}'s {type(head.loss_cls).__name__} has "
-                    'channels that are no classes')
+                    'channels that are no classes'
+                )
 
     def modules(self, student):
         head = student.roi_head
@@ -167,12 +176,14 @@ class _RoILogits:
         # PISA weighs by the loss of detached logits first
         (logits, labels, *_), _ = calls[1][-1]
         # a mask head may share the extractor: the boxes' call is the first
-        rois = next((args[1] for args, _ in calls[0]
-                     if len(args[1]) == len(logits)), None)
+        rois = next(
+            (args[1] for args, _ in calls[0] if len(args[1]) == len(logits)), None
+        )
         if rois is None:
             raise UserInputError(
                 f'logits: {type(head.bbox_head).__name__} does not classify '
-                'each proposal once')
+                'each proposal once'
+            )
         with torch.no_grad():
             rois = torch.cat([rois[:, :1], rois[:, 1:] * teacher.scale], 1)
             theirs = head._bbox_forward(outputs, rois)['cls_score']
@@ -196,25 +207,30 @@ class _AnchorLogits:
         for head in (ours, theirs):
             generator = getattr(head, 'prior_generator', None)
             if not hasattr(generator, 'base_anchors'):
-                raise UserInputError(f'logits: {type(head).__name__} has no '
-                                     'anchors of fixed shapes')
-        anchors = [[
-            base.tolist() for base in head.prior_generator.base_anchors
-        ] for head in (ours, theirs)]
+                raise UserInputError(
+                    f'logits: {type(head).__name__} has no anchors of fixed shapes'
+                )
+        anchors = [
+            [base.tolist() for base in head.prior_generator.base_anchors]
+            for head in (ours, theirs)
+        ]
         strides = [head.prior_generator.strides for head in (ours, theirs)]
         if anchors[0] != anchors[1] or strides[0] != strides[1]:
             raise UserInputError(
                 'logits: student and teacher must have the same anchors; '
                 f'theirs differ in size, shape or stride (student: strides '
                 f'{strides[0]}, {len(anchors[0][0])} per cell; teacher: '
-                f'{strides[1]}, {len(anchors[1][0])})')
+                f'{strides[1]}, {len(anchors[1][0])})'
+            )
         if not ours.use_sigmoid_cls or not theirs.use_sigmoid_cls:
-            raise UserInputError('logits: both heads must have sigmoid '
-                                 'probabilities for their anchors')
+            raise UserInputError(
+                'logits: both heads must have sigmoid probabilities for their anchors'
+            )
         if teacher.scale != 1:
             raise UserInputError(
                 f'logits: with teacher=dict(scale={teacher.scale}) the '
-                "teacher's anchors are others than the student's")
+                "teacher's anchors are others than the student's"
+            )
 
     def modules(self, student):
         return [student.bbox_head.loss_cls]
@@ -229,32 +245,38 @@ class _AnchorLogits:
         ]
         calls = [args for args, _ in calls[0]]
         ours = [
-            len(args[0]) if isinstance(args[1], Tensor) else 'none'
-            for args in calls
+            len(args[0]) if isinstance(args[1], Tensor) else 'none' for args in calls
         ]
         if ours != [len(t) for t in theirs]:
             raise UserInputError(
                 f'logits: {type(head).__name__} does not classify its anchors '
                 'level by level, each with a label, as RetinaHead does '
-                f'(rows of its loss: {ours}, of the teacher\'s logits: '
-                f'{[len(t) for t in theirs]})')
-        chosen = [(labels >= 0) & (labels < head.num_classes)
-                  for _, labels, *_ in calls]
+                f"(rows of its loss: {ours}, of the teacher's logits: "
+                f'{[len(t) for t in theirs]})'
+            )
+        chosen = [
+            (labels >= 0) & (labels < head.num_classes) for _, labels, *_ in calls
+        ]
         return tuple(
             torch.cat([values[rows] for values, rows in zip(each, chosen)])
-            for each in ([logits for logits, *_ in calls], theirs,
-                         [labels for _, labels, *_ in calls]))
+            for each in (
+                [logits for logits, *_ in calls],
+                theirs,
+                [labels for _, labels, *_ in calls],
+            )
+        )
 
 
 def _kind_of(model: nn.Module):
     # mmdet's heads import mmcv.ops, whose import may be what imports this
     from mmdet.models.dense_heads import AnchorHead
     from mmdet.models.roi_heads.bbox_heads import BBoxHead
+
     if is_classifier(model):
         return _ImageLogits
     if isinstance(
-            getattr(getattr(model, 'roi_head', None), 'bbox_head', None),
-            BBoxHead):
+        getattr(getattr(model, 'roi_head', None), 'bbox_head', None), BBoxHead
+    ):
         return _RoILogits
     if isinstance(getattr(model, 'bbox_head', None), AnchorHead):
         return _AnchorLogits
@@ -274,7 +296,9 @@ def _check_names(teacher: Teacher) -> None:
     ours, theirs = names_in(data), teacher.class_names
     if ours and theirs and ours != theirs:
         here, there = next(
-            pair for pair in zip_longest(ours, theirs) if pair[0] != pair[1])
+            pair for pair in zip_longest(ours, theirs) if pair[0] != pair[1]
+        )
         raise UserInputError(
             'logits compare models of the same classes in the same order; '
-            f'where {teacher.checkpoint} has {there}, these data have {here}')
+            f'where {teacher.checkpoint} has {there}, these data have {here}'
+        )

@@ -1,4 +1,5 @@
 """The same images as another model knows them: preprocessing and scale."""
+
 from typing import Sequence
 
 import torch
@@ -11,8 +12,9 @@ from torch import Tensor
 from ..errors import UserInputError
 
 
-def renormalize(inputs: Tensor, data_samples: Sequence, source: nn.Module,
-                target: nn.Module) -> Tensor:
+def renormalize(
+    inputs: Tensor, data_samples: Sequence, source: nn.Module, target: nn.Module
+) -> Tensor:
     """What data preprocessor ``target`` would have made of the same images.
 
     Args:
@@ -28,12 +30,13 @@ def renormalize(inputs: Tensor, data_samples: Sequence, source: nn.Module,
         last bit for images of whole numbers.
     """
     height, width = inputs.shape[-2:]
-    more = (-height % target.pad_size_divisor,
-            -width % target.pad_size_divisor)
+    more = (-height % target.pad_size_divisor, -width % target.pad_size_divisor)
     if _settings(source) == _settings(target):
-        return F.pad(
-            inputs, (0, more[1], 0,
-                     more[0]), value=target.pad_value) if any(more) else inputs
+        return (
+            F.pad(inputs, (0, more[1], 0, more[0]), value=target.pad_value)
+            if any(more)
+            else inputs
+        )
     with torch.autocast(inputs.device.type, enabled=False):
         images = inputs
         if source._enable_normalize:
@@ -47,8 +50,11 @@ def renormalize(inputs: Tensor, data_samples: Sequence, source: nn.Module,
         if target._enable_normalize:
             images = (images - target.mean.to(images)) / target.std.to(images)
     images = F.pad(images, (0, more[1], 0, more[0]))
-    shapes = [(height, width)] * len(images) if isinstance(
-        data_samples, Tensor) else [s.img_shape for s in data_samples]
+    shapes = (
+        [(height, width)] * len(images)
+        if isinstance(data_samples, Tensor)
+        else [s.img_shape for s in data_samples]
+    )
     for image, (h, w) in zip(images, shapes):
         image[:, h:] = target.pad_value
         image[:, :, w:] = target.pad_value
@@ -67,13 +73,17 @@ def resize(inputs: Tensor, scale: float, preprocessor: nn.Module) -> Tensor:
         Tensor: (N, 3, H', W'), multiples of ``pad_size_divisor``.
     """
     inputs = F.interpolate(
-        inputs, [round(n * scale) for n in inputs.shape[-2:]],
+        inputs,
+        [round(n * scale) for n in inputs.shape[-2:]],
         mode='bilinear',
-        antialias=True)
+        antialias=True,
+    )
     divisor = preprocessor.pad_size_divisor
     return F.pad(
-        inputs, (0, -inputs.size(3) % divisor, 0, -inputs.size(2) % divisor),
-        value=preprocessor.pad_value)
+        inputs,
+        (0, -inputs.size(3) % divisor, 0, -inputs.size(2) % divisor),
+        value=preprocessor.pad_value,
+    )
 
 
 def check_preprocessors(student: nn.Module, teacher: nn.Module) -> None:
@@ -81,18 +91,25 @@ def check_preprocessors(student: nn.Module, teacher: nn.Module) -> None:
     for owner, preprocessor in (('student', student), ('teacher', teacher)):
         if not isinstance(preprocessor, ImgDataPreprocessor):
             raise UserInputError(
-                f'the {owner}\'s data_preprocessor is a '
+                f"the {owner}'s data_preprocessor is a "
                 f'{type(preprocessor).__name__}; to show both models the same '
                 'image, it must be a DetDataPreprocessor or another '
-                'ImgDataPreprocessor')
+                'ImgDataPreprocessor'
+            )
     ours, theirs = (
         dict(_settings(each), pad_size_divisor=each.pad_size_divisor)
-        for each in (student, teacher))
+        for each in (student, teacher)
+    )
     if ours != theirs:
         print_log(
-            'The teacher sees each image in its own normalisation: ' +
-            ', '.join(f'{key} {theirs[key]} (student: {ours[key]})'
-                      for key in ours if ours[key] != theirs[key]), 'current')
+            'The teacher sees each image in its own normalisation: '
+            + ', '.join(
+                f'{key} {theirs[key]} (student: {ours[key]})'
+                for key in ours
+                if ours[key] != theirs[key]
+            ),
+            'current',
+        )
 
 
 def _settings(preprocessor: ImgDataPreprocessor) -> dict:
@@ -101,4 +118,5 @@ def _settings(preprocessor: ImgDataPreprocessor) -> dict:
         mean=preprocessor.mean.flatten().tolist() if normalize else None,
         std=preprocessor.std.flatten().tolist() if normalize else None,
         channels_reversed=preprocessor._channel_conversion,
-        pad_value=preprocessor.pad_value)
+        pad_value=preprocessor.pad_value,
+    )

@@ -1,4 +1,5 @@
 """The review of a student's levels: fusion from deep to shallow, and loss."""
+
 import json
 import logging
 from typing import Iterator, List, Optional, Sequence, Tuple
@@ -30,19 +31,23 @@ class Review(nn.Module):
         distance (str): ``'hcl'``, or ``'l2'``, the plain mean square.
     """
 
-    def __init__(self,
-                 in_channels: Sequence[int],
-                 out_channels: Sequence[int],
-                 mid_channels: Optional[int] = None,
-                 fusion: str = 'abf',
-                 distance: str = 'hcl') -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        out_channels: Sequence[int],
+        mid_channels: Optional[int] = None,
+        fusion: str = 'abf',
+        distance: str = 'hcl',
+    ) -> None:
         super().__init__()
-        for name, value, known in (('fusion', fusion, ('abf', 'sum', 'pairs',
-                                                       'none')),
-                                   ('distance', distance, ('hcl', 'l2'))):
+        for name, value, known in (
+            ('fusion', fusion, ('abf', 'sum', 'pairs', 'none')),
+            ('distance', distance, ('hcl', 'l2')),
+        ):
             if value not in known:
-                raise UserInputError(f'review=dict({name}={value!r}): must be '
-                                     f'one of {", ".join(known)}')
+                raise UserInputError(
+                    f'review=dict({name}={value!r}): must be one of {", ".join(known)}'
+                )
         mid_channels = mid_channels or min(512, in_channels[-1])
         self.fusion = fusion
         self.distance = hcl_loss if distance == 'hcl' else l2_loss
@@ -50,18 +55,25 @@ class Review(nn.Module):
         """What it is trained with, as a checkpoint remembers it."""
         deepest = len(in_channels) - 1
         # (student's level, teacher's level) of each transform
-        self.transforms = [(i, j) for j in range(len(out_channels))
-                           for i in range(j, len(in_channels))
-                           if i == j or fusion == 'pairs']
+        self.transforms = [
+            (i, j)
+            for j in range(len(out_channels))
+            for i in range(j, len(in_channels))
+            if i == j or fusion == 'pairs'
+        ]
         self.levels = nn.ModuleList(
-            ABF(in_channels[i],
+            ABF(
+                in_channels[i],
                 mid_channels,
                 out_channels[j],
-                with_residual=fusion == 'abf' and i < deepest)
-            for i, j in self.transforms)
+                with_residual=fusion == 'abf' and i < deepest,
+            )
+            for i, j in self.transforms
+        )
 
-    def forward(self, features: Sequence[Tensor],
-                target_sizes: Sequence[Tuple[int, int]]) -> List[Tensor]:
+    def forward(
+        self, features: Sequence[Tensor], target_sizes: Sequence[Tuple[int, int]]
+    ) -> List[Tensor]:
         """Reviewed features, with the teacher's channels and sizes.
 
         Args:
@@ -75,8 +87,7 @@ class Review(nn.Module):
         ]
         return reviewed[::-1]
 
-    def loss(self, features: Sequence[Tensor],
-             targets: Sequence[Tensor]) -> Tensor:
+    def loss(self, features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
         """Distance at each of the teacher's levels, (levels, ); to be summed.
 
         Args:
@@ -91,8 +102,7 @@ class Review(nn.Module):
         return torch.stack([sum(level) for level in losses])
 
     def inspect(
-        self, features: Sequence[Tensor], target_sizes: Sequence[Tuple[int,
-                                                                       int]]
+        self, features: Sequence[Tensor], target_sizes: Sequence[Tuple[int, int]]
     ) -> List[Tuple[Optional[Tensor], Tensor]]:
         """Attention and reviewed feature of each level, to be looked at.
 
@@ -110,8 +120,8 @@ class Review(nn.Module):
         """
         views, deeper = [], None
         for (i, j), (abf, residual, _) in zip(
-                reversed(self.transforms),
-                self._residuals(features, target_sizes)):
+            reversed(self.transforms), self._residuals(features, target_sizes)
+        ):
             if i == j:
                 attention = abf.attend(features[i], deeper)
                 views.append((attention, abf.output(residual)))
@@ -120,8 +130,7 @@ class Review(nn.Module):
 
     def get_extra_state(self) -> Tensor:
         """``settings``, in bytes: a state dict is expected to hold tensors."""
-        return torch.tensor(
-            list(json.dumps(self.settings).encode()), dtype=torch.uint8)
+        return torch.tensor(list(json.dumps(self.settings).encode()), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
         """Warn where a loaded checkpoint was trained with other settings."""
@@ -130,28 +139,30 @@ class Review(nn.Module):
         except (AttributeError, TypeError, ValueError):
             print_log(
                 'The review of this checkpoint does not say with what '
-                'settings it was trained', 'current', logging.WARNING)
+                'settings it was trained',
+                'current',
+                logging.WARNING,
+            )
             return
         changes = [
             f'{name} {before.get(name)} (now: {self.settings.get(name)})'
-            for name in {
-                **self.settings,
-                **before
-            } if before.get(name) != self.settings.get(name)
+            for name in {**self.settings, **before}
+            if before.get(name) != self.settings.get(name)
         ]
         if changes:
             print_log(
-                'The review of this checkpoint was trained with another ' +
-                ', '.join(changes), 'current', logging.WARNING)
+                'The review of this checkpoint was trained with another '
+                + ', '.join(changes),
+                'current',
+                logging.WARNING,
+            )
 
     def _residuals(
-        self, features: Sequence[Tensor], target_sizes: Sequence[Tuple[int,
-                                                                       int]]
+        self, features: Sequence[Tensor], target_sizes: Sequence[Tuple[int, int]]
     ) -> Iterator[Tuple[ABF, Tensor, int]]:
         """Each transform, its residual and teacher's level, deepest first."""
         residual = None
-        for abf, (i,
-                  j) in zip(reversed(self.levels), reversed(self.transforms)):
+        for abf, (i, j) in zip(reversed(self.levels), reversed(self.transforms)):
             if self.fusion in ('pairs', 'none'):
                 residual = None
             residual = abf.fuse(features[i], residual, tuple(target_sizes[j]))

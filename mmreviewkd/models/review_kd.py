@@ -1,4 +1,5 @@
 """Review-KD around a detector or classifier (arXiv 2104.09044)."""
+
 import copy
 import os.path as osp
 from typing import Dict, List, Optional, Sequence, Union
@@ -12,8 +13,14 @@ from torch import Tensor
 
 from ..errors import UserInputError
 from .configs import plain_model
-from .features import (is_classifier, level_names, match_in_order,
-                       match_levels, probe, record)
+from .features import (
+    is_classifier,
+    level_names,
+    match_in_order,
+    match_levels,
+    probe,
+    record,
+)
 from .logits import Logits, calls_of
 from .renormalize import check_preprocessors
 from .review import Review
@@ -67,28 +74,31 @@ class ReviewKD(BaseModel):
             models cannot be used.
     """
 
-    def __init__(self,
-                 student: Optional[dict] = None,
-                 teacher: Optional[dict] = None,
-                 review: Optional[dict] = None,
-                 logits: Optional[dict] = None,
-                 inherit: Sequence[str] = (),
-                 data_preprocessor: Optional[dict] = None,
-                 **unknown) -> None:
+    def __init__(
+        self,
+        student: Optional[dict] = None,
+        teacher: Optional[dict] = None,
+        review: Optional[dict] = None,
+        logits: Optional[dict] = None,
+        inherit: Sequence[str] = (),
+        data_preprocessor: Optional[dict] = None,
+        **unknown,
+    ) -> None:
         refuse_unknown(unknown, ReviewKD.__init__)
         teacher = arguments_of(Teacher.__init__, 'teacher', teacher)
         weight, strides, part, settings = review_settings(
-            **arguments_of(review_settings, 'review', review))
+            **arguments_of(review_settings, 'review', review)
+        )
         if not isinstance(student, dict):
             raise UserInputError('ReviewKD needs student=dict(type=..., ...)')
-        student = MODELS.build(
-            copy.deepcopy(plain_model(student, data_preprocessor)))
+        student = MODELS.build(copy.deepcopy(plain_model(student, data_preprocessor)))
         names = level_names(student, 'student', part)
         inherit = [inherit] if isinstance(inherit, str) else list(inherit)
         if set(inherit) - set(student._modules):
             raise UserInputError(
                 f'inherit={inherit}: the parts of a {type(student).__name__} '
-                f'are {", ".join(student._modules)}')
+                f'are {", ".join(student._modules)}'
+            )
         super().__init__()
         self.names, self.inherit, self.weight = names, inherit, weight
         self.factor = 1.0
@@ -96,8 +106,8 @@ class ReviewKD(BaseModel):
         self.overflows = 0
         file = teacher['checkpoint']
         memory = dict(
-            teacher=osp.abspath(file) if osp.exists(file) else file,
-            weight=weight)
+            teacher=osp.abspath(file) if osp.exists(file) else file, weight=weight
+        )
         # what is not as usual
         if teacher.get('weights') not in (None, 'state_dict'):
             memory['teacher weights'] = teacher['weights']
@@ -111,15 +121,18 @@ class ReviewKD(BaseModel):
         check_preprocessors(student.data_preprocessor, teacher.preprocessor)
         ours, channels, classes = probe(student, names)
         if is_classifier(student) or is_classifier(teacher.model):
-            self.pairs = match_in_order(student, ours, teacher.model,
-                                        teacher.strides, strides)
+            self.pairs = match_in_order(
+                student, ours, teacher.model, teacher.strides, strides
+            )
             self.levels = [f'level {i}' for i, _ in self.pairs]
         else:
             self.pairs = match_levels(ours, teacher.strides, strides)
             self.levels = [f'stride {ours[i]}' for i, _ in self.pairs]
-        student.review = Review([channels[i] for i, _ in self.pairs],
-                                [teacher.channels[j] for _, j in self.pairs],
-                                **settings)
+        student.review = Review(
+            [channels[i] for i, _ in self.pairs],
+            [teacher.channels[j] for _, j in self.pairs],
+            **settings,
+        )
         student.review.settings.update(
             memory,
             levels=self.levels,
@@ -128,23 +141,21 @@ class ReviewKD(BaseModel):
                 for abf in student.review.levels
             ],
             fusion=settings['fusion'],
-            distance=settings['distance'])
+            distance=settings['distance'],
+        )
         # None is a child: the student shares its tables with this model
         # instead, the teacher is nobody's, and a loss has no parameters.
         vars(self).update(
             student=student,
             teacher=teacher,
-            logits=Logits(logits, student, teacher, classes)
-            if logits else None,
+            logits=Logits(logits, student, teacher, classes) if logits else None,
             _parameters=student._parameters,
             _buffers=student._buffers,
-            _modules=student._modules)
+            _modules=student._modules,
+        )
 
     def forward(
-            self,
-            inputs: Tensor,
-            data_samples: Optional[list] = None,
-            mode: str = 'tensor'
+        self, inputs: Tensor, data_samples: Optional[list] = None, mode: str = 'tensor'
     ) -> Union[Dict[str, Tensor], list, tuple, Tensor]:
         """The student's, with the review loss added in mode ``'loss'``.
 
@@ -159,26 +170,29 @@ class ReviewKD(BaseModel):
         with_logits = self.factor > 0 and self.logits is not None
         if with_review or with_logits:
             # first, while the student's activations do not yet fill the memory
-            targets, outputs = self.teacher(inputs, data_samples,
-                                            self.data_preprocessor)
+            targets, outputs = self.teacher(
+                inputs, data_samples, self.data_preprocessor
+            )
         names = self.names if with_review else []
         modules = self.logits.modules(self.student) if with_logits else []
-        with record(self.student, names) as features, \
-                calls_of(modules) as calls:
+        with record(self.student, names) as features, calls_of(modules) as calls:
             losses = self.student(inputs, data_samples, mode)
         if with_logits:
             losses['loss_logits'] = self.factor * self.logits(
-                calls, self.teacher, outputs, data_samples)
+                calls, self.teacher, outputs, data_samples
+            )
         if with_review:
             losses.update(self._review_losses(features, targets))
         else:
             # DDP waits for a gradient of every parameter
             losses['loss_review'] = 0 * sum(
-                parameter.sum() for parameter in self.review.parameters())
+                parameter.sum() for parameter in self.review.parameters()
+            )
         return losses
 
-    def _review_losses(self, features: Sequence[Tensor],
-                       targets: Sequence[Tensor]) -> Dict[str, Tensor]:
+    def _review_losses(
+        self, features: Sequence[Tensor], targets: Sequence[Tensor]
+    ) -> Dict[str, Tensor]:
         features = [features[i] for i, _ in self.pairs]
         targets = [targets[j] for _, j in self.pairs]
         if len(features[0]) != len(targets[0]):
@@ -186,7 +200,8 @@ class ReviewKD(BaseModel):
                 f'in training, {" ".join(self.names)} of '
                 f'{type(self.student).__name__} puts out {len(features[0])} '
                 f'maps a level for {len(targets[0])} images; the review '
-                'compares one map with one')
+                'compares one map with one'
+            )
         levels = self.review.loss(features, targets)
         if torch.isfinite(levels).all():
             self.overflows = 0
@@ -198,37 +213,48 @@ class ReviewKD(BaseModel):
             losses[f'review_{name.replace(" ", "")}'] = level
         return losses
 
-    def _check_finite(self, features: List[Tensor], targets: List[Tensor],
-                      levels: Tensor) -> None:
+    def _check_finite(
+        self, features: List[Tensor], targets: List[Tensor], levels: Tensor
+    ) -> None:
         """Stop, unless it is an overflow that a GradScaler will skip.
 
         A scaler halves its scale each time, from 2 ** 16 by default; what does
         not end by then is no overflow.
         """
         self.overflows += 1
-        scaled = torch.is_autocast_enabled() and \
-            torch.get_autocast_gpu_dtype() == torch.float16
+        scaled = (
+            torch.is_autocast_enabled()
+            and torch.get_autocast_gpu_dtype() == torch.float16
+        )
         iteration = MessageHub.get_current_instance().get_info('iter', 0) + 1
         # deepest first, the way in which one level spoils the next
         for name, feature, target, level in reversed(
-                list(zip(self.levels, features, targets, levels))):
+            list(zip(self.levels, features, targets, levels))
+        ):
             if torch.isfinite(level):
                 continue
             culprits = [
-                owner for owner, values in (("student's", feature),
-                                            ("teacher's", target))
+                owner
+                for owner, values in (("student's", feature), ("teacher's", target))
                 if not torch.isfinite(values).all()
             ]
-            if scaled and "teacher's" not in culprits and \
-                    self.overflows <= _MAX_OVERFLOWS:
+            if (
+                scaled
+                and "teacher's" not in culprits
+                and self.overflows <= _MAX_OVERFLOWS
+            ):
                 continue
             raise FloatingPointError(
                 f'review loss is {level.item()} at {name} in '
-                f'iteration {iteration}; ' +
-                (f'the {" and the ".join(culprits)} feature is not finite'
-                 if culprits else 'both features are finite') +
-                '. Training stops before the step; checkpoints written so far '
-                'are whole')
+                f'iteration {iteration}; '
+                + (
+                    f'the {" and the ".join(culprits)} feature is not finite'
+                    if culprits
+                    else 'both features are finite'
+                )
+                + '. Training stops before the step; checkpoints written so far '
+                'are whole'
+            )
 
     def init_weights(self) -> None:
         """Initialise the student; the teacher is trained already."""

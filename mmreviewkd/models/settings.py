@@ -1,4 +1,5 @@
 """What a config says of a distillation, checked before models are built."""
+
 import inspect
 import math
 from typing import Callable, Optional, Sequence
@@ -6,12 +7,14 @@ from typing import Callable, Optional, Sequence
 from ..errors import SettingError, UserInputError, near
 
 
-def review_settings(weight: float = None,
-                    strides: Sequence[int] = None,
-                    features: str = 'neck',
-                    mid_channels: int = None,
-                    fusion: str = 'abf',
-                    distance: str = 'hcl'):
+def review_settings(
+    weight: float = None,
+    strides: Sequence[int] = None,
+    features: str = 'neck',
+    mid_channels: int = None,
+    fusion: str = 'abf',
+    distance: str = 'hcl',
+):
     """Check what stands in ``review=dict(...)``.
 
     Returns:
@@ -24,24 +27,38 @@ def review_settings(weight: float = None,
     if not isinstance(weight, (int, float)) or not 0 <= weight < math.inf:
         raise SettingError(
             '{}: the weight of the review loss must be a number >= 0 '
-            '(published: 1.0 for Faster R-CNN R101-R50)', 'review', 'weight',
-            weight)
+            '(published: 1.0 for Faster R-CNN R101-R50)',
+            'review',
+            'weight',
+            weight,
+        )
     if strides is not None and not _are_strides(strides):
         raise SettingError(
             '{}: must be a list of different whole numbers > 0, in pixels, '
-            'such as [8, 16, 32]; left out, all levels take part', 'review',
-            'strides', strides)
+            'such as [8, 16, 32]; left out, all levels take part',
+            'review',
+            'strides',
+            strides,
+        )
     if features not in ('neck', 'backbone'):
-        raise UserInputError(f'review=dict(features={features!r}): must be '
-                             "'neck' or 'backbone'")
-    return float(weight), strides, features, dict(
-        mid_channels=mid_channels, fusion=fusion, distance=distance)
+        raise UserInputError(
+            f"review=dict(features={features!r}): must be 'neck' or 'backbone'"
+        )
+    return (
+        float(weight),
+        strides,
+        features,
+        dict(mid_channels=mid_channels, fusion=fusion, distance=distance),
+    )
 
 
 def _are_strides(given) -> bool:
-    return isinstance(given, (list, tuple)) and len(given) > 0 and all(
-        type(stride) is int and stride > 0
-        for stride in given) and len(set(given)) == len(given)
+    return (
+        isinstance(given, (list, tuple))
+        and len(given) > 0
+        and all(type(stride) is int and stride > 0 for stride in given)
+        and len(set(given)) == len(given)
+    )
 
 
 def arguments_of(function: Callable, name: str, given: Optional[dict]) -> dict:
@@ -61,25 +78,32 @@ def arguments_of(function: Callable, name: str, given: Optional[dict]) -> dict:
         for key, parameter in inspect.signature(function).parameters.items()
         if key != 'self' and parameter.kind is not parameter.KEYWORD_ONLY
     }
-    for key, value in (given.items() if isinstance(given, dict) else ()):
+    for key, value in given.items() if isinstance(given, dict) else ():
         kinds = parameters[key].annotation if key in parameters else None
-        kinds = getattr(kinds, '__args__', (kinds, ))
+        kinds = getattr(kinds, '__args__', (kinds,))
         if str in kinds and not isinstance(value, kinds):
-            raise UserInputError(f'{name}=dict({key}={value!r}): must be ' +
-                                 ' or '.join(kind.__name__ for kind in kinds))
+            raise UserInputError(
+                f'{name}=dict({key}={value!r}): must be '
+                + ' or '.join(kind.__name__ for kind in kinds)
+            )
     example = ', '.join(f'{key}=...' for key in parameters)
     if not isinstance(given, dict):
         raise UserInputError(f'ReviewKD needs {name}=dict({example})')
     unknown = sorted(set(given) - set(parameters))
     missing = sorted(
-        key for key, parameter in parameters.items()
-        if parameter.default is parameter.empty and key not in given)
+        key
+        for key, parameter in parameters.items()
+        if parameter.default is parameter.empty and key not in given
+    )
     if unknown or missing:
-        raise UserInputError(f'{name}=dict({example}): ' +
-                             '; '.join(f'{problem} {", ".join(keys)}'
-                                       for problem, keys in (
-                                           ('unknown', unknown),
-                                           ('missing', missing)) if keys))
+        raise UserInputError(
+            f'{name}=dict({example}): '
+            + '; '.join(
+                f'{problem} {", ".join(keys)}'
+                for problem, keys in (('unknown', unknown), ('missing', missing))
+                if keys
+            )
+        )
     return given
 
 
@@ -99,5 +123,7 @@ def refuse_unknown(unknown: dict, function: Callable) -> None:
         if key != 'self' and parameter.kind is not parameter.VAR_KEYWORD
     ]
     for key in unknown:
-        raise UserInputError(f'ReviewKD has no {key}' + (
-            near(key, known) or f'; it takes {", ".join(known)}'))
+        raise UserInputError(
+            f'ReviewKD has no {key}'
+            + (near(key, known) or f'; it takes {", ".join(known)}')
+        )

@@ -1,4 +1,5 @@
 """The teacher: a frozen model, outside the student."""
+
 import math
 from typing import Any, List, Optional, Sequence, Tuple, Union
 
@@ -42,19 +43,25 @@ class Teacher(nn.Module):
             checkpoint does not fill the parts that run exactly.
     """
 
-    def __init__(self,
-                 config: Union[str, dict],
-                 checkpoint: str,
-                 scale: float = 1.0,
-                 weights: Optional[str] = None,
-                 *,
-                 part: str = 'neck',
-                 with_head: bool = False) -> None:
+    def __init__(
+        self,
+        config: Union[str, dict],
+        checkpoint: str,
+        scale: float = 1.0,
+        weights: Optional[str] = None,
+        *,
+        part: str = 'neck',
+        with_head: bool = False,
+    ) -> None:
         super().__init__()
         if not isinstance(scale, (int, float)) or not 0 < scale < math.inf:
             raise SettingError(
                 "{}: must be a number > 0, the side of the teacher's images "
-                "as a multiple of the student's", 'teacher', 'scale', scale)
+                "as a multiple of the student's",
+                'teacher',
+                'scale',
+                scale,
+            )
         self.checkpoint, self.weights, self.scale = checkpoint, weights, scale
         model = MODELS.build(model_config(config))
         self.names = level_names(model, 'teacher', part)
@@ -69,8 +76,11 @@ class Teacher(nn.Module):
                     delattr(model, name)
         elif scale != 1:
             raise SettingError(
-                '{}: the levels of classifiers do not differ in size; leave '
-                'it out', 'teacher', 'scale', scale)
+                '{}: the levels of classifiers do not differ in size; leave it out',
+                'teacher',
+                'scale',
+                scale,
+            )
         self.class_names = load_strictly(model, checkpoint, config, weights)
         self.preprocessor = model.data_preprocessor
         self.model = model.requires_grad_(False)
@@ -87,8 +97,9 @@ class Teacher(nn.Module):
         return self
 
     @torch.no_grad()
-    def forward(self, inputs: Tensor, data_samples: Sequence,
-                preprocessor: nn.Module) -> Tuple[List[Tensor], Any]:
+    def forward(
+        self, inputs: Tensor, data_samples: Sequence, preprocessor: nn.Module
+    ) -> Tuple[List[Tensor], Any]:
         """Features, (N, C_i, H_i, W_i), and logits or what a head takes.
 
         Args:
@@ -99,8 +110,7 @@ class Teacher(nn.Module):
             preprocessor (nn.Module): The student's, which made ``inputs``.
         """
         height, width = inputs.shape[-2:]
-        inputs = renormalize(inputs, data_samples, preprocessor,
-                             self.preprocessor)
+        inputs = renormalize(inputs, data_samples, preprocessor, self.preprocessor)
         if self.scale != 1:
             height, width = (round(n * self.scale) for n in (height, width))
             inputs = resize(inputs, self.scale, self.preprocessor)
@@ -110,18 +120,18 @@ class Teacher(nn.Module):
         def cut(features):
             # where only the teacher's side is padded further, the cells of
             # the additional padding have no counterpart
-            extents = [[
-                _ceil_div(cells * ours, whole)
-                for cells, ours, whole in zip(feature.shape[-2:], (
-                    height, width), inputs.shape[-2:])
-            ] for feature in features]
-            return [
-                feature[..., :h, :w]
-                for feature, (h, w) in zip(features, extents)
+            extents = [
+                [
+                    _ceil_div(cells * ours, whole)
+                    for cells, ours, whole in zip(
+                        feature.shape[-2:], (height, width), inputs.shape[-2:]
+                    )
+                ]
+                for feature in features
             ]
+            return [feature[..., :h, :w] for feature, (h, w) in zip(features, extents)]
 
-        return cut(features), outputs if is_classifier(
-            self.model) else cut(outputs)
+        return cut(features), outputs if is_classifier(self.model) else cut(outputs)
 
     def bequeath(self, student: nn.Module, parts: Sequence[str]) -> None:
         """Copy parts of the checkpoint, heads too, into the student.
@@ -133,8 +143,7 @@ class Teacher(nn.Module):
         Raises:
             UserInputError: Nothing of a part fits.
         """
-        weights = read_checkpoint(
-            self.checkpoint, entry=self.weights)['state_dict']
+        weights = read_checkpoint(self.checkpoint, entry=self.weights)['state_dict']
         for part in parts:
             own = {
                 key: value
@@ -142,7 +151,8 @@ class Teacher(nn.Module):
                 if key.split('.')[0] == part
             }
             fits = [
-                key for key, value in own.items()
+                key
+                for key, value in own.items()
                 if key in weights and weights[key].shape == value.shape
             ]
             left = [key for key in own if key not in fits]
@@ -150,13 +160,15 @@ class Teacher(nn.Module):
                 raise UserInputError(
                     f'inherit: none of the {len(own)} tensors of the '
                     f"student's {part} has its name and shape in "
-                    f'{self.checkpoint}')
+                    f'{self.checkpoint}'
+                )
             for key in fits:
                 own[key].copy_(weights[key])
             print_log(
                 f"The student starts with the teacher's {part}: {len(fits)} "
-                f'of {len(own)} tensors' +
-                (f'; not {", ".join(left)}' if left else ''), 'current')
+                f'of {len(own)} tensors' + (f'; not {", ".join(left)}' if left else ''),
+                'current',
+            )
 
 
 def _ceil_div(a: int, b: int) -> int:

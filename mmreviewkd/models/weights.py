@@ -1,4 +1,5 @@
 """A model's weights: read from any checkpoint, loaded whole or not."""
+
 import re
 from collections import OrderedDict
 from typing import Any, Dict, Iterable, List, Optional, Union
@@ -10,14 +11,16 @@ from torch import Tensor
 from ..errors import SettingError, UserInputError, near
 
 # how torch words it; it gives no other way to learn the shapes
-_OTHER_SHAPE = re.compile(r'size mismatch for (\S+): .*?'
-                          r'torch\.Size\(\[(.*?)\]\).*?'
-                          r'torch\.Size\(\[(.*?)\]\)')
+_OTHER_SHAPE = re.compile(
+    r'size mismatch for (\S+): .*?'
+    r'torch\.Size\(\[(.*?)\]\).*?'
+    r'torch\.Size\(\[(.*?)\]\)'
+)
 
 
-def read_checkpoint(filename: str,
-                    role: str = 'teacher',
-                    entry: Optional[str] = None) -> dict:
+def read_checkpoint(
+    filename: str, role: str = 'teacher', entry: Optional[str] = None
+) -> dict:
     """Read a checkpoint; its weights are under ``'state_dict'``.
 
     Args:
@@ -36,7 +39,8 @@ def read_checkpoint(filename: str,
         raise UserInputError(f'{role} {error}') from None
     if entry or role == 'teacher' and 'state_dict' not in checkpoint:
         checkpoint = dict(
-            checkpoint, state_dict=_weights_under(entry, checkpoint, filename))
+            checkpoint, state_dict=_weights_under(entry, checkpoint, filename)
+        )
     return dict(checkpoint, state_dict=weights_of(checkpoint))
 
 
@@ -50,33 +54,42 @@ def weights_of(checkpoint: dict) -> Dict[str, Tensor]:
     saved = checkpoint.get('state_dict', checkpoint)
     weights = OrderedDict(
         (key[7:] if key.startswith('module.') else key, value)
-        for key, value in saved.items())
+        for key, value in saved.items()
+    )
     # torch's versions of the modules, by which they know their older names
     weights._metadata = getattr(saved, '_metadata', {})
     return weights
 
 
-def _weights_under(entry: Optional[str], checkpoint: dict,
-                   filename: str) -> dict:
+def _weights_under(entry: Optional[str], checkpoint: dict, filename: str) -> dict:
     """The weights in one entry of a file, or the file that is the weights."""
     entries = [
-        key for key, value in checkpoint.items()
-        if isinstance(value, dict) and value and all(
+        key
+        for key, value in checkpoint.items()
+        if isinstance(value, dict)
+        and value
+        and all(
             isinstance(tensor, Tensor) or str(name).endswith('_extra_state')
-            for name, tensor in value.items())
+            for name, tensor in value.items()
+        )
     ]
     if entry in entries:
         return checkpoint[entry]
     if entry is None and not entries:
         return checkpoint
-    found = (f'teacher checkpoint {filename} has weights under ' +
-             (', '.join(map(repr, entries)) or 'no name'))
+    found = f'teacher checkpoint {filename} has weights under ' + (
+        ', '.join(map(repr, entries)) or 'no name'
+    )
     if entry is None:
         raise SettingError(
-            f"{found}, not under 'state_dict'; to take them: {{}}", 'teacher',
-            'weights', entries[0])
-    raise SettingError(f'{{}}: {found}{near(entry, entries)}', 'teacher',
-                       'weights', entry)
+            f"{found}, not under 'state_dict'; to take them: {{}}",
+            'teacher',
+            'weights',
+            entries[0],
+        )
+    raise SettingError(
+        f'{{}}: {found}{near(entry, entries)}', 'teacher', 'weights', entry
+    )
 
 
 def names_in(meta: Any) -> Optional[tuple]:
@@ -86,10 +99,7 @@ def names_in(meta: Any) -> Optional[tuple]:
         meta: A dict, or one of each dataset of a ConcatDataset, or whatever
             else a checkpoint has in that place.
     """
-    known = {
-        _names(each)
-        for each in (meta if isinstance(meta, list) else [meta])
-    }
+    known = {_names(each) for each in (meta if isinstance(meta, list) else [meta])}
     return known.pop() if len(known) == 1 else None
 
 
@@ -97,22 +107,22 @@ def _names(meta: Any) -> Optional[tuple]:
     if not isinstance(meta, dict):
         return None
     # "CLASSES" in checkpoints of mmdet 2.x and of the first of 3.x
-    names = {
-        str(key).lower(): value
-        for key, value in meta.items()
-    }.get('classes')
+    names = {str(key).lower(): value for key, value in meta.items()}.get('classes')
     if isinstance(names, str):
-        return (names, )
+        return (names,)
     if isinstance(names, (list, tuple)) and all(
-            isinstance(name, str) for name in names):
+        isinstance(name, str) for name in names
+    ):
         return tuple(names) or None
     return None
 
 
-def load_strictly(model: nn.Module,
-                  filename: str,
-                  config: Union[str, dict],
-                  entry: Optional[str] = None) -> Optional[tuple]:
+def load_strictly(
+    model: nn.Module,
+    filename: str,
+    config: Union[str, dict],
+    entry: Optional[str] = None,
+) -> Optional[tuple]:
     """Fill a teacher from a checkpoint, all or nothing.
 
     Args:
@@ -131,8 +141,7 @@ def load_strictly(model: nn.Module,
     checkpoint = read_checkpoint(filename, entry=entry)
     problems = _fill(model, checkpoint['state_dict'])
     expected = model.state_dict()
-    prefix = problems['missing'] and _prefix(expected,
-                                             checkpoint['state_dict'])
+    prefix = problems['missing'] and _prefix(expected, checkpoint['state_dict'])
     if prefix:
         source = repr(filename) + (f', entry={entry!r}' if entry else '')
         raise UserInputError(
@@ -140,10 +149,11 @@ def load_strictly(model: nn.Module,
             f'with {prefix!r} before them, as saved by a model around it. To '
             'write a file without: python -c "import torch; from '
             'mmreviewkd.models.weights import read_checkpoint; '
-            f"c = read_checkpoint({source}); torch.save(dict("
+            f'c = read_checkpoint({source}); torch.save(dict('
             f"meta=c.get('meta'), state_dict={{k[{len(prefix)}:]: v for k, v "
             f"in c['state_dict'].items() if k.startswith({prefix!r})}}), "
-            "'new.pth')\"")
+            "'new.pth')\""
+        )
     parts = {key.split('.')[0] for key in expected}
     problems['unexpected'] = [
         key for key in problems['unexpected'] if key.split('.')[0] in parts
@@ -153,7 +163,8 @@ def load_strictly(model: nn.Module,
             f'teacher checkpoint {filename} does not fit {_name(config)}: of '
             f'{len(expected)} tensors in {", ".join(sorted(parts))} '
             f'{_listed(problems)}. A teacher filled only in part would teach '
-            'noise')
+            'noise'
+        )
     meta = checkpoint.get('meta') or {}
     return names_in(meta.get('dataset_meta') or meta)
 
@@ -164,11 +175,14 @@ def _prefix(expected: Iterable[str], weights: Iterable[str]) -> str:
     if all(key.startswith('backbone.') for key in expected):
         owns.append('backbone.')  # a classifier knows the names without, too
     for own in owns:
-        names = [key[len(own):] for key in expected]
+        names = [key[len(own) :] for key in expected]
         for key in weights:
-            prefix = key[:-len(names[0])]
-            if prefix != own and key == prefix + names[0] and 2 * sum(
-                    prefix + name in weights for name in names) > len(names):
+            prefix = key[: -len(names[0])]
+            if (
+                prefix != own
+                and key == prefix + names[0]
+                and 2 * sum(prefix + name in weights for name in names) > len(names)
+            ):
                 return prefix
     return ''
 
@@ -194,7 +208,8 @@ def load_whole(model: nn.Module, checkpoint: dict, filename: str) -> None:
         raise UserInputError(
             f'checkpoint {filename} does not fit {type(model).__name__}: of '
             f'{len(model.state_dict())} tensors {_listed(problems)}. Does it '
-            'belong to this config?')
+            'belong to this config?'
+        )
 
 
 def _fill(model: nn.Module, weights: Dict[str, Tensor]) -> dict:
@@ -207,7 +222,8 @@ def _fill(model: nn.Module, weights: Dict[str, Tensor]) -> dict:
     names, misshaped = [], []
     # it is called before torch raises for the shapes
     handle = model.register_load_state_dict_post_hook(
-        lambda module, keys: names.extend(keys))
+        lambda module, keys: names.extend(keys)
+    )
     try:
         model.load_state_dict(weights, strict=False)
     except RuntimeError as error:
@@ -215,23 +231,26 @@ def _fill(model: nn.Module, weights: Dict[str, Tensor]) -> dict:
         if not misshaped:
             raise UserInputError(
                 f'weights cannot be put into a {type(model).__name__}: '
-                f'{" ".join(str(error).split())}') from error
+                f'{" ".join(str(error).split())}'
+            ) from error
     finally:
         handle.remove()
     missing, unexpected = names
     return {
-        'missing':
-        [key for key in missing if not key.endswith('num_batches_tracked')],
-        'unexpected':
-        unexpected,
-        'of another shape':
-        [f'{key} ({ours}), model ({own})' for key, ours, own in misshaped]
+        'missing': [key for key in missing if not key.endswith('num_batches_tracked')],
+        'unexpected': unexpected,
+        'of another shape': [
+            f'{key} ({ours}), model ({own})' for key, ours, own in misshaped
+        ],
     }
 
 
 def _listed(problems: Dict[str, List[str]]) -> str:
-    return '; '.join(f'{len(keys)} {problem} (first: {", ".join(keys[:3])})'
-                     for problem, keys in problems.items() if keys)
+    return '; '.join(
+        f'{len(keys)} {problem} (first: {", ".join(keys[:3])})'
+        for problem, keys in problems.items()
+        if keys
+    )
 
 
 def _name(config: Union[str, dict]) -> str:

@@ -1,12 +1,22 @@
 """Pictures and tables that compare training runs."""
+
 from .comparison import draw_comparison, draw_labels, markdown_table
 from .curves import epoch_means, plot_curves, read_scalars, read_test_metrics
 from .page import check_new, make_folder, write_page
 from .review_maps import draw_review, review_maps, shown_image
 
 __all__ = [
-    'check_new', 'draw_comparison', 'draw_labels', 'draw_review',
-    'epoch_means', 'make_folder', 'markdown_table', 'plot_curves',
-    'read_scalars', 'read_test_metrics', 'review_maps', 'shown_image',
-    'write_page'
+    'check_new',
+    'draw_comparison',
+    'draw_labels',
+    'draw_review',
+    'epoch_means',
+    'make_folder',
+    'markdown_table',
+    'plot_curves',
+    'read_scalars',
+    'read_test_metrics',
+    'review_maps',
+    'shown_image',
+    'write_page',
 ]

@@ -1,4 +1,5 @@
 """Several models beside each other: pictures and a table."""
+
 from typing import Dict, Sequence
 
 import numpy as np
@@ -12,9 +13,12 @@ from mmengine.structures import InstanceData
 from .palette import class_colors
 
 
-def draw_comparison(images: Sequence[np.ndarray],
-                    columns: Dict[str, Sequence[InstanceData]],
-                    dataset_meta: dict, out_file: str) -> None:
+def draw_comparison(
+    images: Sequence[np.ndarray],
+    columns: Dict[str, Sequence[InstanceData]],
+    dataset_meta: dict,
+    out_file: str,
+) -> None:
     """A page with a row per image and a column per detector.
 
     Drawn here because the labels of mmdet's visualizer are too small to read
@@ -34,15 +38,16 @@ def draw_comparison(images: Sequence[np.ndarray],
     shape = max(image.shape[0] / image.shape[1] for image in images)
     figure = Figure(
         figsize=(4.4 * len(columns), 4.4 * shape * len(images) + 1),
-        layout='constrained')
+        layout='constrained',
+    )
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(images), len(columns), squeeze=False)
     present = set()
     for column, (title, detections) in enumerate(columns.items()):
         grid[0, column].set_title(title, fontsize=17, fontweight='bold')
         present.update(
-            int(label) for instances in detections
-            for label in instances.labels)
+            int(label) for instances in detections for label in instances.labels
+        )
         for axes, image, instances in zip(grid[:, column], images, detections):
             axes.imshow(image)
             axes.set_axis_off()
@@ -55,12 +60,14 @@ def draw_comparison(images: Sequence[np.ndarray],
         loc='outside lower center',
         ncols=8,
         fontsize=13,
-        frameon=False)
+        frameon=False,
+    )
     figure.savefig(out_file, dpi=110, bbox_inches='tight')
 
 
-def _draw_boxes(axes: Axes, instances: InstanceData, classes: Sequence[str],
-                colors: np.ndarray) -> None:
+def _draw_boxes(
+    axes: Axes, instances: InstanceData, classes: Sequence[str], colors: np.ndarray
+) -> None:
     boxes = get_box_tensor(instances.bboxes).tolist()
     for index, (left, top, right, bottom) in enumerate(boxes):
         label = int(instances.labels[index])
@@ -68,12 +75,15 @@ def _draw_boxes(axes: Axes, instances: InstanceData, classes: Sequence[str],
         if 'scores' in instances:
             text += f' {100 * float(instances.scores[index]):.0f}'
         axes.add_patch(
-            Rectangle((left, top),
-                      right - left,
-                      bottom - top,
-                      fill=False,
-                      edgecolor=colors[label],
-                      linewidth=2))
+            Rectangle(
+                (left, top),
+                right - left,
+                bottom - top,
+                fill=False,
+                edgecolor=colors[label],
+                linewidth=2,
+            )
+        )
         # above the box, or inside where the image ends
         above = top > 0.06 * axes.get_ylim()[0]
         axes.text(
@@ -85,12 +95,17 @@ def _draw_boxes(axes: Axes, instances: InstanceData, classes: Sequence[str],
             fontweight='bold',
             verticalalignment='bottom' if above else 'top',
             clip_on=True,
-            bbox=dict(facecolor=colors[label], edgecolor='none', pad=1.2))
+            bbox=dict(facecolor=colors[label], edgecolor='none', pad=1.2),
+        )
 
 
-def draw_labels(images: Sequence[np.ndarray], truth: Sequence[int],
-                columns: Dict[str, Sequence[int]], classes: Sequence[str],
-                out_file: str) -> None:
+def draw_labels(
+    images: Sequence[np.ndarray],
+    truth: Sequence[int],
+    columns: Dict[str, Sequence[int]],
+    classes: Sequence[str],
+    out_file: str,
+) -> None:
     """A page of small images, with what each classifier takes them for.
 
     Args:
@@ -119,7 +134,8 @@ def draw_labels(images: Sequence[np.ndarray], truth: Sequence[int],
                 color='green' if labels[index] == truth[index] else 'red',
                 transform=axes.transAxes,
                 horizontalalignment='center',
-                verticalalignment='top')
+                verticalalignment='top',
+            )
     figure.savefig(out_file, dpi=110, bbox_inches='tight')
 
 
@@ -132,11 +148,19 @@ def markdown_table(rows: Sequence[dict]) -> str:
     cells += [[str(value) for value in row.values()] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells)]
     lines = [
-        '| ' + ' | '.join(
+        '| '
+        + ' | '.join(
             text.rjust(width) if place else text.ljust(width)
-            for place, (text, width) in enumerate(zip(line, widths))) + ' |'
+            for place, (text, width) in enumerate(zip(line, widths))
+        )
+        + ' |'
         for line in cells
     ]
-    rule = '|' + '|'.join('-' * (width + 1) + ('-:'[place > 0])
-                          for place, width in enumerate(widths)) + '|'
+    rule = (
+        '|'
+        + '|'.join(
+            '-' * (width + 1) + ('-:'[place > 0]) for place, width in enumerate(widths)
+        )
+        + '|'
+    )
     return '\n'.join([lines[0], rule, *lines[1:]])

@@ -1,4 +1,5 @@
 """Loss and score over epochs, from the logs that mmengine writes."""
+
 import glob
 import json
 import os.path as osp
@@ -48,15 +49,15 @@ def read_scalars(work_dir: str) -> List[dict]:
 def read_test_metrics(work_dir: str) -> Dict[str, float]:
     """What the last test in a folder has logged; empty without one."""
     paths = [
-        path for path in sorted(glob.glob(osp.join(work_dir, '*', '*.json')))
+        path
+        for path in sorted(glob.glob(osp.join(work_dir, '*', '*.json')))
         # START/START.json; results may lie beside it
         if osp.basename(path) == f'{osp.basename(osp.dirname(path))}.json'
     ]
     return load(paths[-1]) if paths else {}
 
 
-def epoch_means(entries: Sequence[dict],
-                key: str) -> Tuple[List[int], List[float]]:
+def epoch_means(entries: Sequence[dict], key: str) -> Tuple[List[int], List[float]]:
     """Epochs, and the mean of what was logged under ``key`` in each."""
     values = defaultdict(list)
     for entry in entries:
@@ -66,11 +67,13 @@ def epoch_means(entries: Sequence[dict],
     return list(values), [float(np.mean(each)) for each in values.values()]
 
 
-def plot_curves(runs: Dict[str, str],
-                out_file: str,
-                metric: str = 'coco/bbox_mAP',
-                percent: float = 100.0,
-                labels: Tuple[str, str] = ('detection loss', 'AP')) -> None:
+def plot_curves(
+    runs: Dict[str, str],
+    out_file: str,
+    metric: str = 'coco/bbox_mAP',
+    percent: float = 100.0,
+    labels: Tuple[str, str] = ('detection loss', 'AP'),
+) -> None:
     """Loss and score of several runs, side by side.
 
     The review loss of a distilled run is drawn apart, on an axis of its own,
@@ -96,10 +99,7 @@ def plot_curves(runs: Dict[str, str],
         reviewed, review = epoch_means(entries, 'loss_review')
         for key in ('loss_review', 'loss_logits'):
             added = dict(zip(*epoch_means(entries, key)))
-            loss = [
-                value - added.get(epoch, 0)
-                for epoch, value in zip(epochs, loss)
-            ]
+            loss = [value - added.get(epoch, 0) for epoch, value in zip(epochs, loss)]
         if reviewed:
             reviews.plot(reviewed, review, linestyle='--', **style)
         losses.plot(epochs, loss, label=name, **style)
@@ -117,5 +117,6 @@ def plot_curves(runs: Dict[str, str],
         *losses.get_legend_handles_labels(),
         loc='outside lower center',
         ncols=4,
-        frameon=False)
+        frameon=False,
+    )
     figure.savefig(out_file, dpi=120)

@@ -1,4 +1,5 @@
 """A folder of pictures with a page that shows them."""
+
 import html
 import os
 import os.path as osp
@@ -7,7 +8,7 @@ from urllib.parse import quote
 
 from ..errors import UserInputError
 
-_PAGE = '''<!DOCTYPE html>
+_PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -26,7 +27,7 @@ dt {{ font-weight: bold }}
 {sections}
 </body>
 </html>
-'''
+"""
 
 
 def check_new(folder: str) -> None:
@@ -34,8 +35,9 @@ def check_new(folder: str) -> None:
     if osp.exists(folder) and not osp.isdir(folder):
         raise UserInputError(f'{folder} is a file; choose another --out-dir')
     if osp.isdir(folder) and os.listdir(folder):
-        raise UserInputError(f'{folder} exists and is not empty; choose '
-                             'another --out-dir')
+        raise UserInputError(
+            f'{folder} exists and is not empty; choose another --out-dir'
+        )
 
 
 def make_folder(folder: str) -> None:
@@ -46,8 +48,9 @@ def make_folder(folder: str) -> None:
         raise UserInputError(f'cannot write to {folder}: {error}') from None
 
 
-def write_page(out_file: str, title: str, facts: Dict[str, str],
-               sections: Dict[str, Sequence[str]]) -> None:
+def write_page(
+    out_file: str, title: str, facts: Dict[str, str], sections: Dict[str, Sequence[str]]
+) -> None:
     """Write HTML.
 
     Args:
@@ -63,11 +66,17 @@ def write_page(out_file: str, title: str, facts: Dict[str, str],
                 title=html.escape(title),
                 facts='\n'.join(
                     f'<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>'
-                    for name, text in facts.items()),
+                    for name, text in facts.items()
+                ),
                 sections='\n'.join(
-                    f'<h2>{html.escape(heading)}</h2>\n' +
-                    '\n'.join(f'<a href="{quote(picture)}">'
-                              f'<img src="{quote(picture)}" '
-                              f'alt="{html.escape(picture)}"></a>'
-                              for picture in pictures)
-                    for heading, pictures in sections.items())))
+                    f'<h2>{html.escape(heading)}</h2>\n'
+                    + '\n'.join(
+                        f'<a href="{quote(picture)}">'
+                        f'<img src="{quote(picture)}" '
+                        f'alt="{html.escape(picture)}"></a>'
+                        for picture in pictures
+                    )
+                    for heading, pictures in sections.items()
+                ),
+            )
+        )

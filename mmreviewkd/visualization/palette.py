@@ -1,12 +1,13 @@
 """A colour for each class."""
+
 from typing import List, Optional, Sequence, Tuple, Union
 
 from mmdet.visualization.palette import get_palette
 
 
 def class_colors(
-        number: int,
-        palette: Optional[Union[str, Sequence]] = None) -> List[Tuple[int]]:
+    number: int, palette: Optional[Union[str, Sequence]] = None
+) -> List[Tuple[int]]:
     """RGB colours of classes, 0 to 255 each.
 
     Args:

@@ -1,4 +1,5 @@
 """What the review does to an image: attention and features of each level."""
+
 from typing import List, NamedTuple, Optional, Sequence
 
 import numpy as np
@@ -12,15 +13,21 @@ from torch import Tensor
 
 from ..models.features import extract, is_classifier, record
 
-_COLUMNS = ('image', 'student\nfeature', 'attention to\nown feature',
-            'attention to\ndeeper residual', 'reviewed\nstudent feature',
-            'teacher\nfeature')
+_COLUMNS = (
+    'image',
+    'student\nfeature',
+    'attention to\nown feature',
+    'attention to\ndeeper residual',
+    'reviewed\nstudent feature',
+    'teacher\nfeature',
+)
 _CAPTION = (
     'Features: mean square over channels; bright is strong. Reviewed and '
     'teacher share the scale of their row: the review draws the one to the '
     'other.\n'
     'Attention, 0 to 1: where it is bright, more of that feature goes into '
-    'the reviewed one. A square is one cell of the map.')
+    'the reviewed one. A square is one cell of the map.'
+)
 
 
 class LevelMaps(NamedTuple):
@@ -35,6 +42,7 @@ class LevelMaps(NamedTuple):
         reviewed (ndarray): Energy of the reviewed feature.
         teacher (ndarray): Energy of the teacher's.
     """
+
     name: str
     cells: tuple
     student: np.ndarray
@@ -55,8 +63,7 @@ def review_maps(model, item: dict) -> List[LevelMaps]:
     Returns:
         list[LevelMaps]: Shallow to deep.
     """
-    collate = default_collate if is_classifier(model.student) else \
-        pseudo_collate
+    collate = default_collate if is_classifier(model.student) else pseudo_collate
     batch = model.data_preprocessor(collate([item]))
     inputs, samples = batch['inputs'], batch['data_samples']
     height, width = item['inputs'].shape[-2:]
@@ -80,7 +87,8 @@ def review_maps(model, item: dict) -> List[LevelMaps]:
             student=shown(energy(features[i]))[0],
             attention=None if attention is None else shown(attention),
             reviewed=shown(energy(reviewed))[0],
-            teacher=shown(energy(targets[i]))[0])
+            teacher=shown(energy(targets[i]))[0],
+        )
         for i, (attention, reviewed) in enumerate(views)
     ]
 
@@ -113,7 +121,8 @@ def draw_review(image: np.ndarray, levels: Sequence[LevelMaps]) -> np.ndarray:
     figure = Figure(
         figsize=(2.75 * len(_COLUMNS), (height + 0.12) * len(levels) + 1.5),
         dpi=90,
-        layout='constrained')
+        layout='constrained',
+    )
     canvas = FigureCanvasAgg(figure)
     grid = figure.subplots(len(levels), len(_COLUMNS), squeeze=False)
     for axes in grid.flat:
@@ -121,25 +130,28 @@ def draw_review(image: np.ndarray, levels: Sequence[LevelMaps]) -> np.ndarray:
     for axes, title in zip(grid[0], _COLUMNS):
         axes.set_title(title, fontsize=15, fontweight='bold')
     for row, level in zip(grid, levels):
-        without = 'deepest level:\nnothing to attend to' \
-            if level is levels[-1] else 'a fusion\nwithout attention'
+        without = (
+            'deepest level:\nnothing to attend to'
+            if level is levels[-1]
+            else 'a fusion\nwithout attention'
+        )
         _draw_level(row, image, level, without)
     figure.supxlabel(_CAPTION, fontsize=13)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _draw_level(row: Sequence[Axes], image: np.ndarray, level: LevelMaps,
-                without: str) -> None:
+def _draw_level(
+    row: Sequence[Axes], image: np.ndarray, level: LevelMaps, without: str
+) -> None:
     row[0].imshow(image)
     row[0].set_ylabel(
-        f'{level.name}\n{level.cells[0]} x {level.cells[1]} cells',
-        fontsize=13)
+        f'{level.name}\n{level.cells[0]} x {level.cells[1]} cells', fontsize=13
+    )
     features = dict(cmap='viridis', vmin=0)
     _draw_maps(row[1:2], [level.student], vmax=level.student.max(), **features)
     together = max(level.reviewed.max(), level.teacher.max())
-    _draw_maps(
-        row[4:], [level.reviewed, level.teacher], vmax=together, **features)
+    _draw_maps(row[4:], [level.reviewed, level.teacher], vmax=together, **features)
     if level.attention is not None:
         _draw_maps(row[2:4], level.attention, vmin=0, vmax=1, cmap='magma')
         return
@@ -153,11 +165,11 @@ def _draw_level(row: Sequence[Axes], image: np.ndarray, level: LevelMaps,
             fontsize=12,
             transform=axes.transAxes,
             horizontalalignment='center',
-            verticalalignment='center')
+            verticalalignment='center',
+        )
 
 
-def _draw_maps(row: Sequence[Axes], maps: Sequence[np.ndarray],
-               **scale) -> None:
+def _draw_maps(row: Sequence[Axes], maps: Sequence[np.ndarray], **scale) -> None:
     """Maps of one scale, which the last one's bar shows."""
     for axes, values in zip(row, maps):
         drawn = axes.imshow(values, interpolation='nearest', **scale)

@@ -1,12 +1,12 @@
 """The classifier: public files as they are, levels of foreign networks."""
+
 import copy
 from pathlib import Path
 
 from mmreviewkd.compat import load_from_local
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models import Teacher
-from tests.test_classification.test_distillation import (batch, classifier,
-                                                         distiller)
+from tests.test_classification.test_distillation import batch, classifier, distiller
 from tests.test_tools.test_entry_points import call
 
 import numpy as np
@@ -34,19 +34,19 @@ def trained():
     model = MODELS.build(classifier())
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, .1)
+            module.running_mean.normal_(0, 0.1)
     return model
 
 
 def equal(model, other):
     ours, theirs = model.state_dict(), other.state_dict()
     return list(ours) == list(theirs) and all(
-        map(torch.equal, ours.values(), theirs.values()))
+        map(torch.equal, ours.values(), theirs.values())
+    )
 
 
 @pytest.mark.parametrize('wrapped', [True, False])
-def test_a_public_file_fills_student_teacher_and_plain(trained, tmp_path,
-                                                       wrapped):
+def test_a_public_file_fills_student_teacher_and_plain(trained, tmp_path, wrapped):
     path = public(tmp_path / 'public.pth', trained.backbone, wrapped)
     model = distiller(dict(config=classifier(), checkpoint=path))
     assert equal(model.teacher.model, trained)
@@ -88,12 +88,21 @@ def test_a_network_with_a_backbone_of_its_own():
         assert equal(model, other)
 
 
-@pytest.mark.parametrize('other, message', [
-    (dict(depth=14), 'of 56 tensors in backbone 36 unexpected (first: '
-     'backbone.layer1.1.conv1.weight, '),
-    (dict(num_classes=7), '2 of another shape (first: backbone.fc.weight '
-     '(7, 16), model (10, 16), backbone.fc.bias (7), model (10))'),
-])
+@pytest.mark.parametrize(
+    'other, message',
+    [
+        (
+            dict(depth=14),
+            'of 56 tensors in backbone 36 unexpected (first: '
+            'backbone.layer1.1.conv1.weight, ',
+        ),
+        (
+            dict(num_classes=7),
+            '2 of another shape (first: backbone.fc.weight '
+            '(7, 16), model (10, 16), backbone.fc.bias (7), model (10))',
+        ),
+    ],
+)
 def test_another_network_is_refused(tmp_path, other, message):
     network = MODELS.build(classifier(**other)).backbone
     path = public(tmp_path / 'public.pth', network, True)
@@ -109,19 +118,22 @@ def test_levels_of_a_network_that_does_not_tell():
     assert str(error.value) == (
         'teacher Wrapped does not tell its levels: name modules with '
         'ImageClassifier(levels=[...]), shallow to deep, out of backbone, '
-        'pool, head')
+        'pool, head'
+    )
     model = MODELS.build(wrapped_classifier(levels=['backbone', 'pool']))
-    assert model.level_names('student') == ['backbone.backbone',
-                                            'backbone.pool']
+    assert model.level_names('student') == ['backbone.backbone', 'backbone.pool']
     # a large network: its outermost modules
     model = MODELS.build(classifier(levels='after'))
-    model.backbone = nn.Sequential(*(nn.Sequential(nn.ReLU())
-                                     for _ in range(30)))
-    with pytest.raises(UserInputError, match='out of 0, 1, 2, .*, 29, 0.0, .*'
-                       r', 9.0, \.\.\. 60 in all$'):
+    model.backbone = nn.Sequential(*(nn.Sequential(nn.ReLU()) for _ in range(30)))
+    with pytest.raises(
+        UserInputError,
+        match='out of 0, 1, 2, .*, 29, 0.0, .*'
+        r', 9.0, \.\.\. 60 in all$',
+    ):
         model.level_names('student')
-    with pytest.raises(UserInputError, match="levels='middle'.: must be "
-                       "'after', 'before' or a list"):
+    with pytest.raises(
+        UserInputError, match="levels='middle'.: must be 'after', 'before' or a list"
+    ):
         MODELS.build(classifier(levels='middle')).level_names('student')
 
 
@@ -130,21 +142,25 @@ def test_a_public_teacher_sees_its_own_normalisation(tmp_path, monkeypatch):
     config = 'configs/cifar100/public/resnet56.py'
     network = MODELS.build(Config.fromfile(config).model).backbone
     model = distiller(
-        dict(config=config,
-             checkpoint=public(tmp_path / 'p.pth', network, True)),
-        student=classifier(num_classes=100))
+        dict(config=config, checkpoint=public(tmp_path / 'p.pth', network, True)),
+        student=classifier(num_classes=100),
+    )
     seen = []
     model.teacher.model.backbone.conv1.register_forward_pre_hook(
-        lambda module, args: seen.append(args[0]))
+        lambda module, args: seen.append(args[0])
+    )
     model(**batch(model), mode='loss')
     torch.manual_seed(2)  # the images that batch() drew
     raw = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8).float()
-    mean, std = (255 * torch.tensor(values).view(3, 1, 1) for values in
-                 ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)))
+    mean, std = (
+        255 * torch.tensor(values).view(3, 1, 1)
+        for values in ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))
+    )
     torch.testing.assert_close(seen[0], (raw - mean) / std)
     # to the last bit what its own preprocessor makes
     own = model.teacher.preprocessor(
-        dict(inputs=raw.byte(), data_samples=torch.arange(4)))['inputs']
+        dict(inputs=raw.byte(), data_samples=torch.arange(4))
+    )['inputs']
     assert torch.equal(seen[0], own)
 
 
@@ -154,25 +170,30 @@ def folder(tmp_path, trained):
     rng = np.random.RandomState(0)
     images = rng.randint(0, 256, (20, 32, 32, 3)).astype(np.uint8)
     data = trained.eval().data_preprocessor(
-        dict(inputs=torch.from_numpy(images).permute(0, 3, 1, 2),
-             data_samples=torch.arange(20)))
+        dict(
+            inputs=torch.from_numpy(images).permute(0, 3, 1, 2),
+            data_samples=torch.arange(20),
+        )
+    )
     labels = trained(data['inputs']).argmax(1)
     np.savez(tmp_path / 'test', x=images, y=labels.numpy())
-    dataset = dict(type='ArchiveImages', num_classes=10,
-                   path=str(tmp_path / 'test.npz'))
+    dataset = dict(
+        type='ArchiveImages', num_classes=10, path=str(tmp_path / 'test.npz')
+    )
     loaders = '\n'.join(
         f'{part}_dataloader = dict(dataset=dict(_delete_=True, **{dataset}))'
-        for part in ('train', 'val', 'test'))
+        for part in ('train', 'val', 'test')
+    )
     (tmp_path / 'classifier.py').write_text(
         f"_base_ = '{ROOT}/configs/_base_/cifar100.py'\n{loaders}\n"
-        f'model = dict(_delete_=True, **{classifier()})\n')
+        f'model = dict(_delete_=True, **{classifier()})\n'
+    )
     return tmp_path
 
 
 def test_tools_test(trained, folder, capsys):
     path = public(folder / 'public.pth', trained.backbone, True)
-    run = ('test', folder / 'classifier.py', path, '--work-dir',
-           folder / 'run')
+    run = ('test', folder / 'classifier.py', path, '--work-dir', folder / 'run')
     assert call(*run) is None
     assert 'accuracy/top1: 100.0000' in capsys.readouterr().out
     saved = load_from_local(path)
@@ -181,4 +202,5 @@ def test_tools_test(trained, folder, capsys):
     assert call(*run) == (
         f'error: checkpoint {path} does not fit ImageClassifier: of 56 '
         'tensors 1 missing (first: backbone.fc.bias). Does it belong to this '
-        'config?')
+        'config?'
+    )

@@ -1,4 +1,5 @@
 """Data in memory and in folders, batch augmentation, accuracy."""
+
 import pickle
 
 from mmreviewkd.classification.data_preprocessor import random_crop_and_flip
@@ -19,7 +20,8 @@ def archive(path, count=10, labels=None, **replaced):
     rng = np.random.RandomState(0)
     arrays = dict(
         x=rng.randint(0, 256, (count, 32, 32, 3)).astype(np.uint8),
-        y=np.arange(count) % 5 if labels is None else np.asarray(labels))
+        y=np.arange(count) % 5 if labels is None else np.asarray(labels),
+    )
     arrays.update(replaced)
     np.savez(path, **{k: v for k, v in arrays.items() if v is not None})
     return str(path)
@@ -27,41 +29,58 @@ def archive(path, count=10, labels=None, **replaced):
 
 def test_a_batch_is_one_indexing(tmp_path):
     loader = Runner.build_dataloader(
-        dict(batch_size=4, num_workers=0,
-             sampler=dict(type='DefaultSampler', shuffle=False),
-             collate_fn=dict(type='as_is'),
-             dataset=dict(type='ArchiveImages', num_classes=5,
-                          path=archive(tmp_path / 'a.npz'))))
+        dict(
+            batch_size=4,
+            num_workers=0,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            collate_fn=dict(type='as_is'),
+            dataset=dict(
+                type='ArchiveImages', num_classes=5, path=archive(tmp_path / 'a.npz')
+            ),
+        )
+    )
     batches = list(loader)
     assert [tuple(b['inputs'].shape) for b in batches] == [
-        (4, 3, 32, 32), (4, 3, 32, 32), (2, 3, 32, 32)]
+        (4, 3, 32, 32),
+        (4, 3, 32, 32),
+        (2, 3, 32, 32),
+    ]
     with np.load(tmp_path / 'a.npz') as saved:
-        assert torch.equal(torch.cat([b['inputs'] for b in batches]),
-                           torch.from_numpy(saved['x']).permute(0, 3, 1, 2))
-        assert torch.cat([b['data_samples'] for b in batches]
-                         ).tolist() == saved['y'].tolist()
+        assert torch.equal(
+            torch.cat([b['inputs'] for b in batches]),
+            torch.from_numpy(saved['x']).permute(0, 3, 1, 2),
+        )
+        assert (
+            torch.cat([b['data_samples'] for b in batches]).tolist()
+            == saved['y'].tolist()
+        )
     assert loader.dataset.metainfo['classes'] == ('0', '1', '2', '3', '4')
 
 
 def test_only_some_classes(tmp_path):
-    data = DATASETS.build(dict(type='ArchiveImages', num_classes=5,
-                               only_classes=2,
-                               path=archive(tmp_path / 'a.npz')))
+    data = DATASETS.build(
+        dict(
+            type='ArchiveImages',
+            num_classes=5,
+            only_classes=2,
+            path=archive(tmp_path / 'a.npz'),
+        )
+    )
     assert len(data) == 4 and set(data.labels.tolist()) == {0, 1}
     assert len(data.metainfo['classes']) == 2
 
 
 def test_preprocessor_normalises_as_torchvision_does():
-    module = MODELS.build(dict(type='CropFlipPreprocessor', mean=MEAN, std=STD,
-                               padding=4, flip=True))
+    module = MODELS.build(
+        dict(type='CropFlipPreprocessor', mean=MEAN, std=STD, padding=4, flip=True)
+    )
     images = torch.randint(0, 256, (5, 3, 32, 32), dtype=torch.uint8)
     data = module(dict(inputs=images, data_samples=torch.arange(5)), False)
     per_image = transforms.Normalize(MEAN, STD)
     for got, image in zip(data['inputs'], images):
         torch.testing.assert_close(got, per_image(image.float()))
     # a list of single images and labels, as a per-image loader gives
-    listed = module(dict(inputs=list(images), data_samples=list(range(5))),
-                    False)
+    listed = module(dict(inputs=list(images), data_samples=list(range(5))), False)
     assert torch.equal(listed['inputs'], data['inputs'])
     assert torch.equal(listed['data_samples'], data['data_samples'])
 
@@ -73,10 +92,9 @@ def test_every_crop_is_one_that_torchvision_could_make():
     possible = {}
     for top in range(5):
         for left in range(5):
-            crop = padded[:, top:top + 6, left:left + 5]
+            crop = padded[:, top : top + 6, left : left + 5]
             for mirrored in (False, True):
-                key = tuple((crop.flip(2) if mirrored else crop
-                             ).flatten().tolist())
+                key = tuple((crop.flip(2) if mirrored else crop).flatten().tolist())
                 possible.setdefault(key, []).append((top, left, mirrored))
     assert len(possible) == 50
     torch.manual_seed(0)
@@ -94,22 +112,24 @@ def test_every_crop_is_one_that_torchvision_could_make():
 
 
 def test_augmentation_is_for_training_alone():
-    module = MODELS.build(dict(type='CropFlipPreprocessor', padding=4,
-                               flip=True))
+    module = MODELS.build(dict(type='CropFlipPreprocessor', padding=4, flip=True))
     images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
     data = dict(inputs=images, data_samples=torch.zeros(8))
     assert torch.equal(module(data, False)['inputs'], images.float())
     assert not torch.equal(module(data, True)['inputs'], images.float())
 
 
-@pytest.mark.parametrize('replaced, message', [
-    (dict(labels=[0, 1, 2, 3, 5] * 2), 'labels from 0 to 5; of 5 classes'),
-    (dict(labels=[-1] * 10), 'labels from -1 to -1'),
-    (dict(labels=[0, 1]), '10 images and 2 labels'),
-    (dict(y=None), 'no archive of images "x" and labels "y"'),
-    (dict(x=np.zeros((3, 8), np.uint8)), 'x is uint8 (3, 8), not uint8 (N'),
-    (dict(count=0), '0 images and 0 labels'),
-])
+@pytest.mark.parametrize(
+    'replaced, message',
+    [
+        (dict(labels=[0, 1, 2, 3, 5] * 2), 'labels from 0 to 5; of 5 classes'),
+        (dict(labels=[-1] * 10), 'labels from -1 to -1'),
+        (dict(labels=[0, 1]), '10 images and 2 labels'),
+        (dict(y=None), 'no archive of images "x" and labels "y"'),
+        (dict(x=np.zeros((3, 8), np.uint8)), 'x is uint8 (3, 8), not uint8 (N'),
+        (dict(count=0), '0 images and 0 labels'),
+    ],
+)
 def test_archives_that_cannot_be_used(tmp_path, replaced, message):
     path = archive(tmp_path / 'a.npz', **replaced)
     with pytest.raises(UserInputError) as error:
@@ -128,13 +148,15 @@ def test_files_and_folders_that_are_missing_or_broken(tmp_path):
         build(dict(type='ArchiveImages', num_classes=5, path=str(path)))
     with pytest.raises(UserInputError, match='download=True fetches CIFAR-10'):
         build(dict(type='CIFAR', data_root=str(tmp_path), train=True))
-    folder = dict(type='FolderImages', num_classes=2, train=True,
-                  input_size=32)
+    folder = dict(type='FolderImages', num_classes=2, train=True, input_size=32)
     with pytest.raises(UserInputError, match='no such folder'):
         build(dict(folder, data_root=str(tmp_path / 'none')))
     (tmp_path / 'set' / 'cat').mkdir(parents=True)
-    with pytest.raises(UserInputError, match=r'has 1 classes \(folders\), the '
-                       'config says 2'):
+    with pytest.raises(
+        UserInputError,
+        match=r'has 1 classes \(folders\), the '
+        'config says 2',
+    ):
         build(dict(folder, data_root=str(tmp_path / 'set')))
     (tmp_path / 'set' / 'dog').mkdir()
     with pytest.raises(UserInputError, match='Found no valid file'):
@@ -144,12 +166,17 @@ def test_files_and_folders_that_are_missing_or_broken(tmp_path):
 def test_folder_of_images(tmp_path):
     for name in ('cat', 'dog'):
         (tmp_path / name).mkdir()
-        Image.new('RGB', (50, 40), (250, 20, 0)).save(
-            tmp_path / name / '0.png')
+        Image.new('RGB', (50, 40), (250, 20, 0)).save(tmp_path / name / '0.png')
     for train in (True, False):
-        data = DATASETS.build(dict(
-            type='FolderImages', data_root=str(tmp_path), num_classes=2,
-            train=train, input_size=32))
+        data = DATASETS.build(
+            dict(
+                type='FolderImages',
+                data_root=str(tmp_path),
+                num_classes=2,
+                train=train,
+                input_size=32,
+            )
+        )
         assert len(data) == 2 and data.metainfo['classes'] == ('cat', 'dog')
         item = data[1]
         assert item['inputs'].shape == (3, 32, 32)
@@ -164,9 +191,15 @@ def test_folder_of_images_that_have_their_size(tmp_path):
         (tmp_path / name).mkdir()
         pixels = rng.randint(0, 256, (*size, 3)).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / name / '0.png')
-    data = DATASETS.build(dict(
-        type='FolderImages', data_root=str(tmp_path), num_classes=2,
-        train=False, input_size=32))
+    data = DATASETS.build(
+        dict(
+            type='FolderImages',
+            data_root=str(tmp_path),
+            num_classes=2,
+            train=False,
+            input_size=32,
+        )
+    )
     for item, name in zip(data, ('cat', 'dog')):
         image = Image.open(tmp_path / name / '0.png')
         if name == 'dog':  # 7/8 of the short side
@@ -177,16 +210,21 @@ def test_folder_of_images_that_have_their_size(tmp_path):
 
 def test_accuracy():
     metric = METRICS.build(dict(type='Accuracy', topk=(1, 2)))
-    scores = torch.tensor([[.1, .7, .2], [.5, .3, .2], [.2, .3, .5]])
-    metric.process(None, [dict(pred_scores=s, gt_label=label)
-                          for s, label in zip(scores, (1, 1, 0))])
-    assert metric.evaluate(3) == {'accuracy/top1': pytest.approx(100 / 3),
-                                  'accuracy/top2': pytest.approx(200 / 3)}
+    scores = torch.tensor([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2], [0.2, 0.3, 0.5]])
+    metric.process(
+        None,
+        [dict(pred_scores=s, gt_label=label) for s, label in zip(scores, (1, 1, 0))],
+    )
+    assert metric.evaluate(3) == {
+        'accuracy/top1': pytest.approx(100 / 3),
+        'accuracy/top2': pytest.approx(200 / 3),
+    }
 
 
 def test_cifar_as_torchvision_stores_it(tmp_path, monkeypatch):
     """Its files, made here; only their checksums cannot be the real ones."""
     from torchvision.datasets import cifar
+
     monkeypatch.setattr(cifar, 'check_integrity', lambda *args: True)
     folder = tmp_path / 'cifar-100-python'
     folder.mkdir()
@@ -194,16 +232,12 @@ def test_cifar_as_torchvision_stores_it(tmp_path, monkeypatch):
     pixels = rng.randint(0, 256, (6, 3072)).astype(np.uint8)
     for part in ('train', 'test'):
         with open(folder / part, 'wb') as file:
-            pickle.dump(dict(data=pixels, fine_labels=[3, 1, 2, 0, 99, 1]),
-                        file)
+            pickle.dump(dict(data=pixels, fine_labels=[3, 1, 2, 0, 99, 1]), file)
     names = [f'class {i}' for i in range(100)]
     with open(folder / 'meta', 'wb') as file:
         pickle.dump(dict(fine_label_names=names), file)
     for train in (True, False):
-        data = DATASETS.build(
-            dict(type='CIFAR', data_root=str(tmp_path), train=train))
-        assert torch.equal(
-            data.images,
-            torch.from_numpy(pixels).view(6, 3, 32, 32))
+        data = DATASETS.build(dict(type='CIFAR', data_root=str(tmp_path), train=train))
+        assert torch.equal(data.images, torch.from_numpy(pixels).view(6, 3, 32, 32))
         assert data.labels.tolist() == [3, 1, 2, 0, 99, 1]
         assert data.metainfo['classes'] == tuple(names)

@@ -1,4 +1,5 @@
 """The one distiller around classifiers, and the ablations of the paper."""
+
 import copy
 from pathlib import Path
 
@@ -24,11 +25,19 @@ def classifier(depth=8, widths=(4, 4, 8, 16), num_classes=10, **replaced):
     return dict(
         dict(
             type='ImageClassifier',
-            backbone=dict(type='CifarResNet', depth=depth, widths=widths,
-                          num_classes=num_classes),
+            backbone=dict(
+                type='CifarResNet', depth=depth, widths=widths, num_classes=num_classes
+            ),
             data_preprocessor=dict(
-                type='CropFlipPreprocessor', mean=[125.3, 123.0, 113.9],
-                std=[63.0, 62.1, 66.7], padding=4, flip=True)), **replaced)
+                type='CropFlipPreprocessor',
+                mean=[125.3, 123.0, 113.9],
+                std=[63.0, 62.1, 66.7],
+                padding=4,
+                flip=True,
+            ),
+        ),
+        **replaced,
+    )
 
 
 @pytest.fixture
@@ -40,8 +49,9 @@ def teacher(tmp_path):
 
 
 def distiller(teacher, **replaced):
-    cfg = dict(type='ReviewKD', student=classifier(), teacher=teacher,
-               review=dict(weight=1.))
+    cfg = dict(
+        type='ReviewKD', student=classifier(), teacher=teacher, review=dict(weight=1.0)
+    )
     cfg.update(replaced)
     return MODELS.build(cfg)
 
@@ -49,9 +59,12 @@ def distiller(teacher, **replaced):
 def batch(model, count=4):
     torch.manual_seed(2)
     return model.data_preprocessor(
-        dict(inputs=torch.randint(0, 256, (count, 3, 32, 32),
-                                  dtype=torch.uint8),
-             data_samples=torch.arange(count)), False)
+        dict(
+            inputs=torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8),
+            data_samples=torch.arange(count),
+        ),
+        False,
+    )
 
 
 def stages(network, x, before):
@@ -74,33 +87,39 @@ def test_losses_are_those_of_the_formula(teacher):
     before = {k: v.clone() for k, v in model.review.state_dict().items()}
     state = copy.deepcopy(model.student)
     losses = model(**data, mode='loss')
-    assert set(losses) == {'loss_cls', 'loss_review', *(
-        f'review_level{i}' for i in range(4))}
+    assert set(losses) == {
+        'loss_cls',
+        'loss_review',
+        *(f'review_level{i}' for i in range(4)),
+    }
     ours = stages(state.backbone.train(), data['inputs'], before=False)
     theirs = stages(model.teacher.model.backbone, data['inputs'], before=True)
     assert [tuple(f.shape[1:]) for f in ours] == [
-        (4, 32, 32), (8, 16, 16), (16, 8, 8), (16, 1, 1)]
+        (4, 32, 32),
+        (8, 16, 16),
+        (16, 8, 8),
+        (16, 1, 1),
+    ]
     reviewed = textbook.review(before, ours, [t.shape[-2:] for t in theirs])
     levels = [textbook.hcl(r, t) for r, t in zip(reviewed, theirs)]
     for i, level in enumerate(levels):
-        torch.testing.assert_close(losses[f'review_level{i}'], level,
-                                   rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(losses['loss_review'], sum(levels), rtol=1e-4,
-                               atol=1e-5)
-    assert not [m for m in model.modules() if m._forward_hooks
-                or m._forward_pre_hooks]
+        torch.testing.assert_close(
+            losses[f'review_level{i}'], level, rtol=1e-4, atol=1e-5
+        )
+    torch.testing.assert_close(losses['loss_review'], sum(levels), rtol=1e-4, atol=1e-5)
+    assert not [m for m in model.modules() if m._forward_hooks or m._forward_pre_hooks]
 
 
 def test_teachers_other_normalisation_is_undone(teacher):
     model = distiller(teacher)
     shifted = copy.deepcopy(teacher)
-    shifted['config']['data_preprocessor'].update(mean=[0.] * 3,
-                                                  std=[255.] * 3)
+    shifted['config']['data_preprocessor'].update(mean=[0.0] * 3, std=[255.0] * 3)
     other = distiller(shifted)
     data = batch(model)
     seen = []
     other.teacher.model.backbone.conv1.register_forward_pre_hook(
-        lambda module, args: seen.append(args[0]))
+        lambda module, args: seen.append(args[0])
+    )
     other(**data, mode='loss')
     torch.manual_seed(2)  # the images that batch() drew
     raw = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
@@ -108,40 +127,48 @@ def test_teachers_other_normalisation_is_undone(teacher):
 
 
 def test_logits_term(teacher):
-    model = distiller(teacher, logits=dict(type='KDLoss', weight=.9),
-                      student=classifier(loss_weight=.1))
+    model = distiller(
+        teacher,
+        logits=dict(type='KDLoss', weight=0.9),
+        student=classifier(loss_weight=0.1),
+    )
     data = batch(model)
     plain = copy.deepcopy(model.student).train()
     losses = model(**data, mode='loss')
     logits = plain.backbone(data['inputs'])
     torch.testing.assert_close(
-        losses['loss_cls'], .1 * F.cross_entropy(logits, data['data_samples']))
+        losses['loss_cls'], 0.1 * F.cross_entropy(logits, data['data_samples'])
+    )
     torch.testing.assert_close(
-        losses['loss_logits'], .9 * kd_loss(
-            logits, model.teacher.model(data['inputs']), 4.))
-    model.factor = .5
+        losses['loss_logits'],
+        0.9 * kd_loss(logits, model.teacher.model(data['inputs']), 4.0),
+    )
+    model.factor = 0.5
     halved = model(**data, mode='loss')
-    torch.testing.assert_close(halved['loss_logits'],
-                               losses['loss_logits'] / 2, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        halved['loss_logits'], losses['loss_logits'] / 2, rtol=1e-3, atol=1e-4
+    )
     # KD alone: the review is not computed
-    alone = distiller(teacher, logits=dict(type='KDLoss'),
-                      review=dict(weight=0))
+    alone = distiller(teacher, logits=dict(type='KDLoss'), review=dict(weight=0))
     alone.review.loss = None
     losses = alone(**data, mode='loss')
     assert losses['loss_review'] == 0 and losses['loss_logits'] > 0
 
 
-@pytest.mark.parametrize('fusion, distance', [
-    ('abf', 'l2'), ('sum', 'hcl'), ('none', 'hcl'), ('pairs', 'l2')])
+@pytest.mark.parametrize(
+    'fusion, distance',
+    [('abf', 'l2'), ('sum', 'hcl'), ('none', 'hcl'), ('pairs', 'l2')],
+)
 def test_ablations_are_what_the_paper_says(fusion, distance):
     torch.manual_seed(0)
     shapes = [(4, 9, 12), (6, 5, 6), (8, 3, 3)]
     features = [torch.randn(2, *s, dtype=torch.float64) for s in shapes]
-    targets = [torch.randn(2, c + 1, h, w, dtype=torch.float64)
-               for c, h, w in shapes]
+    targets = [torch.randn(2, c + 1, h, w, dtype=torch.float64) for c, h, w in shapes]
     review = Review([4, 6, 8], [5, 7, 9], 5, fusion, distance).double()
-    params = {k: v.clone() if torch.is_tensor(v) else v
-              for k, v in review.state_dict().items()}
+    params = {
+        k: v.clone() if torch.is_tensor(v) else v
+        for k, v in review.state_dict().items()
+    }
 
     def measure(a, b):
         return F.mse_loss(a, b) if distance == 'l2' else textbook.hcl(a, b)
@@ -154,11 +181,15 @@ def test_ablations_are_what_the_paper_says(fusion, distance):
 
     sizes = [t.shape[-2:] for t in targets]
     if fusion == 'abf':
-        expected = [F.mse_loss(r, t) for r, t in zip(
-            textbook.review(params, features, sizes), targets)]
+        expected = [
+            F.mse_loss(r, t)
+            for r, t in zip(textbook.review(params, features, sizes), targets)
+        ]
     elif fusion == 'none':
-        expected = [measure(output(i, reduce(i, f)), t)
-                    for i, (f, t) in enumerate(zip(features, targets))]
+        expected = [
+            measure(output(i, reduce(i, f)), t)
+            for i, (f, t) in enumerate(zip(features, targets))
+        ]
     elif fusion == 'sum':
         expected, residual = [], None
         for i in (2, 1, 0):
@@ -174,30 +205,39 @@ def test_ablations_are_what_the_paper_says(fusion, distance):
         for index, (i, j) in enumerate(pairs):
             x = F.interpolate(reduce(index, features[i]), sizes[j])
             expected[j] = expected[j] + measure(output(index, x), targets[j])
-    torch.testing.assert_close(review.loss(features, targets),
-                               torch.stack(expected))
+    torch.testing.assert_close(review.loss(features, targets), torch.stack(expected))
     assert any('attention' in key for key in params) == (fusion == 'abf')
 
 
 def test_classifiers_see_images_of_one_size(teacher):
     with pytest.raises(UserInputError, match='levels of classifiers do not'):
-        distiller(dict(teacher, scale=2.))
+        distiller(dict(teacher, scale=2.0))
 
 
-@pytest.mark.parametrize('replaced, message', [
-    (dict(logits=dict(type='KDLoss'), student=classifier(num_classes=7)),
-     'the student has 7, the teacher 10'),
-    (dict(student=classifier(input_size=64)), 'takes images of side 64, '
-     'teacher ImageClassifier of side 32'),
-    (dict(student=classifier(levels=['layer1', 'avgpool'])),
-     'teacher has 4 levels, at strides (1, 2, 4, 32), student 2, at (1, 32)'),
-    (dict(student=classifier(levels=['layer1', 'layer9'])),
-     'has no module'),
-    (dict(review=dict(weight=1., strides=[1, 2])), 'compared in order'),
-    (dict(review=dict(weight=1., fusion='abff')), "fusion='abff'): must be "
-     'one of abf, sum, pairs, none'),
-    (dict(review=dict(weight=1., distance='l1')), 'must be one of hcl, l2'),
-])
+@pytest.mark.parametrize(
+    'replaced, message',
+    [
+        (
+            dict(logits=dict(type='KDLoss'), student=classifier(num_classes=7)),
+            'the student has 7, the teacher 10',
+        ),
+        (
+            dict(student=classifier(input_size=64)),
+            'takes images of side 64, teacher ImageClassifier of side 32',
+        ),
+        (
+            dict(student=classifier(levels=['layer1', 'avgpool'])),
+            'teacher has 4 levels, at strides (1, 2, 4, 32), student 2, at (1, 32)',
+        ),
+        (dict(student=classifier(levels=['layer1', 'layer9'])), 'has no module'),
+        (dict(review=dict(weight=1.0, strides=[1, 2])), 'compared in order'),
+        (
+            dict(review=dict(weight=1.0, fusion='abff')),
+            "fusion='abff'): must be one of abf, sum, pairs, none",
+        ),
+        (dict(review=dict(weight=1.0, distance='l1')), 'must be one of hcl, l2'),
+    ],
+)
 def test_pairs_that_cannot_be_used(teacher, replaced, message):
     with pytest.raises(UserInputError) as error:
         distiller(teacher, **replaced)
@@ -207,8 +247,11 @@ def test_pairs_that_cannot_be_used(teacher, replaced, message):
 def test_single_level_as_fitnets_have_it(teacher):
     chosen = copy.deepcopy(teacher)
     chosen['config']['levels'] = ['layer2']
-    model = distiller(chosen, student=classifier(levels=['layer2']),
-                      review=dict(weight=1., fusion='none', distance='l2'))
+    model = distiller(
+        chosen,
+        student=classifier(levels=['layer2']),
+        review=dict(weight=1.0, fusion='none', distance='l2'),
+    )
     losses = model(**batch(model), mode='loss')
     assert [k for k in losses if 'level' in k] == ['review_level0']
 
@@ -216,14 +259,14 @@ def test_single_level_as_fitnets_have_it(teacher):
 def test_bare_networks_checkpoint_is_a_teacher(teacher, tmp_path):
     """As the public CIFAR teachers are saved: ``{'model': network}``."""
     state = load_from_local(teacher['checkpoint'])['state_dict']
-    torch.save(dict(epoch=240, model={k[len('backbone.'):]: v
-                                      for k, v in state.items()}),
-               tmp_path / 'ckpt.pth')
+    torch.save(
+        dict(epoch=240, model={k[len('backbone.') :]: v for k, v in state.items()}),
+        tmp_path / 'ckpt.pth',
+    )
     model = distiller(dict(teacher, checkpoint=str(tmp_path / 'ckpt.pth')))
     for key, value in model.teacher.model.state_dict().items():
         assert torch.equal(value, state[key])
-    torch.save(dict(model={'conv1.weight': torch.zeros(1)}),
-               tmp_path / 'ckpt.pth')
+    torch.save(dict(model={'conv1.weight': torch.zeros(1)}), tmp_path / 'ckpt.pth')
     with pytest.raises(UserInputError, match='missing .first: backbone.bn1'):
         distiller(dict(teacher, checkpoint=str(tmp_path / 'ckpt.pth')))
 
@@ -233,30 +276,35 @@ def test_run_save_resume_and_plain_student(tmp_path, teacher, monkeypatch):
     rng = np.random.RandomState(0)
     for part, count in (('train', 96), ('test', 40)):
         labels = rng.randint(0, 10, count)
-        images = rng.randint(0, 60, (count, 32, 32, 3)) + \
-            labels[:, None, None, None] * 18
+        images = (
+            rng.randint(0, 60, (count, 32, 32, 3)) + labels[:, None, None, None] * 18
+        )
         np.savez(tmp_path / part, x=images.astype(np.uint8), y=labels)
 
     def run(config, name, model, **options):
         cfg = Config.fromfile(config)
         cfg.model = model
         cfg.work_dir, cfg.visualizer.name = str(tmp_path / 'run'), name
-        for loader, part in (('train', 'train'), ('val', 'test'),
-                             ('test', 'test')):
+        for loader, part in (('train', 'train'), ('val', 'test'), ('test', 'test')):
             cfg[f'{loader}_dataloader'].dataset = dict(
-                type='ArchiveImages', num_classes=10,
-                path=str(tmp_path / f'{part}.npz'))
+                type='ArchiveImages', num_classes=10, path=str(tmp_path / f'{part}.npz')
+            )
         cfg.train_dataloader.batch_size = 32
         cfg.merge_from_dict(options)
         return Runner.from_cfg(cfg)
 
     distil = 'configs/cifar20/review-kd_resnet20_resnet8.py'
-    model = dict(type='ReviewKD', student=classifier(), teacher=teacher,
-                 review=dict(weight=.6))
-    run(distil, 'first', model, train_cfg=dict(max_epochs=1,
-                                               val_interval=1)).train()
-    second = run(distil, 'second', model, resume=True,
-                 train_cfg=dict(max_epochs=2, val_interval=1))
+    model = dict(
+        type='ReviewKD', student=classifier(), teacher=teacher, review=dict(weight=0.6)
+    )
+    run(distil, 'first', model, train_cfg=dict(max_epochs=1, val_interval=1)).train()
+    second = run(
+        distil,
+        'second',
+        model,
+        resume=True,
+        train_cfg=dict(max_epochs=2, val_interval=1),
+    )
     second.train()
     assert second.epoch == 2
     saved = load_from_local(str(tmp_path / 'run' / 'epoch_2.pth'))
@@ -264,8 +312,12 @@ def test_run_save_resume_and_plain_student(tmp_path, teacher, monkeypatch):
     assert list((tmp_path / 'run').glob('best_accuracy_top1_epoch_*.pth'))
 
     # the plain student's config, and no more
-    plain = run('configs/cifar20/resnet8.py', 'plain', classifier(),
-                load_from=str(tmp_path / 'run' / 'epoch_2.pth'))
+    plain = run(
+        'configs/cifar20/resnet8.py',
+        'plain',
+        classifier(),
+        load_from=str(tmp_path / 'run' / 'epoch_2.pth'),
+    )
     metrics = plain.test()
     logged = second.message_hub.get_scalar('val/accuracy/top1').current()
     assert metrics['accuracy/top1'] == pytest.approx(logged)
@@ -276,23 +328,33 @@ def test_run_save_resume_and_plain_student(tmp_path, teacher, monkeypatch):
 
 def test_teacher_check(tmp_path, teacher, monkeypatch):
     said = []
-    monkeypatch.setattr('mmreviewkd.engine.teacher_check.print_log',
-                        lambda message, *_: said.append(message))
-    np.savez(tmp_path / 'test', y=np.arange(50) % 10,
-             x=np.zeros((50, 32, 32, 3), np.uint8))
-    loader = Config(dict(
-        batch_size=10, num_workers=0, collate_fn=dict(type='as_is'),
-        sampler=dict(type='DefaultSampler', shuffle=False),
-        dataset=dict(type='ArchiveImages', num_classes=10,
-                     path=str(tmp_path / 'test.npz'))))
+    monkeypatch.setattr(
+        'mmreviewkd.engine.teacher_check.print_log',
+        lambda message, *_: said.append(message),
+    )
+    np.savez(
+        tmp_path / 'test', y=np.arange(50) % 10, x=np.zeros((50, 32, 32, 3), np.uint8)
+    )
+    loader = Config(
+        dict(
+            batch_size=10,
+            num_workers=0,
+            collate_fn=dict(type='as_is'),
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            dataset=dict(
+                type='ArchiveImages', num_classes=10, path=str(tmp_path / 'test.npz')
+            ),
+        )
+    )
     cfg = dict(type='ReviewKD', student=classifier(), teacher=teacher)
     # of images that are all alike one class in ten is right
-    metrics = check_teacher(cfg, loader, dict(type='Accuracy'), expected=.72)
+    metrics = check_teacher(cfg, loader, dict(type='Accuracy'), expected=0.72)
     assert metrics['accuracy/top1'] == pytest.approx(10)
-    assert said[0] == ('teacher: 0.100, expected 0.720 (all 50 validation '
-                       'images)')
-    assert 'on all 50 images is below what was expected and is near chance, ' \
+    assert said[0] == ('teacher: 0.100, expected 0.720 (all 50 validation images)')
+    assert (
+        'on all 50 images is below what was expected and is near chance, '
         '0.100 for 10 classes. ' in said[1]
+    )
     check_teacher(cfg, loader, dict(type='Accuracy'), num_images=20)
     assert said[2] == 'teacher: 0.100 (20 validation images)'
-    assert "on 20 images is near chance, 0.100 for 10 classes." in said[3]
+    assert 'on 20 images is near chance, 0.100 for 10 classes.' in said[3]

@@ -1,4 +1,5 @@
 """Two processes with half a batch each train as one with all of it."""
+
 import os
 
 from tests.launching import free_port
@@ -45,8 +46,14 @@ def work(rank, world_size, port, teacher, start, queue):
     dist.init_process_group('gloo', rank=rank, world_size=world_size)
     init_default_scope('mmdet')
     model = MODELS.build(
-        dict(type='ReviewKD', student=classifier(), teacher=teacher,
-             review=dict(weight=1.), logits=dict(type='KDLoss')))
+        dict(
+            type='ReviewKD',
+            student=classifier(),
+            teacher=teacher,
+            review=dict(weight=1.0),
+            logits=dict(type='KDLoss'),
+        )
+    )
     model.load_state_dict(torch.load(start))
     convert(model)
     assert isinstance(model.review.levels[0].output.bn, GlobalBatchNorm)
@@ -54,15 +61,16 @@ def work(rank, world_size, port, teacher, start, queue):
     # no augmentation: its random numbers are each process's own
     model.data_preprocessor.padding = model.data_preprocessor.flip = 0
     ddp = MMDistributedDataParallel(model, broadcast_buffers=False)
-    optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=.01))
+    optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.01))
     torch.manual_seed(1)
     losses = []
     for _ in range(10):
         images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
-        labels = torch.randint(0, 10, (8, ))
+        labels = torch.randint(0, 10, (8,))
         part = slice(rank * 8 // world_size, (rank + 1) * 8 // world_size)
         log = ddp.train_step(
-            dict(inputs=images[part], data_samples=labels[part]), optimizer)
+            dict(inputs=images[part], data_samples=labels[part]), optimizer
+        )
         loss = log['loss'].detach()
         dist.all_reduce(loss)
         losses.append(loss.item() / world_size)
@@ -76,12 +84,19 @@ def work(rank, world_size, port, teacher, start, queue):
 def test_same_loss_for_ten_steps(tmp_path):
     torch.manual_seed(0)
     cfg = classifier(14, (6, 6, 12, 24))
-    torch.save(dict(state_dict=MODELS.build(cfg).state_dict()),
-               tmp_path / 'teacher.pth')
+    torch.save(
+        dict(state_dict=MODELS.build(cfg).state_dict()), tmp_path / 'teacher.pth'
+    )
     teacher = dict(config=cfg, checkpoint=str(tmp_path / 'teacher.pth'))
     model = MODELS.build(
-        dict(type='ReviewKD', student=classifier(), teacher=teacher,
-             review=dict(weight=1.), logits=dict(type='KDLoss')))
+        dict(
+            type='ReviewKD',
+            student=classifier(),
+            teacher=teacher,
+            review=dict(weight=1.0),
+            logits=dict(type='KDLoss'),
+        )
+    )
     torch.save(model.state_dict(), tmp_path / 'start.pth')
     context = mp.get_context('spawn')
     runs = []
@@ -90,8 +105,9 @@ def test_same_loss_for_ten_steps(tmp_path):
         queue = context.Queue()
         processes = [
             context.Process(
-                target=work, args=(rank, world_size, port, teacher,
-                                   tmp_path / 'start.pth', queue))
+                target=work,
+                args=(rank, world_size, port, teacher, tmp_path / 'start.pth', queue),
+            )
             for rank in range(world_size)
         ]
         for process in processes:
@@ -103,5 +119,6 @@ def test_same_loss_for_ten_steps(tmp_path):
     one, two = runs
     print('largest difference', max(abs(a - b) / a for a, b in zip(one, two)))
     assert len(set(one)) == 10
-    torch.testing.assert_close(torch.tensor(two), torch.tensor(one),
-                               rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        torch.tensor(two), torch.tensor(one), rtol=1e-5, atol=1e-5
+    )

@@ -1,4 +1,5 @@
 """A classifier of mmpretrain, where it is installed, on either side."""
+
 from tests.test_classification.test_distillation import batch, classifier
 
 import pytest
@@ -15,30 +16,54 @@ def mmpretrain(width):
             type='ImageClassifier',
             _scope_='mmpretrain',
             backbone=dict(
-                type='ResNet_CIFAR', depth=18, base_channels=width,
-                stem_channels=width, num_stages=4, out_indices=(3, ),
-                style='pytorch'),
+                type='ResNet_CIFAR',
+                depth=18,
+                base_channels=width,
+                stem_channels=width,
+                num_stages=4,
+                out_indices=(3,),
+                style='pytorch',
+            ),
             neck=dict(type='GlobalAveragePooling'),
-            head=dict(type='LinearClsHead', num_classes=10,
-                      in_channels=8 * width)),
-        levels=['backbone.layer1', 'backbone.layer2', 'backbone.layer3',
-                'backbone.layer4', 'neck.gap'])
+            head=dict(type='LinearClsHead', num_classes=10, in_channels=8 * width),
+        ),
+        levels=[
+            'backbone.layer1',
+            'backbone.layer2',
+            'backbone.layer3',
+            'backbone.layer4',
+            'neck.gap',
+        ],
+    )
 
 
 def test_student_and_teacher(tmp_path):
     teacher = MODELS.build(mmpretrain(6))
     torch.save(dict(state_dict=teacher.state_dict()), tmp_path / 't.pth')
-    model = MODELS.build(dict(
-        type='ReviewKD', student=mmpretrain(4),
-        teacher=dict(config=mmpretrain(6),
-                     checkpoint=str(tmp_path / 't.pth')),
-        review=dict(weight=1.), logits=dict(type='KDLoss')))
+    model = MODELS.build(
+        dict(
+            type='ReviewKD',
+            student=mmpretrain(4),
+            teacher=dict(config=mmpretrain(6), checkpoint=str(tmp_path / 't.pth')),
+            review=dict(weight=1.0),
+            logits=dict(type='KDLoss'),
+        )
+    )
     data = batch(model)
     losses = model(**data, mode='loss')
-    assert set(losses) == {'loss_cls', 'loss_review', 'loss_logits',
-                           *(f'review_level{i}' for i in range(5))}
-    assert [a.output.conv.out_channels for a in model.review.levels
-            ] == [6, 12, 24, 48, 48]
+    assert set(losses) == {
+        'loss_cls',
+        'loss_review',
+        'loss_logits',
+        *(f'review_level{i}' for i in range(5)),
+    }
+    assert [a.output.conv.out_channels for a in model.review.levels] == [
+        6,
+        12,
+        24,
+        48,
+        48,
+    ]
     total, _ = model.parse_losses(losses)
     total.backward()
     assert all(p.grad is not None for p in model.parameters())

@@ -1,4 +1,5 @@
 """A server on this machine that has every fault when asked for it."""
+
 import io
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +13,7 @@ PAGE = b'<!DOCTYPE html>\n<html><body>Please log in</body></html>'
 def checkpoint(value, size=50000):
     """Bytes of a checkpoint, of more than one chunk; its hash is its own."""
     file = io.BytesIO()
-    torch.save(dict(weight=torch.full((size, ), float(value))), file)
+    torch.save(dict(weight=torch.full((size,), float(value))), file)
     return file.getvalue()
 
 
@@ -31,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
         etag = f'"{hash(content)}"'
         start, begun = 0, self.headers.get('Range')
         if begun and self.server.ranges and self.headers['If-Range'] == etag:
-            start, status = int(begun[len('bytes='):-1]), 206
+            start, status = int(begun[len('bytes=') : -1]), 206
             start += fault.get('shift', 0)
             if start >= len(content):
                 self.send_error(416)
@@ -41,11 +42,11 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header('ETag', etag)
         if start:
             self.send_header(
-                'Content-Range',
-                f'bytes {start}-{len(content) - 1}/{len(content)}')
+                'Content-Range', f'bytes {start}-{len(content) - 1}/{len(content)}'
+            )
         self.send_header('Content-Length', str(len(content) - start))
         self.end_headers()
-        self.wfile.write(content[start:][:fault.get('only')])
+        self.wfile.write(content[start:][: fault.get('only')])
         if fault.get('stall'):
             self.server.stopped.wait(60)
 
@@ -61,7 +62,7 @@ def server(monkeypatch):
     server.files, server.faults, server.requests = {}, [], []
     server.ranges, server.stopped = True, threading.Event()
     server.url = f'http://127.0.0.1:{server.server_port}'
-    thread = threading.Thread(target=server.serve_forever, args=(.01, ))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield server
     server.stopped.set()
@@ -80,5 +81,4 @@ def cache(monkeypatch, tmp_path):
 
 def left(cache):
     """What is in the cache, but for locks."""
-    return sorted(path.name for path in cache.iterdir()
-                  if path.suffix != '.lock')
+    return sorted(path.name for path in cache.iterdir() if path.suffix != '.lock')

@@ -1,4 +1,5 @@
 """Checkpoints load without running code, and say why when they do not."""
+
 import os
 import pickle
 import subprocess
@@ -24,13 +25,12 @@ FORMATS = pytest.mark.parametrize('zipped', [True, False])
 def checkpoint():
     """What a Runner saves: weights, optimizer state, logs, meta data."""
     torch.manual_seed(0)
-    model = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
     optimizer = torch.optim.AdamW(model.parameters())
     model(torch.randn(2, 3, 5, 5)).sum().backward()
     optimizer.step()
     hub = MessageHub.get_instance('test_checkpoint')
-    for value in (1., 2., 4.):
+    for value in (1.0, 2.0, 4.0):
         hub.update_scalar('train/loss', value)
     hub.update_info('iter', 3)
     return dict(
@@ -38,7 +38,8 @@ def checkpoint():
             cfg='model = dict()',
             seed=0,
             epoch=1,
-            dataset_meta=dict(CLASSES=('a', 'b'), PALETTE=[(1, 2, 3)])),
+            dataset_meta=dict(CLASSES=('a', 'b'), PALETTE=[(1, 2, 3)]),
+        ),
         state_dict=OrderedDict(model.state_dict()),
         optimizer=optimizer.state_dict(),
         message_hub=hub.state_dict(),
@@ -50,7 +51,8 @@ def checkpoint():
         halves=torch.arange(3, dtype=torch.bfloat16),
         size=torch.Size([1, 2]),
         dtype=torch.float16,
-        device=torch.device('cpu'))
+        device=torch.device('cpu'),
+    )
 
 
 def assert_equal(loaded, expected):
@@ -97,14 +99,15 @@ def test_in_a_fresh_process(checkpoint, tmp_path):
     # nothing but the import has prepared the classes that the file names
     path = tmp_path / 'epoch_1.pth'
     torch.save(checkpoint, path)
-    code = ('import mmreviewkd.compat, sys\n'
-            'loaded = mmreviewkd.compat.load_from_local(sys.argv[1])\n'
-            'logs = loaded["message_hub"]["log_scalars"]\n'
-            'print(logs["train/loss"].statistics("mean"))')
+    code = (
+        'import mmreviewkd.compat, sys\n'
+        'loaded = mmreviewkd.compat.load_from_local(sys.argv[1])\n'
+        'logs = loaded["message_hub"]["log_scalars"]\n'
+        'print(logs["train/loss"].statistics("mean"))'
+    )
     result = subprocess.run(
-        [sys.executable, '-c', code, str(path)],
-        capture_output=True,
-        text=True)
+        [sys.executable, '-c', code, str(path)], capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stderr
     assert float(result.stdout.splitlines()[-1]) == pytest.approx(7 / 3)
 
@@ -114,7 +117,7 @@ def test_arrays_of_the_other_numpy(tmp_path, core):
     # numpy 1 writes numpy.core, numpy 2 numpy._core, and each reads both;
     # such names end with a line break, so that one may replace the other
     path = tmp_path / 'arrays.pth'
-    content = dict(array=np.arange(3.), scalar=np.float64(2))
+    content = dict(array=np.arange(3.0), scalar=np.float64(2))
     torch.save(content, path, _use_new_zipfile_serialization=False)
     saved = path.read_bytes().replace(b'numpy._core.', b'numpy.core.')
     assert saved.count(b'numpy.core.multiarray\n') == 2
@@ -125,11 +128,9 @@ def test_arrays_of_the_other_numpy(tmp_path, core):
 def test_weights_into_a_model(checkpoint, tmp_path):
     path = str(tmp_path / 'epoch_1.pth')
     torch.save(checkpoint, path)
-    model = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
     load_checkpoint(model, path, map_location='cpu', strict=True)
-    assert_equal(model.state_dict()['0.weight'],
-                 checkpoint['state_dict']['0.weight'])
+    assert_equal(model.state_dict()['0.weight'], checkpoint['state_dict']['0.weight'])
 
 
 def test_home_directory(monkeypatch, tmp_path):
@@ -158,15 +159,16 @@ def write_marker(path):
     'name, attack',
     [
         ('system', lambda marker: RunsCode(os.system, f'touch {marker}')),
-        ('exec',
-         lambda marker: RunsCode(exec, f'open({str(marker)!r}, "w").close()')),
+        ('exec', lambda marker: RunsCode(exec, f'open({str(marker)!r}, "w").close()')),
         ('write_marker', lambda marker: RunsCode(write_marker, str(marker))),
         # a HistoryBuffer's own file looks its statistics up by getattr
-        ('getattr', lambda marker: RunsCode(getattr, HistoryBuffer, '__init__')
-         ),
-        ('getattr',
-         lambda marker: RunsCode(getattr, HistoryBuffer.mean, '__globals__')),
-    ])
+        ('getattr', lambda marker: RunsCode(getattr, HistoryBuffer, '__init__')),
+        (
+            'getattr',
+            lambda marker: RunsCode(getattr, HistoryBuffer.mean, '__globals__'),
+        ),
+    ],
+)
 def test_code_is_refused_by_name(tmp_path, name, attack, zipped):
     path, marker = tmp_path / 'evil.pth', tmp_path / 'marker'
     content = dict(state_dict=dict(weight=torch.ones(2)), x=attack(marker))
@@ -186,8 +188,7 @@ def test_code_is_refused_by_name(tmp_path, name, attack, zipped):
 def test_code_in_a_bare_pickle_is_refused(tmp_path, protocol):
     # no torch file at all, in any of pickle's own formats
     path, marker = tmp_path / 'evil.pkl', tmp_path / 'marker'
-    path.write_bytes(
-        pickle.dumps(RunsCode(os.system, f'touch {marker}'), protocol))
+    path.write_bytes(pickle.dumps(RunsCode(os.system, f'touch {marker}'), protocol))
     with pytest.raises(UserInputError, match='evil.pkl') as error:
         load_from_local(str(path))
     # torch's message is a page of advice, to run the code among other things
@@ -211,24 +212,26 @@ def test_a_class_of_ones_own_is_named(tmp_path):
 
 # ------------------------------------------------ files that are no checkpoint
 @FORMATS
-@pytest.mark.parametrize('damage', [
-    pytest.param(lambda whole: b'', id='empty'),
-    pytest.param(lambda whole: whole[:len(whole) // 2], id='truncated'),
-    pytest.param(lambda whole: whole[:20], id='begun'),
-    pytest.param(
-        lambda whole: b'<!DOCTYPE html>\n<html><body>Not found</body></html>',
-        id='HTML'),
-    pytest.param(lambda whole: b'{"error": "not found"}', id='JSON'),
-    pytest.param(
-        lambda whole: np.random.RandomState(0).bytes(1000), id='random'),
-    pytest.param(lambda whole: b'\x93NUMPY\x01\x00v\x00', id='numpy')
-])
+@pytest.mark.parametrize(
+    'damage',
+    [
+        pytest.param(lambda whole: b'', id='empty'),
+        pytest.param(lambda whole: whole[: len(whole) // 2], id='truncated'),
+        pytest.param(lambda whole: whole[:20], id='begun'),
+        pytest.param(
+            lambda whole: b'<!DOCTYPE html>\n<html><body>Not found</body></html>',
+            id='HTML',
+        ),
+        pytest.param(lambda whole: b'{"error": "not found"}', id='JSON'),
+        pytest.param(lambda whole: np.random.RandomState(0).bytes(1000), id='random'),
+        pytest.param(lambda whole: b'\x93NUMPY\x01\x00v\x00', id='numpy'),
+    ],
+)
 def test_files_that_are_no_checkpoint(tmp_path, damage, zipped):
     path = tmp_path / 'broken.pth'
     torch.save(
-        dict(weight=torch.randn(100)),
-        path,
-        _use_new_zipfile_serialization=zipped)
+        dict(weight=torch.randn(100)), path, _use_new_zipfile_serialization=zipped
+    )
     content = damage(path.read_bytes())
     path.write_bytes(content)
     for load in (load_from_local, CheckpointLoader.load_checkpoint):
@@ -245,11 +248,12 @@ def test_files_that_are_no_checkpoint(tmp_path, damage, zipped):
 def test_damaged_files_raise_one_kind_of_error(tmp_path):
     # single bytes changed at random: whatever torch raises is reported alike
     path = tmp_path / 'damaged.pth'
-    history = HistoryBuffer([1.], [1])
+    history = HistoryBuffer([1.0], [1])
     torch.save(
         dict(a=torch.ones(2), b=np.float32(1), c=history),
         path,
-        _use_new_zipfile_serialization=False)
+        _use_new_zipfile_serialization=False,
+    )
     whole, random = path.read_bytes(), np.random.RandomState(0)
     refused = 0
     for _ in range(100):
@@ -263,16 +267,13 @@ def test_damaged_files_raise_one_kind_of_error(tmp_path):
     assert refused > 50
 
 
-@pytest.mark.parametrize('load',
-                         [load_from_local, CheckpointLoader.load_checkpoint])
+@pytest.mark.parametrize('load', [load_from_local, CheckpointLoader.load_checkpoint])
 def test_no_such_file(tmp_path, load):
     path = tmp_path / 'nowhere.pth'
-    with pytest.raises(
-            FileNotFoundError, match=f'checkpoint {path} does not exist'):
+    with pytest.raises(FileNotFoundError, match=f'checkpoint {path} does not exist'):
         load(str(path))
 
 
 def test_a_folder(tmp_path):
-    with pytest.raises(
-            UserInputError, match=f'checkpoint {tmp_path} is a folder'):
+    with pytest.raises(UserInputError, match=f'checkpoint {tmp_path} is a folder'):
         load_from_local(str(tmp_path))

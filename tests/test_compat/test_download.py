@@ -1,4 +1,5 @@
 """Downloads: what is kept, what goes on, and what is said."""
+
 import builtins
 import errno
 import hashlib
@@ -30,8 +31,9 @@ def hashed(content):
 def said(monkeypatch):
     """The messages; nothing waits."""
     messages = []
-    monkeypatch.setattr(module, 'print_log',
-                        lambda message, *_: messages.append(message))
+    monkeypatch.setattr(
+        module, 'print_log', lambda message, *_: messages.append(message)
+    )
     monkeypatch.setattr(module, 'WAITS', (0, 0.01, 0.02))
     return messages
 
@@ -57,7 +59,8 @@ def test_a_file_is_downloaded_once(server, cache):
     server.files[f'/models/{name}?a=1'] = content
     for _ in range(2):
         loaded = CheckpointLoader.load_checkpoint(
-            f'{server.url}/models/{name}?a=1', map_location='cpu')
+            f'{server.url}/models/{name}?a=1', map_location='cpu'
+        )
         assert loaded['weight'][0] == 1
     assert len(server.requests) == 1
     assert left(cache) == [name]  # as torch.hub has it
@@ -73,18 +76,21 @@ def test_urls_with_one_file_name_do_not_share_it(server, cache, said):
     assert len(server.requests) == 3
     assert len(left(cache)) == 3
     assert all(
-        name.startswith('epoch_12_') and name.endswith('.pth')
-        for name in left(cache))
+        name.startswith('epoch_12_') and name.endswith('.pth') for name in left(cache)
+    )
 
 
-@pytest.mark.parametrize('name, file_hash', [
-    ('r50-0676ba61.pth', '0676ba61'),
-    ('r50_20200130-c2398f9e.pth', 'c2398f9e'),
-    ('faster_rcnn_r50_fpn_1x_coco_20200130-047c8118.pth', '047c8118'),
-    ('resnet50-v2.pth', None),
-    ('epoch_12.pth', None),
-    ('mask-rcnn_r50.pth', None),
-])
+@pytest.mark.parametrize(
+    'name, file_hash',
+    [
+        ('r50-0676ba61.pth', '0676ba61'),
+        ('r50_20200130-c2398f9e.pth', 'c2398f9e'),
+        ('faster_rcnn_r50_fpn_1x_coco_20200130-047c8118.pth', '047c8118'),
+        ('resnet50-v2.pth', None),
+        ('epoch_12.pth', None),
+        ('mask-rcnn_r50.pth', None),
+    ],
+)
 def test_the_hash_is_taken_from_the_name(server, cache, said, name, file_hash):
     server.files[f'/{name}'] = checkpoint(1)
     if file_hash:
@@ -99,7 +105,8 @@ def test_the_hash_is_taken_from_the_name(server, cache, said, name, file_hash):
 
 
 @pytest.mark.parametrize(
-    'path', ['/', '/?file=../a.pth', '/%2e%2e%2fa.pth', '/' + 300 * 'a'])
+    'path', ['/', '/?file=../a.pth', '/%2e%2e%2fa.pth', '/' + 300 * 'a']
+)
 def test_any_url_makes_a_file_name(server, cache, said, path):
     server.files[path] = checkpoint(3)
     assert weight(server.url + path) == 3
@@ -107,7 +114,8 @@ def test_any_url_makes_a_file_name(server, cache, said, path):
 
 
 @pytest.mark.parametrize(
-    'url', ['http://[::1/a.pth', 'http://127.0.0.1/a b.pth', 'http:///a.pth'])
+    'url', ['http://[::1/a.pth', 'http://127.0.0.1/a b.pth', 'http:///a.pth']
+)
 def test_no_url(cache, said, url):
     with pytest.raises(UserInputError) as error:
         weight(url)
@@ -121,13 +129,15 @@ def test_another_folder(server, said, tmp_path):
 
 
 # ------------------------------------------------- what is not to be kept
-@pytest.mark.parametrize('content, reason', [
-    (PAGE, "begins with b'<!DOCTYPE html>"),
-    (b'', '0 bytes'),
-    (checkpoint(1)[:1000], '1000 bytes'),
-])
-def test_what_is_no_checkpoint_is_not_kept(server, cache, said, content,
-                                           reason):
+@pytest.mark.parametrize(
+    'content, reason',
+    [
+        (PAGE, "begins with b'<!DOCTYPE html>"),
+        (b'', '0 bytes'),
+        (checkpoint(1)[:1000], '1000 bytes'),
+    ],
+)
+def test_what_is_no_checkpoint_is_not_kept(server, cache, said, content, reason):
     server.files['/a/epoch_12.pth'] = checkpoint(1)
     server.faults = [dict(content=content)]
     url = f'{server.url}/a/epoch_12.pth'
@@ -150,13 +160,11 @@ def test_another_hash_is_not_kept(server, cache, said):
 
 
 class RunsCode:
-
     def __reduce__(self):
-        return os.system, ('touch marker', )
+        return os.system, ('touch marker',)
 
 
-def test_code_in_a_download_is_refused(server, cache, said, tmp_path,
-                                       monkeypatch):
+def test_code_in_a_download_is_refused(server, cache, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     file = io.BytesIO()
     torch.save(RunsCode(), file)
@@ -187,8 +195,9 @@ def test_a_refused_file_of_the_cache_is_downloaded_anew(server, cache, said):
 
 
 # ------------------------------------------------- servers and connections
-@pytest.mark.parametrize('status, attempts', [(404, 1), (403, 1), (408, 4),
-                                              (429, 4), (500, 4), (503, 4)])
+@pytest.mark.parametrize(
+    'status, attempts', [(404, 1), (403, 1), (408, 4), (429, 4), (500, 4), (503, 4)]
+)
 def test_http_errors(server, cache, said, status, attempts):
     server.faults = [dict(status=status)] * 4
     message = refusal(f'{server.url}/a.pth')
@@ -199,7 +208,7 @@ def test_http_errors(server, cache, said, status, attempts):
 
 
 def test_a_server_that_never_answers(server, cache, said, monkeypatch):
-    monkeypatch.setattr(module, 'TIMEOUT', .1)
+    monkeypatch.setattr(module, 'TIMEOUT', 0.1)
     server.files['/a.pth'] = checkpoint(1)
     silent = dict(only=0, stall=True)
     server.faults = [silent] * 4
@@ -207,19 +216,20 @@ def test_a_server_that_never_answers(server, cache, said, monkeypatch):
     assert 'no answer within 0.1 s' in refusal(url)
     assert said[1:] == [
         f'{url}: no answer within 0.1 s; attempt {attempt} of 4 in {wait} s'
-        for attempt, wait in [(2, 0), (3, .01), (4, .02)]
+        for attempt, wait in [(2, 0), (3, 0.01), (4, 0.02)]
     ]
     server.faults = [silent]
     assert weight(url) == 1
 
 
 def test_a_server_that_never_accepts(cache, said, monkeypatch):
-    monkeypatch.setattr(module, 'TIMEOUT', .1)
+    monkeypatch.setattr(module, 'TIMEOUT', 0.1)
     with socket.socket() as silent:
         silent.bind(('127.0.0.1', 0))
         silent.listen()
         assert 'no answer within 0.1 s' in refusal(
-            f'http://127.0.0.1:{silent.getsockname()[1]}/a.pth')
+            f'http://127.0.0.1:{silent.getsockname()[1]}/a.pth'
+        )
 
 
 def test_a_refused_connection(cache, said):
@@ -227,7 +237,8 @@ def test_a_refused_connection(cache, said):
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
     assert 'cannot be downloaded: Connection refused. ' in refusal(
-        f'http://127.0.0.1:{port}/a.pth')
+        f'http://127.0.0.1:{port}/a.pth'
+    )
     assert len(said) == 4
 
 
@@ -238,7 +249,8 @@ def test_an_unknown_host(cache, said, monkeypatch):
 
     monkeypatch.setattr(socket, 'getaddrinfo', unknown)
     assert 'unknown host (Name or service not known)' in refusal(
-        'http://no.such.host/a.pth')
+        'http://no.such.host/a.pth'
+    )
 
 
 # ------------------------------------------------------------------ resume
@@ -247,8 +259,11 @@ def test_a_body_cut_short_goes_on_where_it_was(server, cache, said):
     server.files['/a.pth'] = content
     server.faults = [dict(only=100000), dict(only=70000)]
     assert weight(f'{server.url}/a.pth') == 1
-    assert [begun for _, begun in server.requests
-            ] == [None, 'bytes=100000-', 'bytes=170000-']
+    assert [begun for _, begun in server.requests] == [
+        None,
+        'bytes=100000-',
+        'bytes=170000-',
+    ]
     assert f'after 100000 of {len(content)} bytes; attempt 2 of 4' in said[1]
     assert len(left(cache)) == 1  # nothing beside the file
 
@@ -263,8 +278,7 @@ def test_another_run_goes_on(server, cache, said):
     assert len(left(cache)) == 1
 
 
-@pytest.mark.parametrize('change',
-                         ['file', 'ranges', 'shorter', 'torn', 'other range'])
+@pytest.mark.parametrize('change', ['file', 'ranges', 'shorter', 'torn', 'other range'])
 def test_what_cannot_go_on_starts_over(server, cache, said, change):
     server.files['/a.pth'] = checkpoint(1)
     server.faults = [dict(only=100000), *[dict(only=10)] * 3]
@@ -295,8 +309,7 @@ def test_a_server_without_ranges_starts_over(server, cache, said):
 
 # ------------------------------------------------------------------- disks
 @pytest.mark.parametrize('code', [errno.EROFS, errno.EACCES])
-def test_a_cache_that_cannot_be_written(server, cache, said, monkeypatch,
-                                        code):
+def test_a_cache_that_cannot_be_written(server, cache, said, monkeypatch, code):
     server.files.update({'/a.pth': checkpoint(1), '/b.pth': checkpoint(2)})
     assert weight(f'{server.url}/a.pth') == 1
     really_open = os.open
@@ -309,8 +322,7 @@ def test_a_cache_that_cannot_be_written(server, cache, said, monkeypatch,
     monkeypatch.setattr(os, 'open', refuse)
     assert weight(f'{server.url}/a.pth') == 1  # it is there, and is read
     message = refusal(f'{server.url}/b.pth')
-    assert f'cannot be kept in the folder {cache}: {os.strerror(code)}. ' \
-        in message
+    assert f'cannot be kept in the folder {cache}: {os.strerror(code)}. ' in message
     assert 'TORCH_HOME' in message
     assert len(server.requests) == 1
 
@@ -318,16 +330,17 @@ def test_a_cache_that_cannot_be_written(server, cache, said, monkeypatch,
 def test_a_cache_that_cannot_be_made(server, cache, said, tmp_path):
     (tmp_path / 'hub').write_text('a file')
     message = refusal(f'{server.url}/a.pth')
-    assert f'folder {cache}: Not a directory. Set the environment variable ' \
+    assert (
+        f'folder {cache}: Not a directory. Set the environment variable '
         'TORCH_HOME' in message
+    )
 
 
 def test_a_full_disk(server, cache, said, monkeypatch):
     server.files['/a.pth'] = checkpoint(1)
 
     def full(name, mode='r', **kwargs):
-        return builtins.open('/dev/full' if mode == 'ab' else name, mode,
-                             **kwargs)
+        return builtins.open('/dev/full' if mode == 'ab' else name, mode, **kwargs)
 
     with monkeypatch.context() as patch:
         patch.setattr(module, 'open', full, raising=False)
@@ -337,8 +350,9 @@ def test_a_full_disk(server, cache, said, monkeypatch):
     assert weight(f'{server.url}/a.pth') == 1
 
 
-def test_progress_is_shown_on_a_terminal_alone(server, cache, said,
-                                               monkeypatch, capsys):
+def test_progress_is_shown_on_a_terminal_alone(
+    server, cache, said, monkeypatch, capsys
+):
     server.files.update({'/a.pth': checkpoint(1), '/b.pth': checkpoint(2)})
     weight(f'{server.url}/a.pth')
     assert capsys.readouterr().err == ''
@@ -351,9 +365,14 @@ def test_progress_is_shown_on_a_terminal_alone(server, cache, said,
 def test_a_teacher_by_its_url(server, cache, said, project, monkeypatch):
     monkeypatch.chdir(project)
     server.files['/epoch_12.pth'] = PAGE
-    error = call('train', 'distil.py', '--cfg-options',
-                 f'model.teacher.checkpoint={server.url}/epoch_12.pth')
+    error = call(
+        'train',
+        'distil.py',
+        '--cfg-options',
+        f'model.teacher.checkpoint={server.url}/epoch_12.pth',
+    )
     assert error.startswith(
-        f'error: checkpoint {server.url}/epoch_12.pth cannot be read')
+        f'error: checkpoint {server.url}/epoch_12.pth cannot be read'
+    )
     assert '\n' not in error and 'It was not kept; open the URL' in error
     assert left(cache) == []

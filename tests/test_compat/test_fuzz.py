@@ -3,6 +3,7 @@
 ``make test-fuzz`` takes 10,000 of them, the fast suite a few. Number N of a
 run is made by seed N alone, so that a failure can be made again.
 """
+
 import faulthandler
 import io
 import os
@@ -28,11 +29,19 @@ BATCH = 250
 
 NAMES = [
     name.encode().replace(b'.', b' ', 1).replace(b' ', b'\n', 1)
-    for name in ('numpy.ndarray', 'numpy.dtype', 'builtins.getattr',
-                 'torch.Tensor', 'torch.FloatStorage', 'torch.DoubleStorage',
-                 'torch.Size', 'collections.OrderedDict', 'posix.system')
+    for name in (
+        'numpy.ndarray',
+        'numpy.dtype',
+        'builtins.getattr',
+        'torch.Tensor',
+        'torch.FloatStorage',
+        'torch.DoubleStorage',
+        'torch.Size',
+        'collections.OrderedDict',
+        'posix.system',
+    )
 ]
-NUMBERS = [-1, 0, 1, 3, 127, 2**15, 2**31 - 1, -2**31, 2**30]
+NUMBERS = [-1, 0, 1, 3, 127, 2**15, 2**31 - 1, -(2**31), 2**30]
 
 
 def change_bytes(rng, content):
@@ -44,36 +53,40 @@ def change_bytes(rng, content):
 
 def move_piece(rng, content):
     start = rng.randrange(len(content))
-    piece = content[start:start + rng.choice([1, 4, 20, 300])]
+    piece = content[start : start + rng.choice([1, 4, 20, 300])]
     to = rng.randrange(len(content))
-    kept = content if rng.random() < .5 else content.replace(piece, b'', 1)
+    kept = content if rng.random() < 0.5 else content.replace(piece, b'', 1)
     return kept[:to] + piece * rng.choice([0, 1, 1, 2]) + kept[to:]
 
 
 def change_number(rng, content):
     """Another value after one of the opcodes that push a number."""
-    places = [
-        i for i in range(len(content) - 5) if content[i:i + 1] in b'KMJ'
-    ]
+    places = [i for i in range(len(content) - 5) if content[i : i + 1] in b'KMJ']
     i = rng.choice(places)
-    width = dict(K=1, M=2, J=4)[content[i:i + 1].decode()]
-    return content[:i] + b'J' + struct.pack(
-        '<i', rng.choice(NUMBERS)) + content[i + 1 + width:]
+    width = dict(K=1, M=2, J=4)[content[i : i + 1].decode()]
+    return (
+        content[:i]
+        + b'J'
+        + struct.pack('<i', rng.choice(NUMBERS))
+        + content[i + 1 + width :]
+    )
 
 
 def change_name(rng, content):
-    starts = [i for i in range(len(content)) if content[i:i + 1] == b'c']
+    starts = [i for i in range(len(content)) if content[i : i + 1] == b'c']
     i = rng.choice(starts)
     end = content.find(b'\n', content.find(b'\n', i) + 1)
-    return content[:i + 1] + rng.choice(NAMES) + content[max(end, i + 1):]
+    return content[: i + 1] + rng.choice(NAMES) + content[max(end, i + 1) :]
 
 
 def change_pickle(rng, content):
     """The pickle in the archive alone, with all check sums made anew."""
     change = rng.choice([change_bytes, move_piece, change_number, change_name])
     target = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(content)) as old, \
-            zipfile.ZipFile(target, 'w') as new:
+    with (
+        zipfile.ZipFile(io.BytesIO(content)) as old,
+        zipfile.ZipFile(target, 'w') as new,
+    ):
         for record in old.infolist():
             data = old.read(record)
             if record.filename.endswith('data.pkl'):
@@ -85,22 +98,29 @@ def change_pickle(rng, content):
 def change_headers(rng, content):
     """Where the archive says what lies where."""
     directory = content.rfind(b'PK\x05\x06')
-    start, = struct.unpack_from('<I', content, directory + 16)
+    (start,) = struct.unpack_from('<I', content, directory + 16)
     return content[:start] + change_bytes(rng, content[start:])
 
 
 def cut(rng, content):
-    return content[:rng.randrange(len(content))]
+    return content[: rng.randrange(len(content))]
 
 
 def mutated(seed, zipped, legacy):
     rng = random.Random(seed)
-    if rng.random() < .25:
-        return rng.choice([change_bytes, move_piece, change_number, cut])(
-            rng, legacy)
-    return rng.choice([change_pickle, change_pickle, change_pickle,
-                       change_bytes, move_piece, change_headers, cut])(
-        rng, zipped)
+    if rng.random() < 0.25:
+        return rng.choice([change_bytes, move_piece, change_number, cut])(rng, legacy)
+    return rng.choice(
+        [
+            change_pickle,
+            change_pickle,
+            change_pickle,
+            change_bytes,
+            move_piece,
+            change_headers,
+            cut,
+        ]
+    )(rng, zipped)
 
 
 def touch(value):
@@ -123,7 +143,7 @@ def open_batch(seeds, zipped, legacy, folder):
     if not process:
         faulthandler.disable()
         # a file must not take the machine's memory either
-        resource.setrlimit(resource.RLIMIT_DATA, (6 << 30, ) * 2)
+        resource.setrlimit(resource.RLIMIT_DATA, (6 << 30,) * 2)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         with open(report, 'w') as out:
             for seed in seeds:
@@ -150,12 +170,20 @@ def open_batch(seeds, zipped, legacy, folder):
 def fuzz(project, monkeypatch, count):
     """Numbers of files that loaded and were refused; others by their seed."""
     monkeypatch.chdir(project)
-    assert call('train', 'distil.py', '--work-dir', 'run', '--cfg-options',
-                'train_cfg.max_epochs=1') is None
+    assert (
+        call(
+            'train',
+            'distil.py',
+            '--work-dir',
+            'run',
+            '--cfg-options',
+            'train_cfg.max_epochs=1',
+        )
+        is None
+    )
     path = project / 'run' / 'epoch_1.pth'
     zipped, legacy = path.read_bytes(), io.BytesIO()
-    torch.save(load_from_local(str(path)), legacy,
-               _use_new_zipfile_serialization=False)
+    torch.save(load_from_local(str(path)), legacy, _use_new_zipfile_serialization=False)
     seen, seed = dict(loaded=0, refused=0), 0
     while seed < count:
         seeds = range(seed, min(count, seed + BATCH))
@@ -185,8 +213,10 @@ def test_ten_thousand(project, monkeypatch, capsys):
 
 def test_a_process_that_dies_is_seen(tmp_path, monkeypatch):
     # or the tests above would show nothing
-    monkeypatch.setattr('tests.test_compat.test_fuzz.load_from_local',
-                        lambda path: os.kill(os.getpid(), signal.SIGSEGV))
+    monkeypatch.setattr(
+        'tests.test_compat.test_fuzz.load_from_local',
+        lambda path: os.kill(os.getpid(), signal.SIGSEGV),
+    )
     FILES['system'][1](tmp_path / 'file.pth')
     content = (tmp_path / 'file.pth').read_bytes()
     assert open_batch([0], content, content, tmp_path) == ['signal 11']

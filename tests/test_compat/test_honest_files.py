@@ -1,4 +1,5 @@
 """Checkpoints as people have them load, with the same values."""
+
 import os
 import subprocess
 import sys
@@ -50,8 +51,7 @@ def test_files_of_this_torch(folder, file):
 @pytest.mark.skipif(not OTHER, reason='OTHER_PYTHON is not set')
 def test_files_of_another_torch(tmp_path):
     """``OTHER_PYTHON``: an interpreter with another torch and NumPy."""
-    subprocess.run([OTHER, '-m', 'tests.honest', tmp_path], cwd=ROOT,
-                   check=True)
+    subprocess.run([OTHER, '-m', 'tests.honest', tmp_path], cwd=ROOT, check=True)
     for file, (name, _) in FILES.items():
         check(tmp_path / file, name)
 
@@ -69,9 +69,16 @@ def test_views_of_a_storage_go_on_sharing_it(folder):
     assert loaded['part'][0] == loaded['transposed'][5, 0] == 100
 
 
-@pytest.mark.parametrize('map_location, device', [
-    (None, 'cpu'), ('cpu', 'cpu'), (torch.device('meta'), 'meta'),
-    (dict(cpu='meta'), 'meta'), (lambda storage, location: storage, 'cpu')])
+@pytest.mark.parametrize(
+    'map_location, device',
+    [
+        (None, 'cpu'),
+        ('cpu', 'cpu'),
+        (torch.device('meta'), 'meta'),
+        (dict(cpu='meta'), 'meta'),
+        (lambda storage, location: storage, 'cpu'),
+    ],
+)
 @pytest.mark.parametrize('file', ['weights.pth', 'weights_legacy.pth'])
 def test_map_location(folder, file, map_location, device):
     loaded = load_from_local(str(folder / file), map_location)
@@ -85,10 +92,10 @@ def test_safetensors(tmp_path):
     path = str(tmp_path / 'teacher.safetensors')
     save_file(dict(weights()), path)
     loaded = CheckpointLoader.load_checkpoint(path, 'cpu')
-    assert_equal(OrderedDict(sorted(loaded.items())),
-                 OrderedDict(sorted(weights().items())))
-    model = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    assert_equal(
+        OrderedDict(sorted(loaded.items())), OrderedDict(sorted(weights().items()))
+    )
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
     load_checkpoint(model, path, strict=True)
     assert_equal(OrderedDict(model.state_dict()), weights())
     (tmp_path / 'teacher.safetensors').write_bytes(b'<html>')
@@ -126,16 +133,21 @@ def test_every_scheme_of_mmengine_is_read_here():
     assert len(owners) == 11
     assert set(owners.values()) == {'mmreviewkd.compat.checkpoint'}
     # by its name mmengine logs how it reads
-    assert {loader.__name__[:10]
-            for loader in CheckpointLoader._schemes.values()} == {'load_from_'}
+    assert {loader.__name__[:10] for loader in CheckpointLoader._schemes.values()} == {
+        'load_from_'
+    }
 
 
-@pytest.mark.parametrize('filename, listed, url', [
-    ('torchvision://r9', 'get_torchvision_models', 'https://a/r9.pth'),
-    ('modelzoo://r9', 'get_torchvision_models', 'https://a/r9.pth'),
-    ('open-mmlab://r9', 'get_external_models', 'https://a/r9.pth'),
-    ('openmmlab://r9', 'get_external_models', 'https://a/r9.pth'),
-    ('mmcls://r9', 'get_mmcls_models', 'https://a/r9.pth')])
+@pytest.mark.parametrize(
+    'filename, listed, url',
+    [
+        ('torchvision://r9', 'get_torchvision_models', 'https://a/r9.pth'),
+        ('modelzoo://r9', 'get_torchvision_models', 'https://a/r9.pth'),
+        ('open-mmlab://r9', 'get_external_models', 'https://a/r9.pth'),
+        ('openmmlab://r9', 'get_external_models', 'https://a/r9.pth'),
+        ('mmcls://r9', 'get_mmcls_models', 'https://a/r9.pth'),
+    ],
+)
 def test_names_of_zoos(monkeypatch, filename, listed, url):
     asked = []
 
@@ -147,18 +159,18 @@ def test_names_of_zoos(monkeypatch, filename, listed, url):
     monkeypatch.setattr(mmengine_checkpoint, listed, lambda: dict(r9=url))
     assert 'state_dict' in CheckpointLoader.load_checkpoint(filename)
     assert asked == [url]
-    with pytest.raises(UserInputError, match=f'{filename}9: there is no such '
-                       'name; near names: r9'):
+    with pytest.raises(
+        UserInputError, match=f'{filename}9: there is no such name; near names: r9'
+    ):
         CheckpointLoader.load_checkpoint(f'{filename}9')
 
 
 def test_a_zoo_in_the_home_of_mmengine(monkeypatch, folder):
-    monkeypatch.setattr(mmengine_checkpoint, 'get_external_models',
-                        lambda: dict(r9='weights.pth'))
-    monkeypatch.setattr(mmengine_checkpoint, '_get_mmengine_home',
-                        lambda: str(folder))
-    assert_equal(CheckpointLoader.load_checkpoint('open-mmlab://r9'),
-                 weights())
+    monkeypatch.setattr(
+        mmengine_checkpoint, 'get_external_models', lambda: dict(r9='weights.pth')
+    )
+    monkeypatch.setattr(mmengine_checkpoint, '_get_mmengine_home', lambda: str(folder))
+    assert_equal(CheckpointLoader.load_checkpoint('open-mmlab://r9'), weights())
 
 
 def test_an_object_store(monkeypatch, folder):
@@ -171,25 +183,28 @@ def test_an_object_store(monkeypatch, folder):
     assert_equal(CheckpointLoader.load_checkpoint('s3://a/b.pth'), weights())
     monkeypatch.undo()
     for filename in ('s3://bucket/a.pth', 'petrel://a.pth', 'pavi://a'):
-        with pytest.raises(UserInputError, match=f'checkpoint {filename} '
-                           'needs the '):
+        with pytest.raises(UserInputError, match=f'checkpoint {filename} needs the '):
             CheckpointLoader.load_checkpoint(filename)
 
 
 # ------------------------------------------------ weights that are no weights
-@pytest.mark.parametrize('content, problem', [
-    ([1], 'holds a list, not weights'),
-    ({'a.weight': torch.ones(1), 3: 1}, 'has the key 3, not names'),
-    ({'a.weight': np.ones(1)}, 'has a ndarray, not a tensor, at a.weight'),
-    (dict(model=None), 'has under "model" a NoneType, not weights'),
-    (dict(model={'a': np.ones(1)}), 'under "model" a ndarray, not a tensor'),
-    (dict(state_dict={}), 'has under "state_dict" no weights'),
-    (dict(meta=[1]), 'has under "meta" a list, not a dict'),
-    (dict(state_dict=None), 'has under "state_dict" a NoneType, not weights'),
-    (dict(state_dict=[torch.ones(1)]), 'a list, not weights by name'),
-    (dict(state_dict={3: torch.ones(1)}), 'the key 3, not names'),
-    (dict(state_dict={'a.weight': 'x'}), 'a str, not a tensor, at a.weight'),
-    (dict(state_dict={'a': np.ones(1)}), 'a ndarray, not a tensor, at a')])
+@pytest.mark.parametrize(
+    'content, problem',
+    [
+        ([1], 'holds a list, not weights'),
+        ({'a.weight': torch.ones(1), 3: 1}, 'has the key 3, not names'),
+        ({'a.weight': np.ones(1)}, 'has a ndarray, not a tensor, at a.weight'),
+        (dict(model=None), 'has under "model" a NoneType, not weights'),
+        (dict(model={'a': np.ones(1)}), 'under "model" a ndarray, not a tensor'),
+        (dict(state_dict={}), 'has under "state_dict" no weights'),
+        (dict(meta=[1]), 'has under "meta" a list, not a dict'),
+        (dict(state_dict=None), 'has under "state_dict" a NoneType, not weights'),
+        (dict(state_dict=[torch.ones(1)]), 'a list, not weights by name'),
+        (dict(state_dict={3: torch.ones(1)}), 'the key 3, not names'),
+        (dict(state_dict={'a.weight': 'x'}), 'a str, not a tensor, at a.weight'),
+        (dict(state_dict={'a': np.ones(1)}), 'a ndarray, not a tensor, at a'),
+    ],
+)
 def test_weights_that_are_none(tmp_path, content, problem):
     path = str(tmp_path / 'odd.pth')
     torch.save(content, path)

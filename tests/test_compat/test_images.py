@@ -1,4 +1,5 @@
 """Images that cannot be read are named, wherever they are read."""
+
 import struct
 import zlib
 
@@ -16,16 +17,23 @@ def png(width, height):
     """A PNG whose header promises more than it holds."""
 
     def chunk(kind, data):
-        return struct.pack('>I', len(data)) + kind + data + struct.pack(
-            '>I', zlib.crc32(kind + data))
+        return (
+            struct.pack('>I', len(data))
+            + kind
+            + data
+            + struct.pack('>I', zlib.crc32(kind + data))
+        )
 
     header = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
-    return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) +
-            chunk(b'IDAT', zlib.compress(bytes(100))) + chunk(b'IEND', b''))
+    return (
+        b'\x89PNG\r\n\x1a\n'
+        + chunk(b'IHDR', header)
+        + chunk(b'IDAT', zlib.compress(bytes(100)))
+        + chunk(b'IEND', b'')
+    )
 
 
 class Images:
-
     def __init__(self, path, **options):
         name_unreadable_images()
         name_unreadable_images()
@@ -38,15 +46,21 @@ class Images:
         return self.load(dict(img_path=self.path))['img']
 
 
-@pytest.mark.parametrize('content, backend, reason', [
-    (png(60000, 60000), 'cv2', 'error: pixels <= CV_IO_MAX_IMAGE_PIXELS'),
-    (b'<html>404</html>', 'cv2',
-     'AssertionError: its content is no image, or is cut short'),
-    (b'', 'cv2', 'error: !buf.empty()'),
-    (b'<html>404</html>', 'pillow', 'UnidentifiedImageError: cannot identify'),
-    (png(60000, 60000), 'pillow', 'DecompressionBombError: Image size'),
-    (None, 'cv2', 'FileNotFoundError: [Errno 2] No such file'),
-])
+@pytest.mark.parametrize(
+    'content, backend, reason',
+    [
+        (png(60000, 60000), 'cv2', 'error: pixels <= CV_IO_MAX_IMAGE_PIXELS'),
+        (
+            b'<html>404</html>',
+            'cv2',
+            'AssertionError: its content is no image, or is cut short',
+        ),
+        (b'', 'cv2', 'error: !buf.empty()'),
+        (b'<html>404</html>', 'pillow', 'UnidentifiedImageError: cannot identify'),
+        (png(60000, 60000), 'pillow', 'DecompressionBombError: Image size'),
+        (None, 'cv2', 'FileNotFoundError: [Errno 2] No such file'),
+    ],
+)
 def test_unreadable(content, backend, reason, tmp_path):
     path = tmp_path / 'bad.png'
     if content is not None:
@@ -54,8 +68,7 @@ def test_unreadable(content, backend, reason, tmp_path):
     images = Images(path, imdecode_backend=backend)
     with pytest.raises(UnreadableImageError) as error:
         images[0]
-    assert str(error.value).startswith(
-        f'image {path} cannot be read: {reason}')
+    assert str(error.value).startswith(f'image {path} cannot be read: {reason}')
     assert '\n' not in str(error.value)
 
 
@@ -66,7 +79,8 @@ def test_unreadable_to_a_worker(tmp_path):
         next(batches)
     assert in_one_line(error.value) == (
         f'image {tmp_path}/bad.png cannot be read: AssertionError: its '
-        'content is no image, or is cut short')
+        'content is no image, or is cut short'
+    )
 
 
 def test_others_are_read_as_before(tmp_path):

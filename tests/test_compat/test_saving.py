@@ -1,4 +1,5 @@
 """Files are whole or not there; the newest whole checkpoint is resumed."""
+
 import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -28,8 +29,7 @@ def test_nothing_but_the_file_is_left(tmp_path):
     assert torch.load(path, weights_only=True)['state_dict']['a'].sum() == 0
 
 
-def test_full_disk_keeps_the_old_file_and_removes_the_new_part(
-        tmp_path, monkeypatch):
+def test_full_disk_keeps_the_old_file_and_removes_the_new_part(tmp_path, monkeypatch):
     path = tmp_path / 'epoch_1.pth'
     path.write_bytes(b'old')
 
@@ -66,8 +66,7 @@ def test_many_saves_of_one_file_at_once(tmp_path):
     path = tmp_path / 'epoch_1.pth'
     contents = [bytes([i]) * 100_000 for i in range(20)]
     with ThreadPoolExecutor(20) as pool:
-        list(pool.map(lambda content: LocalBackend().put(content, path),
-                      contents))
+        list(pool.map(lambda content: LocalBackend().put(content, path), contents))
     assert path.read_bytes() in contents
     assert os.listdir(tmp_path) == ['epoch_1.pth']
 
@@ -76,16 +75,25 @@ def test_permissions_are_those_of_any_new_file(tmp_path):
     (tmp_path / 'by_open').write_text('')
     LocalBackend().put(b'', tmp_path / 'epoch_1.pth')
     assert (tmp_path / 'epoch_1.pth').stat().st_mode == (
-        tmp_path / 'by_open').stat().st_mode
+        tmp_path / 'by_open'
+    ).stat().st_mode
 
 
 def test_parts_of_checkpoints_are_removed_and_nothing_else(tmp_path):
-    for name in ('epoch_2.pth.0123abcd.part', 'best.pth.part', 'mine.part',
-                 'epoch_1.pth', 'epoch_2.pth.0123abcd'):
+    for name in (
+        'epoch_2.pth.0123abcd.part',
+        'best.pth.part',
+        'mine.part',
+        'epoch_1.pth',
+        'epoch_2.pth.0123abcd',
+    ):
         (tmp_path / name).write_text('')
     remove_parts(str(tmp_path))
     assert sorted(os.listdir(tmp_path)) == [
-        'epoch_1.pth', 'epoch_2.pth.0123abcd', 'mine.part']
+        'epoch_1.pth',
+        'epoch_2.pth.0123abcd',
+        'mine.part',
+    ]
 
 
 def test_the_last_one_is_taken_if_it_is_whole(tmp_path):
@@ -94,31 +102,32 @@ def test_the_last_one_is_taken_if_it_is_whole(tmp_path):
     (tmp_path / 'last_checkpoint').write_text(last)
     assert find_latest_whole_checkpoint(str(tmp_path)) == last
     (tmp_path / 'last_checkpoint').write_text('s3://bucket/epoch_1.pth')
-    assert find_latest_whole_checkpoint(
-        str(tmp_path)) == 's3://bucket/epoch_1.pth'
+    assert find_latest_whole_checkpoint(str(tmp_path)) == 's3://bucket/epoch_1.pth'
 
 
 @pytest.mark.parametrize('note', ['torn', 'gone', 'empty', 'absent'])
 def test_a_torn_one_is_not(tmp_path, monkeypatch, note):
     said = []
-    monkeypatch.setattr('mmreviewkd.compat.saving.print_log',
-                        lambda message, *_: said.append(message))
+    monkeypatch.setattr(
+        'mmreviewkd.compat.saving.print_log', lambda message, *_: said.append(message)
+    )
     write(tmp_path, 'epoch_1.pth', 100)
     whole = write(tmp_path, 'iter_20.pth', 200)
     torn = write(tmp_path, 'epoch_3.pth', 300, size=700)
     write(tmp_path, 'best_coco_bbox_mAP_epoch_3.pth', 400)
     if note != 'absent':
         (tmp_path / 'last_checkpoint').write_text(
-            dict(torn=torn, gone=str(tmp_path / 'epoch_4.pth'), empty='')[
-                note])
+            dict(torn=torn, gone=str(tmp_path / 'epoch_4.pth'), empty='')[note]
+        )
     assert find_latest_whole_checkpoint(str(tmp_path)) == whole
     assert f'resuming from {whole}' in said[0]
 
 
 def test_nothing_whole(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr('mmreviewkd.compat.saving.print_log',
-                        lambda message, *_: said.append(message))
+    monkeypatch.setattr(
+        'mmreviewkd.compat.saving.print_log', lambda message, *_: said.append(message)
+    )
     torn = write(tmp_path, 'epoch_1.pth', 100, size=10)
     (tmp_path / 'last_checkpoint').write_text(torn)
     assert find_latest_whole_checkpoint(str(tmp_path)) is None

@@ -1,4 +1,5 @@
 """Classes of the data, of each other split and of the model's heads."""
+
 import gc
 import json
 from pathlib import Path
@@ -24,10 +25,8 @@ def no_garbage_collection(monkeypatch):
 
 
 class Loop:
-
     def __init__(self, cfg, split):
-        self.dataloader = Runner.build_dataloader(
-            cfg[f'{split}_dataloader'], seed=0)
+        self.dataloader = Runner.build_dataloader(cfg[f'{split}_dataloader'], seed=0)
         if split != 'train':
             self.evaluator = Evaluator(cfg[f'{split}_evaluator'])
 
@@ -64,24 +63,28 @@ def refused(project):
 def test_a_head_for_other_classes(refused, distiller, project):
     head = 'roi_head.bbox_head.num_classes'
     both = 'has 2 classes (a, b), but model.{0}=5; set model.{0} to 2'
-    assert refused({f'model.{head}': 5}) == \
-        'train_dataloader ' + both.format(head)
+    assert refused({f'model.{head}': 5}) == 'train_dataloader ' + both.format(head)
     with pytest.raises(UserInputError) as error:
         check_classes(
-            Run(Config.fromfile(project / 'plain.py'),
-                distiller(student=tiny_detector(num_classes=5))), 'train')
-    assert str(error.value) == \
-        'train_dataloader ' + both.format(f'student.{head}')
+            Run(
+                Config.fromfile(project / 'plain.py'),
+                distiller(student=tiny_detector(num_classes=5)),
+            ),
+            'train',
+        )
+    assert str(error.value) == 'train_dataloader ' + both.format(f'student.{head}')
     # a distillation's student, tested alone
-    assert refused({f'model.{head}': 5}, splits=['test'], student=True) == \
-        'test_dataloader ' + both.format(f'student.{head}')
+    assert refused(
+        {f'model.{head}': 5}, splits=['test'], student=True
+    ) == 'test_dataloader ' + both.format(f'student.{head}')
 
 
 def test_splits_of_other_classes(refused):
     split = 'val_dataloader.dataset.metainfo.classes'
-    assert refused({split: ('a', )}).startswith(
+    assert refused({split: ('a',)}).startswith(
         'train_dataloader has the classes (a, b), val_dataloader has the '
-        'classes (a); these are 2 and 1. What is learned is measured by')
+        'classes (a); these are 2 and 1. What is learned is measured by'
+    )
     names = 'val_dataloader has none of the classes (x, y); its categories'
     assert names[15:] in refused({split: ('x', 'y')})
 
@@ -93,22 +96,32 @@ def test_the_evaluators_file_has_another_order(refused, coco, tmp_path):
     path.write_text(json.dumps(content))
     assert refused({'val_evaluator.ann_file': str(path)}).startswith(
         f'val_evaluator.ann_file {path} has the classes in another order: by '
-        'its categories label 0 is b')
+        'its categories label 0 is b'
+    )
 
 
 def test_the_split_is_named(refused, coco, tmp_path):
     path = tmp_path / 'cut.json'
     path.write_bytes((coco / 'val.json').read_bytes()[:200])
-    for setting, split in (('train_dataloader.dataset', 'train'),
-                           ('val_evaluator', 'val')):
+    for setting, split in (
+        ('train_dataloader.dataset', 'train'),
+        ('val_evaluator', 'val'),
+    ):
         assert refused({f'{setting}.ann_file': str(path)}).startswith(
-            f'{split} data: annotation file {path} is no JSON, or is cut ')
+            f'{split} data: annotation file {path} is no JSON, or is cut '
+        )
     assert refused({'train_dataloader.dataset.indices': 0}) == (
-        f'train data: no image is left of {coco}/train.json: its annotations '
-        'list none')
-    assert refused({'val_dataloader.dataset.indices': 0,
-                    'val_dataloader.dataset.serialize_data': False}) == \
-        'val_dataloader: the dataset is empty'
+        f'train data: no image is left of {coco}/train.json: its annotations list none'
+    )
+    assert (
+        refused(
+            {
+                'val_dataloader.dataset.indices': 0,
+                'val_dataloader.dataset.serialize_data': False,
+            }
+        )
+        == 'val_dataloader: the dataset is empty'
+    )
 
 
 def test_no_box_at_all(refused, coco, tmp_path):
@@ -117,13 +130,19 @@ def test_no_box_at_all(refused, coco, tmp_path):
     path.write_text(json.dumps(dict(content, annotations=[])))
     assert refused({'train_dataloader.dataset.ann_file': str(path)}) == (
         'train_dataloader: none of the 8 images has a box of the classes (a, '
-        f'b); see the annotations of {path}')
+        f'b); see the annotations of {path}'
+    )
 
 
-@pytest.mark.parametrize('wrapper', [
-    dict(type='RepeatDataset', times=2), dict(type='ConcatDataset'),
-    dict(type='ClassBalancedDataset', oversample_thr=.1),
-    dict(type='MultiImageMixDataset', pipeline=[])])
+@pytest.mark.parametrize(
+    'wrapper',
+    [
+        dict(type='RepeatDataset', times=2),
+        dict(type='ConcatDataset'),
+        dict(type='ClassBalancedDataset', oversample_thr=0.1),
+        dict(type='MultiImageMixDataset', pipeline=[]),
+    ],
+)
 def test_wrapped_datasets(wrapper, project):
     name_files_in_errors()
     cfg = Config.fromfile(project / 'plain.py')
@@ -141,14 +160,19 @@ def test_wrapped_datasets(wrapper, project):
     data.metainfo.classes = ('a', 'c')
     with pytest.raises(UserInputError, match='train.json has no category c'):
         check_classes(wrap(data), 'train')
-    data.metainfo.classes = ('a', )
+    data.metainfo.classes = ('a',)
     with pytest.raises(UserInputError, match='has 1 classes .a., but model.b'):
         check_classes(wrap(data), 'train')
 
 
 def heads(config, change=None):
-    cfg = config if isinstance(config, dict) else Config.fromfile(
-        Path(mmdet.__file__).parent / '.mim' / 'configs' / config).model
+    cfg = (
+        config
+        if isinstance(config, dict)
+        else Config.fromfile(
+            Path(mmdet.__file__).parent / '.mim' / 'configs' / config
+        ).model
+    )
     cfg.backbone.init_cfg = None
     if change:
         change(cfg)
@@ -159,20 +183,21 @@ def heads(config, change=None):
 
 def test_heads_that_classify_boxes_or_masks():
     """Lists of cascades, DETR's, but no RPN, semantic or agnostic head."""
-    assert heads(tiny_detector('retinanet', num_classes=7)) == dict(
-        bbox_head=7)
+    assert heads(tiny_detector('retinanet', num_classes=7)) == dict(bbox_head=7)
     assert heads(tiny_detector('mask_rcnn', num_classes=7)) == {
-        'roi_head.bbox_head': 7, 'roi_head.mask_head': 7}
+        'roi_head.bbox_head': 7,
+        'roi_head.mask_head': 7,
+    }
     stages = [f'bbox_head.{i}' for i in range(3)]
     assert heads('htc/htc_r50_fpn_1x_coco.py') == {
         f'roi_head.{name}': 80
-        for name in [*stages, *(f'mask_head.{i}' for i in range(3))]}
+        for name in [*stages, *(f'mask_head.{i}' for i in range(3))]
+    }
     agnostic = dict(num_classes=5, class_agnostic=True)
-    assert heads(tiny_detector('mask_rcnn'),
-                 lambda cfg: cfg.roi_head.mask_head.update(agnostic)) == {
-        'roi_head.bbox_head': 2}
-    assert heads('detr/detr_r50_8xb2-150e_coco.py') == dict(
-        bbox_head=80)
+    assert heads(
+        tiny_detector('mask_rcnn'), lambda cfg: cfg.roi_head.mask_head.update(agnostic)
+    ) == {'roi_head.bbox_head': 2}
+    assert heads('detr/detr_r50_8xb2-150e_coco.py') == dict(bbox_head=80)
     assert heads('rpn/rpn_r50_fpn_1x_coco.py') == {}
 
 
@@ -181,11 +206,14 @@ def test_logits_of_a_classifier(project, tmp_path):
         type='ImageClassifier',
         backbone=dict(type='CifarResNet', depth=8, num_classes=4),
         data_preprocessor=dict(
-            type='CropFlipPreprocessor', mean=[125.] * 3, std=[60.] * 3))
+            type='CropFlipPreprocessor', mean=[125.0] * 3, std=[60.0] * 3
+        ),
+    )
     cfg = Config.fromfile(project / 'plain.py')
     cfg.model = network
     with pytest.raises(UserInputError) as error:
         check_classes(Run(cfg), 'train')
     assert str(error.value) == (
         'train_dataloader has 2 classes (a, b), but '
-        'model.backbone.num_classes=4; set model.backbone.num_classes to 2')
+        'model.backbone.num_classes=4; set model.backbone.num_classes to 2'
+    )

@@ -1,4 +1,5 @@
 """Teacher and student are built once before a run, and nothing is left."""
+
 import copy
 import gc
 import logging
@@ -27,9 +28,12 @@ def config(teachers):
                     type='ReviewKD',
                     student=tiny_detector(family),
                     teacher=teachers['faster_rcnn'],
-                    review=dict(weight=1.0)),
+                    review=dict(weight=1.0),
+                ),
                 default_scope='mmdet',
-                **settings))
+                **settings,
+            )
+        )
 
     return make
 
@@ -45,7 +49,7 @@ def test_a_pair_that_fits_leaves_no_traces(config, monkeypatch, caplog):
     monkeypatch.setattr(ReviewKD, '__init__', keep)
     # the log has a line on another normalisation, if it is not kept out
     cfg = config()
-    cfg.model.student.data_preprocessor.mean = [0., 0., 0.]
+    cfg.model.student.data_preprocessor.mean = [0.0, 0.0, 0.0]
     before = copy.deepcopy(cfg.to_dict())
     logger = MMLogger.get_current_instance()
     lines = []
@@ -93,8 +97,7 @@ def test_a_preprocessor_beside_the_model(config):
 @pytest.fixture
 def said(monkeypatch):
     lines = []
-    monkeypatch.setattr(module, 'print_log',
-                        lambda message, *_: lines.append(message))
+    monkeypatch.setattr(module, 'print_log', lambda message, *_: lines.append(message))
     return lines
 
 
@@ -108,8 +111,7 @@ def test_teacher_and_student_the_same(config, teachers, said, tmp_path):
     file = teachers['faster_rcnn']['checkpoint']
     cfg.model.teacher = dict(config=str(path), checkpoint=file)
     cfg.data_preprocessor = cfg.model.student.pop('data_preprocessor')
-    large = ('The student is as large as the teacher: both have the same '
-             'config')
+    large = 'The student is as large as the teacher: both have the same config'
     warn_if_alike(cfg)
     cfg.load_from = str(tmp_path / 'other.pth')
     warn_if_alike(cfg)
@@ -118,8 +120,10 @@ def test_teacher_and_student_the_same(config, teachers, said, tmp_path):
     link.symlink_to(file)
     cfg.load_from = str(link)
     warn_if_alike(cfg)
-    assert said.pop() == ('There is nothing to learn: teacher and student '
-                          f'have the same config and the same weights, {link}')
+    assert said.pop() == (
+        'There is nothing to learn: teacher and student '
+        f'have the same config and the same weights, {link}'
+    )
     cfg.model.student.neck.out_channels = 6
     warn_if_alike(cfg)
     cfg.model = cfg.model.student

@@ -1,4 +1,5 @@
 """Exactly as many images as asked for, or as there are."""
+
 from mmreviewkd.engine.evaluation import evaluate
 
 import numpy as np
@@ -29,24 +30,34 @@ class Echo(BaseModel):
 
     def val_step(self, data):
         labels = data['data_samples']
-        return list(labels) if torch.is_tensor(labels) else [
-            sample.img_id for sample in labels]
+        return (
+            list(labels)
+            if torch.is_tensor(labels)
+            else [sample.img_id for sample in labels]
+        )
 
 
 @pytest.fixture
 def loader(tmp_path):
     # the label of each image is its place
-    np.savez(tmp_path / 'a', x=np.zeros((20, 32, 32, 3), np.uint8),
-             y=np.arange(20))
-    return Config(dict(
-        batch_size=8, num_workers=0, collate_fn=dict(type='as_is'),
-        sampler=dict(type='DefaultSampler', shuffle=False),
-        dataset=dict(type='ArchiveImages', num_classes=20,
-                     path=str(tmp_path / 'a.npz'))))
+    np.savez(tmp_path / 'a', x=np.zeros((20, 32, 32, 3), np.uint8), y=np.arange(20))
+    return Config(
+        dict(
+            batch_size=8,
+            num_workers=0,
+            collate_fn=dict(type='as_is'),
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            dataset=dict(
+                type='ArchiveImages', num_classes=20, path=str(tmp_path / 'a.npz')
+            ),
+        )
+    )
 
 
-@pytest.mark.parametrize('num_images, count', [
-    (None, 20), (1, 1), (5, 5), (8, 8), (9, 9), (20, 20), (21, 20)])
+@pytest.mark.parametrize(
+    'num_images, count',
+    [(None, 20), (1, 1), (5, 5), (8, 8), (9, 9), (20, 20), (21, 20)],
+)
 def test_images_in_memory(loader, num_images, count):
     metrics, shown = evaluate(Echo(), loader, dict(type='Seen'), num_images)
     assert metrics == dict(seen=list(range(count))) and shown == count
@@ -61,6 +72,5 @@ def test_incomplete_batches_that_are_dropped_do_not_count(loader):
 @pytest.mark.parametrize('num_images, count', [(3, 3), (None, 4), (9, 4)])
 def test_a_coco_dataset(project, num_images, count):
     cfg = Config.fromfile(project / 'plain.py')
-    metrics, shown = evaluate(Echo(), cfg.val_dataloader, dict(type='Seen'),
-                              num_images)
+    metrics, shown = evaluate(Echo(), cfg.val_dataloader, dict(type='Seen'), num_images)
     assert metrics == dict(seen=list(range(count))) and shown == count

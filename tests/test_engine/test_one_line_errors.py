@@ -1,4 +1,5 @@
 """One line for the user, the traceback in the log; faults of ours pass."""
+
 import errno
 import os
 import signal
@@ -22,7 +23,6 @@ def end(error, debug=False):
 
 
 class Failing(Dataset):
-
     def __init__(self, error=None):
         self.error = error
 
@@ -43,26 +43,44 @@ def load(dataset):
         iterator._shutdown_workers()
 
 
-@pytest.mark.parametrize('error, expected', [
-    (UserInputError('no such key: a'), 'error: no such key: a'),
-    (FloatingPointError('nan at stride 8'), 'error: nan at stride 8'),
-    (OSError(errno.ENOSPC, 'No space left on device', 'a.pth'),
-     "error: [Errno 28] No space left on device: 'a.pth'; whatever checkpoint "
-     'is there is whole'),
-    (OSError(errno.EROFS, 'Read-only file system', 'a.pth'),
-     "error: [Errno 30] Read-only file system: 'a.pth'; whatever checkpoint "
-     'is there is whole'),
-    (PermissionError(errno.EACCES, 'Permission denied', 'a.pth'),
-     "error: [Errno 13] Permission denied: 'a.pth'"),
-    (RuntimeError('[gloo/transport/tcp/pair.cc:545] Read error [::1]:7360: '
-                  'Connection reset by peer'),
-     'error: another process of this run has ended, and this one cannot go on '
-     "without it; the other's own last line says why"),
-    (torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 '
-                                 'GiB. GPU 0 has a total capacity of 79 GiB.'),
-     'error: CUDA out of memory. Tried to allocate 2.00 GiB. Smaller batches '
-     '(--cfg-options train_dataloader.batch_size=...), --amp or fewer levels '
-     '(model.review.strides=...) need less')])
+@pytest.mark.parametrize(
+    'error, expected',
+    [
+        (UserInputError('no such key: a'), 'error: no such key: a'),
+        (FloatingPointError('nan at stride 8'), 'error: nan at stride 8'),
+        (
+            OSError(errno.ENOSPC, 'No space left on device', 'a.pth'),
+            "error: [Errno 28] No space left on device: 'a.pth'; whatever checkpoint "
+            'is there is whole',
+        ),
+        (
+            OSError(errno.EROFS, 'Read-only file system', 'a.pth'),
+            "error: [Errno 30] Read-only file system: 'a.pth'; whatever checkpoint "
+            'is there is whole',
+        ),
+        (
+            PermissionError(errno.EACCES, 'Permission denied', 'a.pth'),
+            "error: [Errno 13] Permission denied: 'a.pth'",
+        ),
+        (
+            RuntimeError(
+                '[gloo/transport/tcp/pair.cc:545] Read error [::1]:7360: '
+                'Connection reset by peer'
+            ),
+            'error: another process of this run has ended, and this one cannot go on '
+            "without it; the other's own last line says why",
+        ),
+        (
+            torch.cuda.OutOfMemoryError(
+                'CUDA out of memory. Tried to allocate 2.00 '
+                'GiB. GPU 0 has a total capacity of 79 GiB.'
+            ),
+            'error: CUDA out of memory. Tried to allocate 2.00 GiB. Smaller batches '
+            '(--cfg-options train_dataloader.batch_size=...), --amp or fewer levels '
+            '(model.review.strides=...) need less',
+        ),
+    ],
+)
 def test_one_line(error, expected):
     assert end(error) == expected
 
@@ -82,14 +100,20 @@ def test_ctrl_c_that_another_error_hides(capsys):
             raise SyntaxError('Failed to format the config file')
     assert stop.value.code == 130
     assert capsys.readouterr().err == (
-        'interrupted; the same command with --resume goes on from the last '
-        'checkpoint\n')
+        'interrupted; the same command with --resume goes on from the last checkpoint\n'
+    )
 
 
-@pytest.mark.parametrize('error', [
-    ValueError('a fault'), FileNotFoundError(2, 'No such file', 'a'),
-    RuntimeError('DataLoader worker (pid 7) is killed by signal: Segmentation '
-                 'fault. ')])
+@pytest.mark.parametrize(
+    'error',
+    [
+        ValueError('a fault'),
+        FileNotFoundError(2, 'No such file', 'a'),
+        RuntimeError(
+            'DataLoader worker (pid 7) is killed by signal: Segmentation fault. '
+        ),
+    ],
+)
 def test_other_errors_pass(error):
     with pytest.raises(type(error)), one_line_errors():
         raise error
@@ -101,9 +125,15 @@ def test_a_workers_error_is_its_own_line():
     assert stop.value.code == 'error: a.png: is no image'
 
 
-@pytest.mark.parametrize('end', ['is killed by signal: Killed',
-                                 'is killed by signal: Bus error',
-                                 'exited unexpectedly', None])
+@pytest.mark.parametrize(
+    'end',
+    [
+        'is killed by signal: Killed',
+        'is killed by signal: Bus error',
+        'exited unexpectedly',
+        None,
+    ],
+)
 def test_a_worker_that_was_killed(end):
     with pytest.raises(SystemExit) as stop, one_line_errors():
         if end:  # torch's words
@@ -115,7 +145,8 @@ def test_a_worker_that_was_killed(end):
     assert message.endswith(
         ': the machine has probably run out of memory, or its /dev/shm is too '
         'small. Fewer workers or smaller batches need less: --cfg-options '
-        'train_dataloader.num_workers=... train_dataloader.batch_size=...')
+        'train_dataloader.num_workers=... train_dataloader.batch_size=...'
+    )
 
 
 def fail():
@@ -125,8 +156,7 @@ def fail():
         raise UserInputError('missing is not there') from None
 
 
-def test_the_log_has_the_traceback_with_its_cause(tmp_path, monkeypatch,
-                                                  capsys):
+def test_the_log_has_the_traceback_with_its_cause(tmp_path, monkeypatch, capsys):
     log = tmp_path / 'run.log'
     # a logger of this test alone: its stdout ends with it
     monkeypatch.setattr(MMLogger, '_instance_dict', OrderedDict())
@@ -146,17 +176,25 @@ def test_the_log_has_the_traceback_with_its_cause(tmp_path, monkeypatch,
     assert "os.stat('missing')" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('tool, arguments', [
-    ('train', ['none.py']), ('test', ['none.py', 'none.pth']),
-    ('distill', ['none.py', '--teacher', 'none.py', '--teacher-checkpoint',
-                 'none.pth']),
-    ('check_teacher', ['none.py']),
-    ('visualize_review', ['none.py', 'none.pth']),
-    ('compare_runs', ['none']), ('export_student', ['none.pth', 'out.pth']),
-    ('dataset_converters/voc_to_coco', ['none', 'out.json', '--classes', 'a'])
-])
-def test_every_tool_shows_the_traceback_when_asked(tmp_path, monkeypatch,
-                                                   capsys, tool, arguments):
+@pytest.mark.parametrize(
+    'tool, arguments',
+    [
+        ('train', ['none.py']),
+        ('test', ['none.py', 'none.pth']),
+        (
+            'distill',
+            ['none.py', '--teacher', 'none.py', '--teacher-checkpoint', 'none.pth'],
+        ),
+        ('check_teacher', ['none.py']),
+        ('visualize_review', ['none.py', 'none.pth']),
+        ('compare_runs', ['none']),
+        ('export_student', ['none.pth', 'out.pth']),
+        ('dataset_converters/voc_to_coco', ['none', 'out.json', '--classes', 'a']),
+    ],
+)
+def test_every_tool_shows_the_traceback_when_asked(
+    tmp_path, monkeypatch, capsys, tool, arguments
+):
     monkeypatch.chdir(tmp_path)
     for flags in ([], ['--debug']):
         assert call(tool, *arguments, *flags).startswith('error: ')

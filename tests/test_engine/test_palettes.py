@@ -1,4 +1,5 @@
 """Palettes that a config inherited for fewer classes."""
+
 import json
 
 from mmreviewkd.engine.palettes import complete_palettes
@@ -18,18 +19,20 @@ def config(*metas):
 
 
 def palettes(cfg, split):
-    return [each.metainfo.palette
-            for each in cfg[f'{split}_dataloader'].dataset.datasets]
+    return [
+        each.metainfo.palette for each in cfg[f'{split}_dataloader'].dataset.datasets
+    ]
 
 
 def test_generated_where_colours_are_too_few():
     cfg = config(
         dict(classes=tuple('abcdefg'), palette=PALETTE, more=1),
         dict(classes=tuple('abcdefg'), palette=PALETTE),
-        dict(classes=('a', 'b'), palette=PALETTE))
+        dict(classes=('a', 'b'), palette=PALETTE),
+    )
     assert complete_palettes(cfg, 'train') == [
-        'metainfo.palette has 2 colours for 7 classes; generated ones are '
-        'used instead']
+        'metainfo.palette has 2 colours for 7 classes; generated ones are used instead'
+    ]
     first, second, third = palettes(cfg, 'train')
     assert first == second and third == PALETTE
     # mmdet's visualizer takes it, and the config can be written

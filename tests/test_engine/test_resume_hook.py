@@ -1,4 +1,5 @@
 """A resumed run goes on number by number, whatever draws at random."""
+
 import random
 
 from mmreviewkd.compat import load_from_local
@@ -40,7 +41,6 @@ class Drawn(Dataset):
 
 @MODELS.register_module()
 class Drawing(BaseModel):
-
     def __init__(self):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.ones(4, dtype=torch.float64))
@@ -48,8 +48,7 @@ class Drawing(BaseModel):
     def forward(self, inputs, mode):
         if mode == 'predict':
             return draw()  # validation draws, too
-        return dict(loss=(torch.stack(inputs) @ self.weight).sum() *
-                    sum(draw()))
+        return dict(loss=(torch.stack(inputs) @ self.weight).sum() * sum(draw()))
 
     def train_step(self, data, optim_wrapper):
         loss, log = self.parse_losses(self(data, 'loss'))
@@ -63,6 +62,7 @@ class Drawing(BaseModel):
 @METRICS.register_module()
 class Falling(BaseMetric):
     """Every validation is the best so far."""
+
     score = 0
 
     def process(self, data_batch, data_samples):
@@ -75,7 +75,6 @@ class Falling(BaseMetric):
 
 @HOOKS.register_module()
 class Losses(Hook):
-
     def after_train_iter(self, runner, batch_idx, data_batch, outputs):
         seen[runner.iter] = outputs['loss'].item()
 
@@ -88,32 +87,43 @@ def run(tmp_path):
     """A run in a folder; returns its losses by iteration."""
     count = 0
 
-    def run(folder, resume=None, workers=0, persistent=False,
-            by_epoch=True, **options):
+    def run(folder, resume=None, workers=0, persistent=False, by_epoch=True, **options):
         nonlocal count
         count += 1
-        loader = dict(num_workers=workers, persistent_workers=persistent,
-                      batch_size=2)
+        loader = dict(num_workers=workers, persistent_workers=persistent, batch_size=2)
         data = dict(type='Drawn', _scope_='mmdet')
-        cfg = Config(dict(
-            model=dict(type='Drawing'),
-            train_dataloader=dict(
-                **loader, dataset=dict(data),
-                sampler=dict(type='DefaultSampler', shuffle=True)),
-            val_dataloader=dict(
-                **loader, dataset=dict(data),
-                sampler=dict(type='DefaultSampler', shuffle=False)),
-            train_cfg=dict(by_epoch=True, max_epochs=3, val_interval=1)
-            if by_epoch else
-            dict(by_epoch=False, max_iters=10, val_interval=3),
-            val_cfg=dict(), val_evaluator=dict(type='Falling'),
-            optim_wrapper=dict(optimizer=dict(type='SGD', lr=1e-3)),
-            default_hooks=dict(checkpoint=dict(
-                type='CheckpointHook', by_epoch=by_epoch, interval=1)),
-            custom_hooks=[dict(type='Losses'), dict(type='ResumeHook')],
-            default_scope='mmdet', randomness=dict(seed=3),
-            experiment_name=f'{tmp_path}{count}', log_level='WARNING',
-            work_dir=str(tmp_path / folder)))
+        cfg = Config(
+            dict(
+                model=dict(type='Drawing'),
+                train_dataloader=dict(
+                    **loader,
+                    dataset=dict(data),
+                    sampler=dict(type='DefaultSampler', shuffle=True),
+                ),
+                val_dataloader=dict(
+                    **loader,
+                    dataset=dict(data),
+                    sampler=dict(type='DefaultSampler', shuffle=False),
+                ),
+                train_cfg=dict(by_epoch=True, max_epochs=3, val_interval=1)
+                if by_epoch
+                else dict(by_epoch=False, max_iters=10, val_interval=3),
+                val_cfg=dict(),
+                val_evaluator=dict(type='Falling'),
+                optim_wrapper=dict(optimizer=dict(type='SGD', lr=1e-3)),
+                default_hooks=dict(
+                    checkpoint=dict(
+                        type='CheckpointHook', by_epoch=by_epoch, interval=1
+                    )
+                ),
+                custom_hooks=[dict(type='Losses'), dict(type='ResumeHook')],
+                default_scope='mmdet',
+                randomness=dict(seed=3),
+                experiment_name=f'{tmp_path}{count}',
+                log_level='WARNING',
+                work_dir=str(tmp_path / folder),
+            )
+        )
         cfg.merge_from_dict(options)
         if resume:
             cfg.resume, cfg.load_from = True, str(tmp_path / resume)
@@ -131,17 +141,33 @@ def run(tmp_path):
     return run
 
 
-@pytest.mark.parametrize('options', [
-    dict(), dict(workers=2, persistent=True), dict(workers=1),
-    dict(randomness=dict(seed=None)),
-    dict(workers=1, randomness=dict(seed=None)),
-    dict(randomness=dict(seed=None), env_cfg=dict(cudnn_benchmark=False),
-         strategy=dict(type='SingleDeviceStrategy')),
-    dict(by_epoch=False), dict(by_epoch=False, workers=1, persistent=True),
-    dict(by_epoch=False, workers=1, randomness=dict(seed=None), **{
-        'train_dataloader.sampler.type': 'InfiniteSampler'})], ids=str)
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(),
+        dict(workers=2, persistent=True),
+        dict(workers=1),
+        dict(randomness=dict(seed=None)),
+        dict(workers=1, randomness=dict(seed=None)),
+        dict(
+            randomness=dict(seed=None),
+            env_cfg=dict(cudnn_benchmark=False),
+            strategy=dict(type='SingleDeviceStrategy'),
+        ),
+        dict(by_epoch=False),
+        dict(by_epoch=False, workers=1, persistent=True),
+        dict(
+            by_epoch=False,
+            workers=1,
+            randomness=dict(seed=None),
+            **{'train_dataloader.sampler.type': 'InfiniteSampler'},
+        ),
+    ],
+    ids=str,
+)
 def test_a_resumed_run_has_the_numbers_of_the_uninterrupted_one(
-        run, options, monkeypatch):
+    run, options, monkeypatch
+):
     # mmengine waits two seconds whenever a loader begins anew
     monkeypatch.setattr('mmengine.runner.loops.time.sleep', lambda _: None)
     whole = run('whole', **options)
@@ -169,7 +195,7 @@ def test_a_checkpoint_saved_in_validation_has_the_trainings_states(run):
 def test_states_are_plain_data(run, tmp_path):
     run('run')
     saved = load_from_local(str(tmp_path / 'run' / 'epoch_3.pth'))
-    (state, ) = saved['random_states']
+    (state,) = saved['random_states']
     set_random_state(state)
     assert random_state()['python'] == state['python']
     expected = draw()
@@ -178,15 +204,19 @@ def test_states_are_plain_data(run, tmp_path):
     assert state['torch'].dtype == torch.uint8
     assert type(state['numpy'][1]) is list
     assert saved['meta']['data'] == dict(
-        num_processes=1, num_workers=0, batch_size=2, num_images=8,
-        batches_done=0, seed=3)
+        num_processes=1,
+        num_workers=0,
+        batch_size=2,
+        num_images=8,
+        batches_done=0,
+        seed=3,
+    )
 
 
 def test_a_checkpoint_that_another_hook_saves(run, tmp_path):
 
     @HOOKS.register_module(force=True)
     class Saving(Hook):
-
         def after_train_iter(self, runner, *args, **kwargs):
             if runner.iter == 4:
                 runner.save_checkpoint(runner.work_dir, 'own.pth')
@@ -194,13 +224,20 @@ def test_a_checkpoint_that_another_hook_saves(run, tmp_path):
     run('run', custom_hooks=[dict(type='ResumeHook'), dict(type='Saving')])
     own, before = (
         load_from_local(str(tmp_path / 'run' / name))['random_states'][0]
-        for name in ('own.pth', 'epoch_1.pth'))
+        for name in ('own.pth', 'epoch_1.pth')
+    )
     assert own['python'] != before['python']
 
 
 def test_the_launcher_adds_the_hook_once():
-    for hooks in (None, [], [dict(type='EMAHook')], [dict(type='ResumeHook')],
-                  [dict(type='mmdet.ResumeHook')], [dict(type=ResumeHook)]):
+    for hooks in (
+        None,
+        [],
+        [dict(type='EMAHook')],
+        [dict(type='ResumeHook')],
+        [dict(type='mmdet.ResumeHook')],
+        [dict(type=ResumeHook)],
+    ):
         cfg = Config(dict(custom_hooks=hooks))
         _add_resume_hook(cfg)
         names = [str(hook.type) for hook in cfg.custom_hooks]
@@ -212,23 +249,28 @@ def test_the_launcher_adds_the_hook_once():
 @pytest.fixture
 def said(monkeypatch):
     from mmengine.logging import MMLogger
+
     lines = []
     for level in ('warning', 'info'):
-        monkeypatch.setattr(MMLogger, level,
-                            lambda self, line, *_: lines.append(line))
+        monkeypatch.setattr(MMLogger, level, lambda self, line, *_: lines.append(line))
     return lines
 
 
-@pytest.mark.parametrize('options, message', [
-    ({'train_dataloader.batch_size': 4}, 'batch_size 2 (now: 4)'),
-    ({'train_dataloader.dataset.length': 6}, 'num_images 8 (now: 6)'),
-    (dict(workers=1), 'num_workers 0 (now: 1)')])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        ({'train_dataloader.batch_size': 4}, 'batch_size 2 (now: 4)'),
+        ({'train_dataloader.dataset.length': 6}, 'num_images 8 (now: 6)'),
+        (dict(workers=1), 'num_workers 0 (now: 1)'),
+    ],
+)
 def test_another_run_is_told_with_both_numbers(run, said, options, message):
     run('run')
     run('run', 'run/epoch_1.pth', **options)
     assert [line for line in said if 'was saved with' in line] == [
         f'This run was saved with another {message}; what is drawn at random '
-        'differs from here on']
+        'differs from here on'
+    ]
 
 
 def test_another_number_of_processes(run, said, tmp_path):
@@ -246,8 +288,10 @@ def test_a_checkpoint_in_mid_epoch(run, said):
     options = {'default_hooks.checkpoint': dict(by_epoch=False, interval=3)}
     run('run', **options)
     run('run', 'run/iter_6.pth', **options)
-    assert ('The checkpoint was saved after 2 batches of epoch 2; mmengine '
-            "starts that epoch's batches anew") in said
+    assert (
+        'The checkpoint was saved after 2 batches of epoch 2; mmengine '
+        "starts that epoch's batches anew"
+    ) in said
     assert 'was saved with' not in ' '.join(said)
 
 
@@ -269,4 +313,5 @@ def test_a_file_with_weights_alone_is_not_resumed(run, tmp_path, missing):
     assert str(error.value) == (
         f'cannot resume from {path}: it has weights, but no optimizer, epoch '
         'or iteration. To start a new run with its weights: --cfg-options '
-        f'load_from={path}, without --resume')
+        f'load_from={path}, without --resume'
+    )

@@ -1,4 +1,5 @@
 """Pictures of the review, and its losses, in what a run logs."""
+
 import json
 from pathlib import Path
 
@@ -13,12 +14,12 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 
-def train(folder, name, backends=('Local', ), **changes):
+def train(folder, name, backends=('Local',), **changes):
     cfg = Config.fromfile(folder / 'distil.py')
     cfg.work_dir = str(folder / name)
     cfg.visualizer.update(
-        name=name,
-        vis_backends=[dict(type=f'{each}VisBackend') for each in backends])
+        name=name, vis_backends=[dict(type=f'{each}VisBackend') for each in backends]
+    )
     for key, value in changes.items():
         cfg[key] = value
     runner = Runner.from_cfg(cfg)
@@ -27,25 +28,27 @@ def train(folder, name, backends=('Local', ), **changes):
 
 
 def scalars(work_dir):
-    (path, ) = Path(work_dir).glob('*/vis_data/scalars.json')
-    return [{
-        key: value
-        for key, value in json.loads(line).items() if 'time' not in key
-    } for line in path.read_text().splitlines()]
+    (path,) = Path(work_dir).glob('*/vis_data/scalars.json')
+    return [
+        {key: value for key, value in json.loads(line).items() if 'time' not in key}
+        for line in path.read_text().splitlines()
+    ]
 
 
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory, coco, teachers):
     pytest.importorskip('tensorboard')
     from tests import conftest
+
     folder = conftest.project.__wrapped__(
-        tmp_path_factory.mktemp('pictures'), coco, teachers)
+        tmp_path_factory.mktemp('pictures'), coco, teachers
+    )
     hook = dict(type='ReviewVisualizationHook')
     ema = dict(type='EMAHook')
-    return (train(
-        folder, 'with', ('Local', 'Tensorboard'),
-        custom_hooks=[ema,
-                      hook]), train(folder, 'without', custom_hooks=[ema]))
+    return (
+        train(folder, 'with', ('Local', 'Tensorboard'), custom_hooks=[ema, hook]),
+        train(folder, 'without', custom_hooks=[ema]),
+    )
 
 
 def test_the_run_is_the_same(runs):
@@ -77,16 +80,17 @@ def test_pictures(runs):
 
 def test_tensorboard(runs):
     from tensorboard.backend.event_processing import event_accumulator
-    (folder, ) = Path(runs[0].work_dir).glob('*/vis_data')
+
+    (folder,) = Path(runs[0].work_dir).glob('*/vis_data')
     events = event_accumulator.EventAccumulator(str(folder)).Reload()
     images = events.Tags()['images']
     assert sorted(images) == ['review_0', 'review_1']
     assert [event.step for event in events.Images('review_0')] == [1, 2]
     lines = [line for line in scalars(runs[0].work_dir) if 'loss' in line]
-    for key in ('loss_review', *(f'review_stride{s}'
-                                 for s in (4, 8, 16, 32, 64))):
-        assert [event.value for event in events.Scalars(key)] == \
-            pytest.approx([line[key] for line in lines]), key
+    for key in ('loss_review', *(f'review_stride{s}' for s in (4, 8, 16, 32, 64))):
+        assert [event.value for event in events.Scalars(key)] == pytest.approx(
+            [line[key] for line in lines]
+        ), key
 
 
 @pytest.mark.slow
@@ -95,12 +99,10 @@ def test_every_second_validation_of_an_iteration_based_run(project):
         project,
         'iterations',
         train_cfg=dict(type='IterBasedTrainLoop', max_iters=3, val_interval=1),
-        custom_hooks=[
-            dict(type='ReviewVisualizationHook', num_images=1, interval=2)
-        ])
+        custom_hooks=[dict(type='ReviewVisualizationHook', num_images=1, interval=2)],
+    )
     found = Path(runner.work_dir).glob('*/vis_data/vis_image/*.png')
-    assert sorted(path.name
-                  for path in found) == ['review_0_1.png', 'review_0_3.png']
+    assert sorted(path.name for path in found) == ['review_0_1.png', 'review_0_3.png']
 
 
 def test_only_one_process_draws(monkeypatch):
@@ -123,4 +125,5 @@ def test_settings_and_runs_that_it_cannot_serve(project):
             custom_hooks=hook,
             val_cfg=None,
             val_dataloader=None,
-            val_evaluator=None)
+            val_evaluator=None,
+        )

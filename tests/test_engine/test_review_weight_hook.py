@@ -1,4 +1,5 @@
 """The weight over a run: its shape, its resume, and what runs at zero."""
+
 import json
 from types import SimpleNamespace
 
@@ -13,26 +14,39 @@ from mmengine.logging import MessageHub
 from mmengine.runner import Runner
 
 
-@pytest.mark.parametrize('arguments, expected', [
-    (dict(), {0: 1, 5: 1, 500: 1}),
-    # published for CIFAR-100: min(1, epoch / 20), from 0
-    (dict(warmup=20), {0: 0, 1: .05, 10: .5, 19: .95, 20: 1, 200: 1}),
-    (dict(decay=(10, 20)), {0: 1, 10: 1, 15: .5, 20: 0, 30: 0}),
-    (dict(stop=7), {0: 1, 6: 1, 7: 0, 8: 0}),
-    (dict(warmup=2, decay=(4, 8), stop=9), {0: 0, 1: .5, 3: 1, 6: .5, 8: 0,
-                                            9: 0}),
-    (dict(stop=0), {0: 0}),
-])
+@pytest.mark.parametrize(
+    'arguments, expected',
+    [
+        (dict(), {0: 1, 5: 1, 500: 1}),
+        # published for CIFAR-100: min(1, epoch / 20), from 0
+        (dict(warmup=20), {0: 0, 1: 0.05, 10: 0.5, 19: 0.95, 20: 1, 200: 1}),
+        (dict(decay=(10, 20)), {0: 1, 10: 1, 15: 0.5, 20: 0, 30: 0}),
+        (dict(stop=7), {0: 1, 6: 1, 7: 0, 8: 0}),
+        (
+            dict(warmup=2, decay=(4, 8), stop=9),
+            {0: 0, 1: 0.5, 3: 1, 6: 0.5, 8: 0, 9: 0},
+        ),
+        (dict(stop=0), {0: 0}),
+    ],
+)
 def test_factor(arguments, expected):
     hook = ReviewWeightHook(**arguments)
     for t, factor in expected.items():
         assert hook.factor(t) == pytest.approx(factor)
 
 
-@pytest.mark.parametrize('arguments', [
-    dict(warmup=-1), dict(decay=(5, 5)), dict(decay=(6, 5)), dict(stop=-2),
-    dict(warmup=5, decay=(3, 9)), dict(decay=(3, 9), stop=8),
-    dict(decay=(1, 2, 3))])
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        dict(warmup=-1),
+        dict(decay=(5, 5)),
+        dict(decay=(6, 5)),
+        dict(stop=-2),
+        dict(warmup=5, decay=(3, 9)),
+        dict(decay=(3, 9), stop=8),
+        dict(decay=(1, 2, 3)),
+    ],
+)
 def test_points_out_of_order(arguments):
     with pytest.raises(UserInputError, match='in this order'):
         ReviewWeightHook(**arguments)
@@ -40,8 +54,7 @@ def test_points_out_of_order(arguments):
 
 def test_other_models_are_refused():
     runner = SimpleNamespace(model=torch.nn.Linear(1, 1), epoch=0)
-    with pytest.raises(UserInputError, match='needs a ReviewKD model, not '
-                       'Linear'):
+    with pytest.raises(UserInputError, match='needs a ReviewKD model, not Linear'):
         ReviewWeightHook().before_train_iter(runner, 0)
 
 
@@ -58,28 +71,33 @@ def test_weight_is_set_by_epoch_or_iteration_and_logged(distiller):
     model = distiller(review=dict(weight=4.0))
     hub = MessageHub.get_instance('weights')
     runner = SimpleNamespace(model=model, epoch=1, iter=30, message_hub=hub)
-    for by_epoch, expected in ((True, .25), (False, 1.)):
-        ReviewWeightHook(warmup=4, by_epoch=by_epoch).before_train_iter(
-            runner, 0)
+    for by_epoch, expected in ((True, 0.25), (False, 1.0)):
+        ReviewWeightHook(warmup=4, by_epoch=by_epoch).before_train_iter(runner, 0)
         assert model.factor == expected
         assert hub.get_scalar('train/review_weight').current() == 4 * expected
         data = model.data_preprocessor(
-            demo_mm_inputs(1, [[3, 64, 64]], num_classes=2), True)
+            demo_mm_inputs(1, [[3, 64, 64]], num_classes=2), True
+        )
         losses = model(**data, mode='loss')
         torch.testing.assert_close(
             losses['loss_review'],
-            4 * expected * sum(v for k, v in losses.items() if 'stride' in k))
+            4 * expected * sum(v for k, v in losses.items() if 'stride' in k),
+        )
 
 
 def test_after_the_end_only_the_student_runs(distiller, monkeypatch):
     model = distiller()
     ReviewWeightHook(stop=0).before_train_iter(
-        SimpleNamespace(model=model, epoch=0, iter=0,
-                        message_hub=MessageHub.get_instance('ended')), 0)
+        SimpleNamespace(
+            model=model, epoch=0, iter=0, message_hub=MessageHub.get_instance('ended')
+        ),
+        0,
+    )
     monkeypatch.setattr(model.teacher, 'forward', None)
     monkeypatch.setattr(model.review, 'loss', None)
     data = model.data_preprocessor(
-        demo_mm_inputs(1, [[3, 64, 64]], num_classes=2), True)
+        demo_mm_inputs(1, [[3, 64, 64]], num_classes=2), True
+    )
     losses = model(**data, mode='loss')
     assert losses['loss_review'] == 0
     assert not [key for key in losses if 'stride' in key]
@@ -104,6 +122,6 @@ def test_resumed_run_takes_up_the_schedule(project):
             if 'review_weight' in line
         }
 
-    assert run('first') == {1: 0, 2: .5}
+    assert run('first') == {1: 0, 2: 0.5}
     resumed = run('second', **{'resume': True, 'train_cfg.max_epochs': 4})
     assert resumed == {3: 1, 4: 0}

@@ -1,4 +1,5 @@
 """tools/test.py on checkpoints that fill all, or a part, of a detector."""
+
 from mmreviewkd.engine import StrictLoadHook
 from tests.conftest import save_weights, tiny_detector
 from tests.test_tools.test_entry_points import call
@@ -18,8 +19,13 @@ def saved(project):
 
 
 def run(project):
-    return call('test', project / 'distil.py', project / 'weights.pth',
-                '--work-dir', project / 'run')
+    return call(
+        'test',
+        project / 'distil.py',
+        project / 'weights.pth',
+        '--work-dir',
+        project / 'run',
+    )
 
 
 def test_a_part_is_no_test(project, saved, capsys):
@@ -35,7 +41,8 @@ def test_a_part_is_no_test(project, saved, capsys):
         f'error: checkpoint {path} does not fit FasterRCNN: of 150 tensors '
         '16 missing (first: neck.lateral_convs.0.conv.weight, '
         'neck.lateral_convs.0.conv.bias, neck.lateral_convs.1.conv.weight). '
-        'Does it belong to this config?')
+        'Does it belong to this config?'
+    )
     assert 'bbox_mAP' not in capsys.readouterr().out
 
 
@@ -55,11 +62,18 @@ class Parallel(torch.nn.Module):
         self.module = module
 
 
-@pytest.mark.parametrize('wrap', [
-    lambda model: model, Parallel, lambda model: DetTTAModel(module=model),
-    lambda model: Parallel(DetTTAModel(module=model))])
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda model: model,
+        Parallel,
+        lambda model: DetTTAModel(module=model),
+        lambda model: Parallel(DetTTAModel(module=model)),
+    ],
+)
 def test_wrapped_models(saved, wrap):
     model = MODELS.build(tiny_detector())
     StrictLoadHook().after_load_checkpoint(Runner(wrap(model)), saved)
-    assert torch.equal(model.backbone.conv1.weight,
-                       saved['state_dict']['backbone.conv1.weight'])
+    assert torch.equal(
+        model.backbone.conv1.weight, saved['state_dict']['backbone.conv1.weight']
+    )

@@ -1,4 +1,5 @@
 """The teacher's own figure on the student's data."""
+
 import copy
 import runpy
 import sys
@@ -24,8 +25,10 @@ TOOL = Path(__file__).parents[2] / 'tools' / 'check_teacher.py'
 @pytest.fixture
 def lines(monkeypatch):
     said = []
-    monkeypatch.setattr('mmreviewkd.engine.teacher_check.print_log',
-                        lambda message, *_: said.append(message))
+    monkeypatch.setattr(
+        'mmreviewkd.engine.teacher_check.print_log',
+        lambda message, *_: said.append(message),
+    )
     return said
 
 
@@ -33,11 +36,12 @@ def lines(monkeypatch):
 def trained(tmp_path_factory, coco, teachers):
     """A teacher that has learned something: 12 epochs on the rectangles."""
     from tests import conftest
+
     folder = conftest.project.__wrapped__(
-        tmp_path_factory.mktemp('trained'), coco, teachers)
+        tmp_path_factory.mktemp('trained'), coco, teachers
+    )
     cfg = Config.fromfile(folder / 'teacher.py')
-    cfg.train_cfg = dict(
-        type='EpochBasedTrainLoop', max_epochs=25, val_interval=25)
+    cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=25, val_interval=25)
     cfg.train_dataloader.batch_size = 2
     cfg.optim_wrapper.optimizer.lr = 3e-3
     cfg.default_hooks.checkpoint.interval = 25
@@ -50,20 +54,18 @@ def trained(tmp_path_factory, coco, teachers):
 
 
 def check(cfg, **options):
-    return check_teacher(cfg.model, cfg.val_dataloader, cfg.val_evaluator,
-                         **options)
+    return check_teacher(cfg.model, cfg.val_dataloader, cfg.val_evaluator, **options)
 
 
-def test_figure_of_a_teacher_of_other_images_than_the_students(
-        trained, lines):
+def test_figure_of_a_teacher_of_other_images_than_the_students(trained, lines):
     _, cfg, _ = trained
     expected = check(cfg)['coco/bbox_mAP_50']
     enlarged = Config(copy.deepcopy(cfg._cfg_dict))
     enlarged.val_dataloader.dataset.pipeline[1].scale = (256, 192)
     assert check(enlarged)['coco/bbox_mAP_50'] < expected / 2
-    enlarged.model.teacher.scale = .5
+    enlarged.model.teacher.scale = 0.5
     # the same images but for two resizings
-    assert check(enlarged)['coco/bbox_mAP_50'] > .8 * expected
+    assert check(enlarged)['coco/bbox_mAP_50'] > 0.8 * expected
 
 
 def test_figure_of_a_sound_teacher(trained, lines):
@@ -71,17 +73,17 @@ def test_figure_of_a_sound_teacher(trained, lines):
     metrics = check(cfg)
     hub = load_from_local(cfg.model.teacher.checkpoint)['message_hub']
     assert hub is not None
-    (log, ) = (folder / 'teacher').glob('*/vis_data/scalars.json')
-    logged = [line for line in log.read_text().splitlines()
-              if 'bbox_mAP' in line][-1]
+    (log,) = (folder / 'teacher').glob('*/vis_data/scalars.json')
+    logged = [line for line in log.read_text().splitlines() if 'bbox_mAP' in line][-1]
     assert f'"coco/bbox_mAP": {metrics["coco/bbox_mAP"]}' in logged
-    assert main_metric(metrics) == metrics['coco/bbox_mAP'] > .05
-    assert lines[-1].startswith(f'teacher: {metrics["coco/bbox_mAP"]:.3f} ('
-                                'all 4 validation images)')
-    check(cfg, expected=main_metric(metrics) + .5)
+    assert main_metric(metrics) == metrics['coco/bbox_mAP'] > 0.05
+    assert lines[-1].startswith(
+        f'teacher: {metrics["coco/bbox_mAP"]:.3f} (all 4 validation images)'
+    )
+    check(cfg, expected=main_metric(metrics) + 0.5)
     assert 'is below what was expected' in lines[-1]
     # of a part of the images the figure may well be another
-    check(cfg, num_images=2, expected=main_metric(metrics) + .5)
+    check(cfg, num_images=2, expected=main_metric(metrics) + 0.5)
     assert '(2 validation images)' in lines[-1]
 
 
@@ -91,20 +93,20 @@ def test_wrong_normalisation_shows(trained, lines):
     wrong = Config(cfg.to_dict())
     teacher = Config.fromfile(cfg.model.teacher.config).model
     teacher.data_preprocessor.update(
-        mean=[0., 0., 0.], std=[1., 1., 1.], bgr_to_rgb=False)
+        mean=[0.0, 0.0, 0.0], std=[1.0, 1.0, 1.0], bgr_to_rgb=False
+    )
     wrong.model.teacher.config = teacher
     poor = main_metric(check(wrong, expected=sound))
-    assert poor < sound - .02
+    assert poor < sound - 0.02
     assert 'mean, std, channel order' in lines[-1]
 
 
-def test_a_student_that_is_better_and_a_teacher_near_zero(
-        trained, project, lines):
+def test_a_student_that_is_better_and_a_teacher_near_zero(trained, project, lines):
     _, cfg, _ = trained
     from mmdet.registry import MODELS
+
     student = MODELS.build(Config.fromfile(cfg.model.teacher.config).model)
-    student.load_state_dict(
-        load_from_local(cfg.model.teacher.checkpoint)['state_dict'])
+    student.load_state_dict(load_from_local(cfg.model.teacher.checkpoint)['state_dict'])
     student.train()
     untrained = Config.fromfile(project / 'distil.py')
     check(untrained, student=student)
@@ -122,14 +124,15 @@ def test_other_classes_and_half_a_head(trained, tmp_path, lines):
     torch.save(saved, tmp_path / 'other.pth')
     with pytest.raises(UserInputError) as error:
         check(cfg)
-    assert 'other classes (cat, dog, cow, ... 4 in all) than these data ' \
+    assert (
+        'other classes (cat, dog, cow, ... 4 in all) than these data '
         'have (a, b)' in str(error.value)
+    )
     del saved['state_dict']['roi_head.bbox_head.fc_cls.weight']
     torch.save(saved, tmp_path / 'other.pth')
     with pytest.raises(UserInputError) as error:
         check(cfg)
-    assert '1 missing (first: roi_head.bbox_head.fc_cls.weight)' in str(
-        error.value)
+    assert '1 missing (first: roi_head.bbox_head.fc_cls.weight)' in str(error.value)
 
 
 def test_hook_and_tool(trained, project, capsys):
@@ -137,8 +140,7 @@ def test_hook_and_tool(trained, project, capsys):
     cfg = Config(cfg.to_dict())
     cfg.train_cfg.max_epochs = 1
     cfg.work_dir = str(project / 'hook')
-    cfg.custom_hooks = [
-        dict(type='TeacherCheckHook', num_images=None, expected=.99)]
+    cfg.custom_hooks = [dict(type='TeacherCheckHook', num_images=None, expected=0.99)]
     cfg.visualizer.name = 'hook'
     Runner.from_cfg(cfg).train()
     log = next((project / 'hook').glob('*/*.log')).read_text()
@@ -154,12 +156,20 @@ def test_hook_and_tool(trained, project, capsys):
         finally:
             sys.argv = argv
 
-    assert tool(project / 'distil.py', '--expected', .4, '--num-images', 2,
-                '--student-checkpoint', project / 'hook' / 'epoch_1.pth'
-                ) is None
+    assert (
+        tool(
+            project / 'distil.py',
+            '--expected',
+            0.4,
+            '--num-images',
+            2,
+            '--student-checkpoint',
+            project / 'hook' / 'epoch_1.pth',
+        )
+        is None
+    )
     assert 'expected 0.400, student: ' in capsys.readouterr().out
-    assert 'has no teacher: its model is a FasterRCNN' in tool(
-        project / 'plain.py')
+    assert 'has no teacher: its model is a FasterRCNN' in tool(project / 'plain.py')
 
 
 # ------------------------------------------------- what its figures lead to
@@ -174,16 +184,18 @@ def measured(monkeypatch, lines):
     model, data = torch.nn.Identity(), Data(range(4))
     model.class_names = None
     monkeypatch.setattr(f'{module}WholeTeacher', lambda **settings: model)
-    monkeypatch.setattr(f'{module}Runner.build_dataloader',
-                        lambda cfg: SimpleNamespace(dataset=data))
+    monkeypatch.setattr(
+        f'{module}Runner.build_dataloader', lambda cfg: SimpleNamespace(dataset=data)
+    )
     cfg = dict(
-        type='ReviewKD', teacher={},
-        student=dict(data_preprocessor=dict(type='DetDataPreprocessor')))
+        type='ReviewKD',
+        teacher={},
+        student=dict(data_preprocessor=dict(type='DetDataPreprocessor')),
+    )
 
     def check_as(metric, value, count, classes=2, **options):
         data.metainfo = dict(classes=tuple(map(str, range(classes))))
-        monkeypatch.setattr(f'{module}evaluate',
-                            lambda *args: ({metric: value}, count))
+        monkeypatch.setattr(f'{module}evaluate', lambda *args: ({metric: value}, count))
         del lines[:]
         check_teacher(cfg, {}, {}, **options)
         return lines[0], ''.join(lines[1:])
@@ -193,54 +205,72 @@ def measured(monkeypatch, lines):
 
 def test_expected_of_a_part_of_the_images(measured):
     # there are 4; of 3, two standard deviations of .9 are .35
-    said, warning = measured('coco/bbox_mAP', .2, 3, num_images=3,
-                             expected=.9)
+    said, warning = measured('coco/bbox_mAP', 0.2, 3, num_images=3, expected=0.9)
     assert said == 'teacher: 0.200, expected 0.900 (3 validation images)'
-    assert warning.startswith("The teacher's figure on 3 images is below what "
-                              'was expected. See whether')
-    for value, count, warns in ((.56, 3, False), (.54, 3, True),
-                                (.56, 4, True), (.889, 4, True),
-                                (.891, 4, False)):
-        _, warning = measured('coco/bbox_mAP', value, count, num_images=count,
-                              expected=.9)
+    assert warning.startswith(
+        "The teacher's figure on 3 images is below what was expected. See whether"
+    )
+    for value, count, warns in (
+        (0.56, 3, False),
+        (0.54, 3, True),
+        (0.56, 4, True),
+        (0.889, 4, True),
+        (0.891, 4, False),
+    ):
+        _, warning = measured(
+            'coco/bbox_mAP', value, count, num_images=count, expected=0.9
+        )
         assert bool(warning) == warns
 
 
 def test_expected_of_twenty_images():
     # 0.3 less two standard deviations and the tolerance
-    assert .3 - _deviation(.3, 20) - TOLERANCE > .011
+    assert 0.3 - _deviation(0.3, 20) - TOLERANCE > 0.011
 
 
-@pytest.mark.parametrize('metric, value, classes, warning', [
-    ('accuracy/top1', 10., 10, 'is near chance, 0.100 for 10 classes. '),
-    ('accuracy/top1', 12., 10, 'is near chance, 0.100 for 10 classes. '),
-    ('accuracy/top1', 14., 10, ''),
-    ('accuracy/top1', 51., 2, 'is near chance, 0.500 for 2 classes. '),
-    ('accuracy/top1', 1.5, 100, 'is near chance, 0.010 for 100 classes. '),
-    ('accuracy/top1', 5., 100, ''),
-    ('coco/bbox_mAP', .1, 10, ''),
-    ('coco/bbox_mAP', .009, 10, 'is near zero. '),
-])
+@pytest.mark.parametrize(
+    'metric, value, classes, warning',
+    [
+        ('accuracy/top1', 10.0, 10, 'is near chance, 0.100 for 10 classes. '),
+        ('accuracy/top1', 12.0, 10, 'is near chance, 0.100 for 10 classes. '),
+        ('accuracy/top1', 14.0, 10, ''),
+        ('accuracy/top1', 51.0, 2, 'is near chance, 0.500 for 2 classes. '),
+        ('accuracy/top1', 1.5, 100, 'is near chance, 0.010 for 100 classes. '),
+        ('accuracy/top1', 5.0, 100, ''),
+        ('coco/bbox_mAP', 0.1, 10, ''),
+        ('coco/bbox_mAP', 0.009, 10, 'is near zero. '),
+    ],
+)
 def test_what_is_near_chance(measured, metric, value, classes, warning):
     _, said = measured(metric, value, 2000, classes)
-    assert said[:len("The teacher's figure on 2000 images ") + len(warning)
-                ] == (warning and f"The teacher's figure on 2000 images "
-                      f'{warning}')
+    assert said[: len("The teacher's figure on 2000 images ") + len(warning)] == (
+        warning and f"The teacher's figure on 2000 images {warning}"
+    )
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(expected=93.39), 'expected=93.39: must be a fraction from 0 to 1, '
-     'such as 0.934 for 93.4 percent'),
-    (dict(expected=-.1), 'expected=-0.1: must be a fraction'),
-    (dict(expected='0.3'), "expected='0.3': must be a fraction"),
-    (dict(num_images=0), 'num_images=0: must be a whole number >= 1; left out,'
-     ' all images are taken'),
-    (dict(num_images=-5), 'num_images=-5: must be'),
-    (dict(num_images=2.5), 'num_images=2.5: must be'),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (
+            dict(expected=93.39),
+            'expected=93.39: must be a fraction from 0 to 1, '
+            'such as 0.934 for 93.4 percent',
+        ),
+        (dict(expected=-0.1), 'expected=-0.1: must be a fraction'),
+        (dict(expected='0.3'), "expected='0.3': must be a fraction"),
+        (
+            dict(num_images=0),
+            'num_images=0: must be a whole number >= 1; left out, all images are taken',
+        ),
+        (dict(num_images=-5), 'num_images=-5: must be'),
+        (dict(num_images=2.5), 'num_images=2.5: must be'),
+    ],
+)
 def test_arguments_that_cannot_be_used(measured, options, message):
-    for run in (lambda: measured('coco/bbox_mAP', .5, 4, **options),
-                lambda: TeacherCheckHook(**options)):
+    for run in (
+        lambda: measured('coco/bbox_mAP', 0.5, 4, **options),
+        lambda: TeacherCheckHook(**options),
+    ):
         with pytest.raises(UserInputError) as error:
             run()
         assert str(error.value).startswith(message)
@@ -253,17 +283,25 @@ def test_data_preprocessor_beside_the_model(project, lines):
     (project / 'beside.py').write_text(cfg.pretty_text)
     teacher = cfg.model.teacher.checkpoint
     weights = save_weights(tiny_detector(), project / 'student.pth')
-    tool = ('check_teacher', project / 'beside.py', '--num-images', 2,
-            '--student-checkpoint')
+    tool = (
+        'check_teacher',
+        project / 'beside.py',
+        '--num-images',
+        2,
+        '--student-checkpoint',
+    )
     assert call(*tool, weights) is None
     assert lines[0].endswith('(2 validation images)')
     assert call(*tool, teacher).startswith(
-        f'error: checkpoint {teacher} does not fit FasterRCNN: of 150 '
-        'tensors ')
+        f'error: checkpoint {teacher} does not fit FasterRCNN: of 150 tensors '
+    )
     # the hook
     del lines[:]
-    runner = SimpleNamespace(cfg=cfg, model=MODELS.build(dict(
-        cfg.model, data_preprocessor=cfg.data_preprocessor)), logger=None)
+    runner = SimpleNamespace(
+        cfg=cfg,
+        model=MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor)),
+        logger=None,
+    )
     TeacherCheckHook(num_images=1).before_train(runner)
     assert lines[0].endswith('(1 validation images)')
     cfg.pop('data_preprocessor')

@@ -1,4 +1,5 @@
 """mmengine's training features on a distillation run."""
+
 from mmreviewkd.compat import load_from_local
 from tests.conftest import tiny_detector
 
@@ -36,59 +37,80 @@ def run(project, request):
 
 def test_accumulation_and_clipping(run):
     runner, _ = run(
-        **{'optim_wrapper.accumulative_counts': 2,
-           'optim_wrapper.clip_grad': dict(max_norm=1.)})
+        **{
+            'optim_wrapper.accumulative_counts': 2,
+            'optim_wrapper.clip_grad': dict(max_norm=1.0),
+        }
+    )
     assert len(runner.message_hub.get_scalar('train/grad_norm').data[0]) == 1
 
 
 def test_ema_copies_student_and_review_not_the_teacher(run):
-    runner, checkpoint = run(custom_hooks=[
-        dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=.1,
-             update_buffers=True)])
-    (hook, ) = [h for h in runner.hooks if type(h).__name__ == 'EMAHook']
+    runner, checkpoint = run(
+        custom_hooks=[
+            dict(
+                type='EMAHook',
+                ema_type='ExpMomentumEMA',
+                momentum=0.1,
+                update_buffers=True,
+            )
+        ]
+    )
+    (hook,) = [h for h in runner.hooks if type(h).__name__ == 'EMAHook']
     assert hook.ema_model.module.teacher is runner.model.teacher
     # what is deployed is the average; the raw weights are kept beside it
     averaged, raw = checkpoint['state_dict'], checkpoint['ema_state_dict']
     assert {k[7:] for k in raw if k != 'steps'} == set(averaged)
-    assert not torch.equal(averaged['backbone.conv1.weight'],
-                           raw['module.backbone.conv1.weight'])
+    assert not torch.equal(
+        averaged['backbone.conv1.weight'], raw['module.backbone.conv1.weight']
+    )
     torch.testing.assert_close(
-        hook.ema_model.module.backbone.conv1.weight,
-        averaged['backbone.conv1.weight'])
+        hook.ema_model.module.backbone.conv1.weight, averaged['backbone.conv1.weight']
+    )
 
 
 def test_activation_checkpointing_goes_by_the_students_names(run):
     runner, _ = run(activation_checkpointing=['backbone.layer1', 'neck'])
-    assert hasattr(runner.model.student.backbone.layer1.forward,
-                   '__wrapped__')
+    assert hasattr(runner.model.student.backbone.layer1.forward, '__wrapped__')
 
 
 def test_paramwise_cfg_goes_by_the_students_names(run):
     runner, _ = run(
-        **{'optim_wrapper.optimizer.weight_decay': .01,
-           'optim_wrapper.paramwise_cfg': dict(custom_keys={
-            'backbone': dict(lr_mult=.1), 'review': dict(decay_mult=0.)})})
-    groups = {id(p): group
-              for group in runner.optim_wrapper.optimizer.param_groups
-              for p in group['params']}
+        **{
+            'optim_wrapper.optimizer.weight_decay': 0.01,
+            'optim_wrapper.paramwise_cfg': dict(
+                custom_keys={
+                    'backbone': dict(lr_mult=0.1),
+                    'review': dict(decay_mult=0.0),
+                }
+            ),
+        }
+    )
+    groups = {
+        id(p): group
+        for group in runner.optim_wrapper.optimizer.param_groups
+        for p in group['params']
+    }
     model = runner.model
-    assert groups[id(model.backbone.conv1.weight)]['lr'] == \
-        pytest.approx(1e-4)
-    assert groups[id(model.neck.fpn_convs[0].conv.weight)]['lr'] == \
-        pytest.approx(1e-3)
-    assert groups[id(
-        model.review.levels[0].reduce.conv.weight)]['weight_decay'] == 0
+    assert groups[id(model.backbone.conv1.weight)]['lr'] == pytest.approx(1e-4)
+    assert groups[id(model.neck.fpn_convs[0].conv.weight)]['lr'] == pytest.approx(1e-3)
+    assert groups[id(model.review.levels[0].reduce.conv.weight)]['weight_decay'] == 0
 
 
 def test_sync_bn_of_student_and_review_alone(distiller):
     from mmengine.model import convert_sync_batchnorm
+
     model = convert_sync_batchnorm(distiller())
-    kinds = {name: type(module) for name, module in model.named_modules()
-             if 'bn' in name.split('.')[-1]}
+    kinds = {
+        name: type(module)
+        for name, module in model.named_modules()
+        if 'bn' in name.split('.')[-1]
+    }
     assert set(kinds.values()) == {torch.nn.SyncBatchNorm}
     assert any(name.startswith('review') for name in kinds)
-    assert not any(isinstance(m, torch.nn.SyncBatchNorm)
-                   for m in model.teacher.modules())
+    assert not any(
+        isinstance(m, torch.nn.SyncBatchNorm) for m in model.teacher.modules()
+    )
 
 
 @pytest.mark.parametrize('part', ['review', 'student'])
@@ -105,17 +127,16 @@ def test_compiled_parts_give_the_same_numbers(distiller, part):
         losses = model(**data, mode='loss')
         model.parse_losses(losses)[0].backward()
         return losses['loss_review'].detach(), {
-            name: parameter.grad.clone()
-            for name, parameter in model.named_parameters()
+            name: parameter.grad.clone() for name, parameter in model.named_parameters()
         }
 
     expected = gradients()
     if part == 'review':
-        model.review.loss = torch.compile(model.review.loss,
-                                          backend='aot_eager')
+        model.review.loss = torch.compile(model.review.loss, backend='aot_eager')
     else:
-        model.backbone.forward = torch.compile(model.backbone.forward,
-                                               backend='aot_eager')
+        model.backbone.forward = torch.compile(
+            model.backbone.forward, backend='aot_eager'
+        )
     got = gradients()
     torch.testing.assert_close(got[0], expected[0], rtol=1e-4, atol=1e-5)
     for name, grad in expected[1].items():

@@ -1,4 +1,5 @@
 """One run at a time in a work dir, and nothing left of killed ones."""
+
 import errno
 import os
 import signal
@@ -26,8 +27,10 @@ def cfg(tmp_path):
 
 
 def refusal(folder):
-    return (f'another run is going on in work dir {folder}: give this one '
-            'another --work-dir, or end the other first')
+    return (
+        f'another run is going on in work dir {folder}: give this one '
+        'another --work-dir, or end the other first'
+    )
 
 
 def test_a_second_run_is_refused(cfg, tmp_path):
@@ -63,8 +66,9 @@ def test_what_killed_runs_have_left_is_removed(cfg, tmp_path):
 
 def test_a_file_system_without_locks(cfg, monkeypatch):
     said = []
-    monkeypatch.setattr('mmreviewkd.engine.work_dir.print_log',
-                        lambda message, *_: said.append(message))
+    monkeypatch.setattr(
+        'mmreviewkd.engine.work_dir.print_log', lambda message, *_: said.append(message)
+    )
 
     def none(self, *args, **kwargs):
         raise OSError(errno.ENOLCK, 'No locks available')
@@ -75,14 +79,22 @@ def test_a_file_system_without_locks(cfg, monkeypatch):
     assert 'cannot be locked ([Errno 37] No locks available)' in said[0]
 
 
-@pytest.mark.parametrize('left, expected', [
-    ('last_checkpoint', True), ('epoch_3.pth', True), ('iter_200.pth', True),
-    ('best_coco_bbox_mAP_epoch_3.pth', True),
-    ('20260101_120000/vis_data/scalars.json', True),
-    # a start that failed before its first step, and what the user put there
-    ('20260101_120000/20260101_120000.log', False),
-    ('20260101_120000/20260101_120000.json', False),
-    ('teacher.pth', False), ('train.lock', False), ('config.py', False)])
+@pytest.mark.parametrize(
+    'left, expected',
+    [
+        ('last_checkpoint', True),
+        ('epoch_3.pth', True),
+        ('iter_200.pth', True),
+        ('best_coco_bbox_mAP_epoch_3.pth', True),
+        ('20260101_120000/vis_data/scalars.json', True),
+        # a start that failed before its first step, and what the user put there
+        ('20260101_120000/20260101_120000.log', False),
+        ('20260101_120000/20260101_120000.json', False),
+        ('teacher.pth', False),
+        ('train.lock', False),
+        ('config.py', False),
+    ],
+)
 def test_what_is_a_run(tmp_path, left, expected):
     path = tmp_path / 'a [b]' / left
     path.parent.mkdir(parents=True)
@@ -98,13 +110,21 @@ def test_tools_touch_nothing_of_a_run_that_is_going_on(project, tool):
     teacher = Config.fromfile(project / 'distil.py').model.teacher
     arguments = dict(
         train=[project / 'distil.py'],
-        distill=[project / 'plain.py', '--teacher', project / 'teacher.py',
-                 '--teacher-checkpoint', teacher.checkpoint])[tool]
+        distill=[
+            project / 'plain.py',
+            '--teacher',
+            project / 'teacher.py',
+            '--teacher-checkpoint',
+            teacher.checkpoint,
+        ],
+    )[tool]
     with FileLock(work_dir / 'train.lock'):
         before = sorted(os.listdir(work_dir))
         for resume in ([], ['--resume']):
-            assert call(tool, *arguments, *resume, '--work-dir',
-                        work_dir) == f'error: {refusal(work_dir)}'
+            assert (
+                call(tool, *arguments, *resume, '--work-dir', work_dir)
+                == f'error: {refusal(work_dir)}'
+            )
         assert sorted(os.listdir(work_dir)) == before
 
 
@@ -114,26 +134,41 @@ def test_distill_keeps_a_run_that_was_killed_early(project):
     log.parent.mkdir(parents=True)
     log.write_text('{}')
     assert 'holds a run already' in call(
-        'distill', project / 'plain.py', '--teacher', project / 'teacher.py',
-        '--teacher-checkpoint', 'none.pth', '--work-dir', work_dir)
+        'distill',
+        project / 'plain.py',
+        '--teacher',
+        project / 'teacher.py',
+        '--teacher-checkpoint',
+        'none.pth',
+        '--work-dir',
+        work_dir,
+    )
     assert not list(work_dir.glob('*.py'))
 
 
 @pytest.mark.slow
 def test_two_runs_in_one_folder_and_ctrl_c(project):
-    command = [ROOT / 'tools' / 'train.py', 'distil.py', '--work-dir', 'run',
-               '--cfg-options', 'train_dataloader.num_workers=1',
-               'train_cfg.max_epochs=2']
+    command = [
+        ROOT / 'tools' / 'train.py',
+        'distil.py',
+        '--work-dir',
+        'run',
+        '--cfg-options',
+        'train_dataloader.num_workers=1',
+        'train_cfg.max_epochs=2',
+    ]
     with open(project / 'output', 'w') as output:
         first = subprocess.Popen(
-            [sys.executable, *map(str, command[:-1]),
-             'train_cfg.max_epochs=999'],
-            cwd=project, stdout=output, stderr=output, start_new_session=True,
-            env=dict(os.environ, PYTHONPATH=str(ROOT),
-                     PYTHONWARNINGS='ignore'))
+            [sys.executable, *map(str, command[:-1]), 'train_cfg.max_epochs=999'],
+            cwd=project,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            env=dict(os.environ, PYTHONPATH=str(ROOT), PYTHONWARNINGS='ignore'),
+        )
     checkpoint = project / 'run' / 'epoch_1.pth'
     while not checkpoint.exists() and first.poll() is None:
-        time.sleep(.1)
+        time.sleep(0.1)
     second = process(*command, cwd=project)
     assert second.returncode == 1
     assert second.stdout.splitlines()[-1] == f'error: {refusal("run")}'
@@ -142,15 +177,21 @@ def test_two_runs_in_one_folder_and_ctrl_c(project):
     assert first.wait(60) == 130
     output = (project / 'output').read_text()
     assert output.splitlines()[-1] == (
-        'interrupted; the same command with --resume goes on from the last '
-        'checkpoint')
+        'interrupted; the same command with --resume goes on from the last checkpoint'
+    )
     assert 'Traceback' not in output
-    (log, ) = (project / 'run').glob('*/*.log')  # the second has left none
-    assert log.read_text().rstrip().endswith(
-        'KeyboardInterrupt: the same command with --resume goes on from the '
-        'last checkpoint')
+    (log,) = (project / 'run').glob('*/*.log')  # the second has left none
+    assert (
+        log.read_text()
+        .rstrip()
+        .endswith(
+            'KeyboardInterrupt: the same command with --resume goes on from the '
+            'last checkpoint'
+        )
+    )
     done = len(list((project / 'run').glob('epoch_*.pth')))
-    resumed = process(*command[:-1], f'train_cfg.max_epochs={done + 1}',
-                      '--resume', cwd=project)
+    resumed = process(
+        *command[:-1], f'train_cfg.max_epochs={done + 1}', '--resume', cwd=project
+    )
     assert resumed.returncode == 0, resumed.stdout[-3000:]
     assert f'resumed epoch: {done}' in resumed.stdout

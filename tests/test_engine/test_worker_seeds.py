@@ -1,4 +1,5 @@
 """What a worker draws depends on seed, process, worker and epoch alone."""
+
 import random
 
 from mmreviewkd.engine.worker_seeds import WorkerSeeds
@@ -10,7 +11,6 @@ from torch.utils.data import DataLoader, Dataset
 
 
 class Drawn(Dataset):
-
     def __len__(self):
         return 4
 
@@ -19,7 +19,6 @@ class Drawn(Dataset):
 
 
 class DrawnInBatches(Drawn):
-
     def __getitems__(self, indices):
         return [self[index] for index in indices]
 
@@ -31,26 +30,36 @@ def warn(worker_id):
     torch.manual_seed(worker_id)
 
 
-def epochs(*numbers, dataset=None, persistent=True, context=None, init_fn=None,
-           workers=2, **identity):
+def epochs(
+    *numbers,
+    dataset=None,
+    persistent=True,
+    context=None,
+    init_fn=None,
+    workers=2,
+    **identity,
+):
     """What is drawn in each of these epochs, with a loader of their own."""
     seeds = WorkerSeeds(init_fn, **{**dict(seed=1, rank=0), **identity})
     loader = DataLoader(
-        Drawn() if dataset is None else dataset, num_workers=workers,
-        worker_init_fn=seeds, persistent_workers=persistent,
-        multiprocessing_context=context, collate_fn=list)
+        Drawn() if dataset is None else dataset,
+        num_workers=workers,
+        worker_init_fn=seeds,
+        persistent_workers=persistent,
+        multiprocessing_context=context,
+        collate_fn=list,
+    )
     drawn = []
     for epoch in numbers:
         seeds.begin(epoch)
-        drawn.append([tuple(item) for (item, ) in loader])
+        drawn.append([tuple(item) for (item,) in loader])
     return drawn
 
 
 @pytest.mark.parametrize('dataset', [Drawn(), DrawnInBatches()])
 @pytest.mark.parametrize('persistent', [True, False])
 def test_an_epoch_does_not_depend_on_those_before(dataset, persistent):
-    first, second = epochs(0, 1, dataset=dataset, persistent=persistent,
-                           init_fn=warn)
+    first, second = epochs(0, 1, dataset=dataset, persistent=persistent, init_fn=warn)
     assert epochs(1) == [second]
     # no epoch, worker, item or generator repeats another
     assert len({n for item in first + second for n in item}) == 2 * 4 * 3
@@ -58,13 +67,13 @@ def test_an_epoch_does_not_depend_on_those_before(dataset, persistent):
 
 def test_seed_and_process_matter():
     runs = [epochs(0), epochs(0, seed=2), epochs(0, rank=1)]
-    assert len({n for ((*items, ), ) in runs for item in items
-                for n in item}) == 3 * 4 * 3
+    assert (
+        len({n for ((*items,),) in runs for item in items for n in item}) == 3 * 4 * 3
+    )
 
 
 def test_a_dataset_that_is_a_list():
-    assert epochs(0, 1, dataset=[[1], [2]], init_fn=warn) == [
-        [(1, ), (2, )]] * 2
+    assert epochs(0, 1, dataset=[[1], [2]], init_fn=warn) == [[(1,), (2,)]] * 2
 
 
 @pytest.mark.slow

@@ -1,4 +1,5 @@
 """Attention based fusion of one level."""
+
 import math
 from copy import deepcopy
 
@@ -31,14 +32,22 @@ def textbook(abf, feature, residual, target_size):
     """Steps 1 to 3 of ABF as they are written down, by autograd alone."""
     bn = abf.reduce.bn
     x = F.batch_norm(
-        F.conv2d(feature, abf.reduce.conv.weight), bn.running_mean.clone(),
-        bn.running_var.clone(), bn.weight, bn.bias, bn.training)
+        F.conv2d(feature, abf.reduce.conv.weight),
+        bn.running_mean.clone(),
+        bn.running_var.clone(),
+        bn.weight,
+        bn.bias,
+        bn.training,
+    )
     if residual is not None:
         up = F.interpolate(residual, x.shape[-2:], mode='nearest')
         attention = torch.sigmoid(
             F.conv2d(
-                torch.cat([x, up], dim=1), abf.attention.conv.weight,
-                abf.attention.conv.bias))
+                torch.cat([x, up], dim=1),
+                abf.attention.conv.weight,
+                abf.attention.conv.bias,
+            )
+        )
         x = x * attention[:, 0:1] + up * attention[:, 1:2]
     return F.interpolate(x, target_size, mode='nearest')
 
@@ -59,7 +68,8 @@ def textbook(abf, feature, residual, target_size):
         ((6, 6), (3, 3), (9, 6)),  # or of another height
         ((5, 7), None, (5, 7)),  # the deepest level
         ((2, 2), None, (5, 3)),
-    ])
+    ],
+)
 def test_fuse_equals_textbook(size, residual_size, target_size, training):
     abf, feature, residual = make((2, 3, *size), residual_size)
     abf.train(training)
@@ -76,13 +86,14 @@ def test_fuse_equals_textbook(size, residual_size, target_size, training):
         torch.autograd.grad(fused, inputs, grad),
         torch.autograd.grad(expected, inputs, grad),
         rtol=1e-9,
-        atol=1e-9)
+        atol=1e-9,
+    )
 
 
-@pytest.mark.parametrize('size, residual_size', [((5, 4), (3, 2)),
-                                                 ((2, 3), (2, 3)),
-                                                 ((3, 2), (1, 1)),
-                                                 ((2, 2), (3, 5))])
+@pytest.mark.parametrize(
+    'size, residual_size',
+    [((5, 4), (3, 2)), ((2, 3), (2, 3)), ((3, 2), (1, 1)), ((2, 2), (3, 5))],
+)
 def test_gradcheck_of_the_attention(size, residual_size):
     torch.manual_seed(0)
     inputs = [
@@ -96,8 +107,9 @@ def test_gradcheck_of_the_attention(size, residual_size):
 def test_gradcheck(training):
     abf, feature, residual = make((2, 2, 4, 3), (2, 2), mid=2)
     abf.train(training)
-    assert torch.autograd.gradcheck(lambda f, r: abf.fuse(f, r, (5, 3)),
-                                    (feature, residual))
+    assert torch.autograd.gradcheck(
+        lambda f, r: abf.fuse(f, r, (5, 3)), (feature, residual)
+    )
 
 
 def test_attention_weighs_the_two_inputs():
@@ -107,12 +119,14 @@ def test_attention_weighs_the_two_inputs():
     up = F.interpolate(residual, (6, 6))
     with torch.no_grad():
         abf.attention.conv.weight.zero_()
-        for bias, expected in [((50., -50.), own), ((-50., 50.), up),
-                               ((50., 50.), own + up),
-                               ((0., 0.), (own + up) / 2)]:
+        for bias, expected in [
+            ((50.0, -50.0), own),
+            ((-50.0, 50.0), up),
+            ((50.0, 50.0), own + up),
+            ((0.0, 0.0), (own + up) / 2),
+        ]:
             abf.attention.conv.bias.copy_(torch.tensor(bias))
-            torch.testing.assert_close(
-                abf.fuse(feature, residual, (6, 6)), expected)
+            torch.testing.assert_close(abf.fuse(feature, residual, (6, 6)), expected)
 
 
 def test_inputs_stay_as_they_are():
@@ -133,10 +147,12 @@ def test_strided_gradient_and_inputs():
     grad = torch.randn(2, 4, 4, 6).double().transpose(2, 3)
     torch.testing.assert_close(
         torch.autograd.grad(
-            abf.fuse(layout, residual, (6, 4)), [feature, residual], grad),
+            abf.fuse(layout, residual, (6, 4)), [feature, residual], grad
+        ),
         torch.autograd.grad(
-            textbook(abf, feature, residual, (6, 4)), [feature, residual],
-            grad))
+            textbook(abf, feature, residual, (6, 4)), [feature, residual], grad
+        ),
+    )
 
 
 def test_kaiming_uniform_with_a_1():
@@ -148,34 +164,30 @@ def test_kaiming_uniform_with_a_1():
         bound = math.sqrt(3 / fan_in)
         largest = conv.weight.abs().max().item()
         assert 0.98 * bound < largest <= bound
-        assert conv.weight.std().item() == pytest.approx(
-            bound / math.sqrt(3), rel=0.05)
+        assert conv.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
         assert conv.bias is None
 
 
 def test_parameters():
     # the names are those of the published weights, by which they are compared
     abf = ABF(3, 4, 6, True)
-    assert {
-        name: tuple(p.shape)
-        for name, p in abf.named_parameters()
-    } == {
+    assert {name: tuple(p.shape) for name, p in abf.named_parameters()} == {
         'reduce.conv.weight': (4, 3, 1, 1),
-        'reduce.bn.weight': (4, ),
-        'reduce.bn.bias': (4, ),
+        'reduce.bn.weight': (4,),
+        'reduce.bn.bias': (4,),
         'attention.conv.weight': (2, 8, 1, 1),
-        'attention.conv.bias': (2, ),
+        'attention.conv.bias': (2,),
         'output.conv.weight': (6, 4, 3, 3),
-        'output.bn.weight': (6, ),
-        'output.bn.bias': (6, ),
+        'output.bn.weight': (6,),
+        'output.bn.bias': (6,),
     }
     assert ABF(3, 4, 6, False).attention is None
 
 
 def test_batch_norm_on_one_value_uses_the_running_statistics():
     bn = BatchNorm(3)
-    bn.running_mean.copy_(torch.tensor([1., 2., 3.]))
-    bn.running_var.copy_(torch.tensor([4., 1., 9.]))
+    bn.running_mean.copy_(torch.tensor([1.0, 2.0, 3.0]))
+    bn.running_var.copy_(torch.tensor([4.0, 1.0, 9.0]))
     x = torch.randn(1, 3, 1, 1)
     assert torch.equal(bn(x), deepcopy(bn).eval()(x))
     assert bn.running_mean.tolist() == [1, 2, 3]
@@ -185,8 +197,7 @@ def test_batch_norm_on_one_value_uses_the_running_statistics():
 @pytest.mark.parametrize('shape', [(2, 3, 1, 1), (1, 3, 1, 2), (1, 3, 5, 4)])
 def test_batch_norm_on_more_values_is_torchs(shape):
     torch.manual_seed(0)
-    bn, reference, x = BatchNorm(3), torch.nn.BatchNorm2d(3), torch.randn(
-        shape)
+    bn, reference, x = BatchNorm(3), torch.nn.BatchNorm2d(3), torch.randn(shape)
     assert torch.equal(bn(x), reference(x))
     assert torch.equal(bn.running_var, reference.running_var)
 

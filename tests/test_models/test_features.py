@@ -1,4 +1,5 @@
 """Recording levels: order, in-place modules, errors, nothing left behind."""
+
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models.features import record
 
@@ -28,7 +29,8 @@ class Toy(nn.Module):
 def hooks(model):
     return sum(
         len(module._forward_hooks) + len(module._forward_pre_hooks)
-        for module in model.modules())
+        for module in model.modules()
+    )
 
 
 @pytest.fixture
@@ -60,7 +62,6 @@ def test_order_and_last_call(toy):
 def test_several_maps_of_one_module():
 
     class Neck(nn.Module):
-
         def forward(self, x):
             return x, x[..., ::2, ::2]
 
@@ -103,7 +104,6 @@ def test_overwritten_feature(toy):
 def test_overwritten_by_code():
 
     class Residual(nn.Module):
-
         def __init__(self):
             super().__init__()
             self.conv = nn.Conv2d(3, 3, 1)
@@ -121,7 +121,8 @@ def test_overwritten_by_code():
         'the feature of 0.conv of Sequential was overwritten in place behind '
         "it. If by a module, as by ReLU(inplace=True), name that module's "
         'input, MODULE.input; if by code, as by out += x, write out = out + x,'
-        ' or name a module whose output is not written over')
+        ' or name a module whose output is not written over'
+    )
     # such a module
     with record(model, ['0', '1.input']) as features:
         outputs = model(IMAGES)
@@ -142,12 +143,15 @@ def test_hooks_are_removed_after_an_exception(toy):
     assert hooks(toy) == 0
 
 
-@pytest.mark.parametrize('names, message', [
-    (['conv1', 'conv3'], 'Toy has no module conv3; near names: conv'),
-    (['Relu.input'], 'no module Relu; near names: relu'),
-    (['stage'], 'it consists of conv1, conv2, relu, fc, unused'),
-    (['unused'], 'unused of Toy did not run'),
-])
+@pytest.mark.parametrize(
+    'names, message',
+    [
+        (['conv1', 'conv3'], 'Toy has no module conv3; near names: conv'),
+        (['Relu.input'], 'no module Relu; near names: relu'),
+        (['stage'], 'it consists of conv1, conv2, relu, fc, unused'),
+        (['unused'], 'unused of Toy did not run'),
+    ],
+)
 def test_bad_names(toy, names, message):
     with pytest.raises(UserInputError, match=message):
         with record(toy, names):
@@ -155,15 +159,17 @@ def test_bad_names(toy, names, message):
     assert hooks(toy) == 0
 
 
-@pytest.mark.parametrize('output, message', [
-    ((torch.rand(1), ), r'0 of Sequential gives a tensor of shape \(1,\)'),
-    (dict(a=torch.rand(1)), '0 of Sequential gives a str, neither a map'),
-    (torch.rand(2, 3, 4), r'gives a tensor of shape \(2, 3, 4\)'),
-])
+@pytest.mark.parametrize(
+    'output, message',
+    [
+        ((torch.rand(1),), r'0 of Sequential gives a tensor of shape \(1,\)'),
+        (dict(a=torch.rand(1)), '0 of Sequential gives a str, neither a map'),
+        (torch.rand(2, 3, 4), r'gives a tensor of shape \(2, 3, 4\)'),
+    ],
+)
 def test_neither_map_nor_vector(output, message):
 
     class Odd(nn.Module):
-
         def forward(self, x):
             return output
 

@@ -1,4 +1,5 @@
 """The review of all levels, against the method as the paper states it."""
+
 from copy import deepcopy
 
 from mmreviewkd.models import Review
@@ -16,26 +17,42 @@ CASES = {
     'one level': ([3], [5], 4, [(6, 5)], [(6, 5)]),
     'one level, resized': ([3], [5], None, [(3, 5)], [(6, 5)]),
     'two levels': ([3, 4], [6, 7], 5, [(8, 8), (4, 4)], [(8, 8), (4, 4)]),
-    'odd sizes, as in an FPN':
-    ([4, 4, 4, 4, 4], [4, 4, 4, 4, 4], None, [(25, 42), (13, 21), (7, 11),
-                                              (4, 6), (2, 3)], None),
-    'channels differ': ([3, 5, 7], [8, 2, 6], 4, [(9, 7), (5, 4),
-                                                  (3, 2)], None),
-    'larger targets, as in ShuffleNet':
-    ([3, 5, 7, 7], [2, 4, 6, 6], None, [(16, 16), (8, 8), (4, 4),
-                                        (1, 1)], [(32, 32), (16, 16), (8, 8),
-                                                  (1, 1)]),
-    'smaller targets': ([3, 4, 5], [6, 5, 4], 3, [(12, 10), (7, 5),
-                                                  (4, 3)], [(5, 6), (3, 3),
-                                                            (1, 2)]),
-    'targets of another shape': ([3, 4, 5], [6, 5, 4], 3, [(8, 8), (4, 4),
-                                                           (2, 2)], [(8, 12),
-                                                                     (6, 4),
-                                                                     (1, 3)]),
-    'two levels of one size, as in VGG': ([3, 4,
-                                           5], [3, 4,
-                                                5], None, [(8, 8), (4, 4),
-                                                           (4, 4)], None),
+    'odd sizes, as in an FPN': (
+        [4, 4, 4, 4, 4],
+        [4, 4, 4, 4, 4],
+        None,
+        [(25, 42), (13, 21), (7, 11), (4, 6), (2, 3)],
+        None,
+    ),
+    'channels differ': ([3, 5, 7], [8, 2, 6], 4, [(9, 7), (5, 4), (3, 2)], None),
+    'larger targets, as in ShuffleNet': (
+        [3, 5, 7, 7],
+        [2, 4, 6, 6],
+        None,
+        [(16, 16), (8, 8), (4, 4), (1, 1)],
+        [(32, 32), (16, 16), (8, 8), (1, 1)],
+    ),
+    'smaller targets': (
+        [3, 4, 5],
+        [6, 5, 4],
+        3,
+        [(12, 10), (7, 5), (4, 3)],
+        [(5, 6), (3, 3), (1, 2)],
+    ),
+    'targets of another shape': (
+        [3, 4, 5],
+        [6, 5, 4],
+        3,
+        [(8, 8), (4, 4), (2, 2)],
+        [(8, 12), (6, 4), (1, 3)],
+    ),
+    'two levels of one size, as in VGG': (
+        [3, 4, 5],
+        [3, 4, 5],
+        None,
+        [(8, 8), (4, 4), (4, 4)],
+        None,
+    ),
 }
 
 
@@ -68,20 +85,19 @@ def sizes_of(targets):
 def textbook_step(review, features, targets, steps=1):
     """Losses and gradients; running statistics are left in ``params``."""
     params = {
-        name:
-        value.detach().clone().requires_grad_(
-            isinstance(
-                dict(review.named_parameters()).get(name), torch.nn.Parameter))
+        name: value.detach()
+        .clone()
+        .requires_grad_(
+            isinstance(dict(review.named_parameters()).get(name), torch.nn.Parameter)
+        )
         for name, value in review.state_dict().items()
     }
     features = [x.detach().clone().requires_grad_() for x in features]
     for _ in range(steps):
-        reviewed = textbook.review(params, features, sizes_of(targets),
-                                   review.training)
-        losses = torch.stack(
-            [textbook.hcl(r, t) for r, t in zip(reviewed, targets)])
+        reviewed = textbook.review(params, features, sizes_of(targets), review.training)
+        losses = torch.stack([textbook.hcl(r, t) for r, t in zip(reviewed, targets)])
         # different weights, so that levels cannot be mistaken for another
-        (losses * torch.arange(1., 1 + len(losses))).sum().backward()
+        (losses * torch.arange(1.0, 1 + len(losses))).sum().backward()
     return reviewed, losses, features, params
 
 
@@ -90,28 +106,28 @@ def textbook_step(review, features, targets, steps=1):
 def test_equals_textbook(name, training):
     review, features, targets = make(name)
     review.train(training)
-    reviewed, expected, leaves, params = textbook_step(review, features,
-                                                       targets)
+    reviewed, expected, leaves, params = textbook_step(review, features, targets)
     torch.testing.assert_close(
-        deepcopy(review)(features, sizes_of(targets)), reviewed, **TOLERANCE)
+        deepcopy(review)(features, sizes_of(targets)), reviewed, **TOLERANCE
+    )
 
     losses = review.loss(features, targets)
-    assert losses.shape == (len(targets), )
+    assert losses.shape == (len(targets),)
     torch.testing.assert_close(losses, expected, **TOLERANCE)
 
-    (losses * torch.arange(1., 1 + len(losses))).sum().backward()
+    (losses * torch.arange(1.0, 1 + len(losses))).sum().backward()
     for mine, leaf in zip(features, leaves):
         torch.testing.assert_close(mine.grad, leaf.grad, **TOLERANCE)
     for key, parameter in review.named_parameters():
         torch.testing.assert_close(
-            parameter.grad, params[key].grad, msg=key, **TOLERANCE)
+            parameter.grad, params[key].grad, msg=key, **TOLERANCE
+        )
     for key, value in review.named_buffers():
         if key.endswith('num_batches_tracked'):
             # the pass that recomputes for the gradient does not count
             assert value == int(training), key
         else:
-            torch.testing.assert_close(
-                value, params[key], msg=key, **TOLERANCE)
+            torch.testing.assert_close(value, params[key], msg=key, **TOLERANCE)
 
 
 @pytest.mark.parametrize('name', CASES)
@@ -124,14 +140,17 @@ def test_forward_and_loss_agree(name):
     torch.testing.assert_close(
         losses,
         torch.stack([textbook.hcl(r, t) for r, t in zip(reviewed, targets)]),
-        **TOLERANCE)
+        **TOLERANCE,
+    )
     ours = torch.autograd.grad(losses.sum(), features)
     theirs = torch.autograd.grad(
-        sum(textbook.hcl(r, t) for r, t in zip(reviewed, targets)), features)
+        sum(textbook.hcl(r, t) for r, t in zip(reviewed, targets)), features
+    )
     torch.testing.assert_close(ours, theirs, **TOLERANCE)
     # and so do the statistics that the two leave behind
-    for (key, mine), value in zip(review.state_dict().items(),
-                                  other.state_dict().values()):
+    for (key, mine), value in zip(
+        review.state_dict().items(), other.state_dict().values()
+    ):
         torch.testing.assert_close(mine, value, msg=key, **TOLERANCE)
 
 
@@ -140,21 +159,20 @@ def test_gradients_of_two_passes_add_up():
     # counters, that the first has touched.
     review, features, targets = make('channels differ')
     _, _, leaves, params = textbook_step(review, features, targets, steps=2)
-    weights = torch.arange(1., 4)
-    total = sum(
-        (review.loss(features, targets) * weights).sum() for _ in range(2))
+    weights = torch.arange(1.0, 4)
+    total = sum((review.loss(features, targets) * weights).sum() for _ in range(2))
     total.backward()
     for mine, leaf in zip(features, leaves):
         torch.testing.assert_close(mine.grad, leaf.grad, **TOLERANCE)
     for key, parameter in review.named_parameters():
         torch.testing.assert_close(
-            parameter.grad, params[key].grad, msg=key, **TOLERANCE)
+            parameter.grad, params[key].grad, msg=key, **TOLERANCE
+        )
     for key, value in review.named_buffers():
         if key.endswith('num_batches_tracked'):
             assert value == 2
         else:
-            torch.testing.assert_close(
-                value, params[key], msg=key, **TOLERANCE)
+            torch.testing.assert_close(value, params[key], msg=key, **TOLERANCE)
 
 
 def test_a_retained_graph_gives_the_same_gradients_again():
@@ -163,8 +181,11 @@ def test_a_retained_graph_gives_the_same_gradients_again():
     first = torch.autograd.grad(loss, features, retain_graph=True)
     again = torch.autograd.grad(loss, features)
     torch.testing.assert_close(first, again)
-    assert all(value == 1 for key, value in review.named_buffers()
-               if key.endswith('num_batches_tracked'))
+    assert all(
+        value == 1
+        for key, value in review.named_buffers()
+        if key.endswith('num_batches_tracked')
+    )
 
 
 def test_equals_textbook_in_float32():
@@ -172,15 +193,14 @@ def test_equals_textbook_in_float32():
     review, features, targets = make(name, dtype=torch.float32)
     exact, doubles, _ = make(name)
     exact.load_state_dict(review.state_dict())
-    _, expected, leaves, _ = textbook_step(exact,
-                                           [x.double() for x in features],
-                                           [x.double() for x in targets])
+    _, expected, leaves, _ = textbook_step(
+        exact, [x.double() for x in features], [x.double() for x in targets]
+    )
     losses = review.loss(features, targets)
     torch.testing.assert_close(losses, expected.float(), rtol=1e-5, atol=1e-6)
-    (losses * torch.arange(1., 6)).sum().backward()
+    (losses * torch.arange(1.0, 6)).sum().backward()
     for mine, leaf in zip(features, leaves):
-        torch.testing.assert_close(
-            mine.grad, leaf.grad.float(), rtol=1e-3, atol=1e-6)
+        torch.testing.assert_close(mine.grad, leaf.grad.float(), rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize('training', [True, False])
@@ -189,12 +209,11 @@ def test_gradcheck(training):
     review = Review([2, 3], [3, 2], 2).double().train(training)
     features = [
         torch.randn(2, 2, 3, 5).double().requires_grad_(),
-        torch.randn(2, 3, 2, 3).double().requires_grad_()
+        torch.randn(2, 3, 2, 3).double().requires_grad_(),
     ]
     targets = [torch.randn(2, 3, 5, 5), torch.randn(2, 2, 2, 3)]
     targets = [target.double() for target in targets]
-    assert torch.autograd.gradcheck(lambda *f: review.loss(f, targets),
-                                    features)
+    assert torch.autograd.gradcheck(lambda *f: review.loss(f, targets), features)
 
 
 def test_residuals_run_from_deep_to_shallow():
@@ -203,8 +222,9 @@ def test_residuals_run_from_deep_to_shallow():
     review, features, targets = make('channels differ')
     for level, loss in enumerate(review.loss(features, targets)):
         grads = torch.autograd.grad(loss, features, retain_graph=True)
-        assert [grad.abs().sum() > 0
-                for grad in grads] == [i >= level for i in range(3)]
+        assert [grad.abs().sum() > 0 for grad in grads] == [
+            i >= level for i in range(3)
+        ]
 
 
 def test_no_gradient_for_targets():
@@ -214,8 +234,9 @@ def test_no_gradient_for_targets():
     assert [target.grad for target in targets] == [None, None]
 
 
-@pytest.mark.parametrize('in_channels, mid', [([16, 32, 64, 64], 64),
-                                              ([24, 1024], 512)])
+@pytest.mark.parametrize(
+    'in_channels, mid', [([16, 32, 64, 64], 64), ([24, 1024], 512)]
+)
 def test_published_mid_channels(in_channels, mid):
     review = Review(in_channels, in_channels)
     for abf in review.levels:
@@ -225,8 +246,7 @@ def test_published_mid_channels(in_channels, mid):
 
 def test_the_deepest_level_has_no_attention():
     review = Review([3, 4, 5], [3, 4, 5])
-    assert [abf.attention is None
-            for abf in review.levels] == [False, False, True]
+    assert [abf.attention is None for abf in review.levels] == [False, False, True]
     assert not any('levels.2.attention' in key for key in review.state_dict())
 
 
@@ -251,13 +271,15 @@ def test_one_image_with_a_1x1_map_in_train_mode(method):
     deepest = Review([7], [6]).double()
     weights = {
         key.replace('levels.3.', 'levels.0.'): value
-        for key, value in before.items() if key.startswith('levels.3.')
+        for key, value in before.items()
+        if key.startswith('levels.3.')
     }
     deepest.load_state_dict({**deepest.state_dict(), **weights})
     expected = deepest.eval().loss(features[-1:], targets[-1:])
     review.load_state_dict(before)
     torch.testing.assert_close(
-        review.loss(features, targets)[-1:], expected, **TOLERANCE)
+        review.loss(features, targets)[-1:], expected, **TOLERANCE
+    )
 
 
 def test_without_gradients():
@@ -274,10 +296,11 @@ def test_features_that_need_no_gradient():
     review, features, targets = make('channels differ')
     _, _, _, params = textbook_step(review, features, targets)
     losses = review.loss([x.detach() for x in features], targets)
-    (losses * torch.arange(1., 4)).sum().backward()
+    (losses * torch.arange(1.0, 4)).sum().backward()
     for key, parameter in review.named_parameters():
         torch.testing.assert_close(
-            parameter.grad, params[key].grad, msg=key, **TOLERANCE)
+            parameter.grad, params[key].grad, msg=key, **TOLERANCE
+        )
 
 
 def test_inputs_stay_as_they_are():
@@ -288,8 +311,7 @@ def test_inputs_stay_as_they_are():
 
 
 def test_mixed_precision():
-    review, features, targets = make(
-        'odd sizes, as in an FPN', dtype=torch.float32)
+    review, features, targets = make('odd sizes, as in an FPN', dtype=torch.float32)
     exact = review.loss(features, targets)
     exact_grads = torch.autograd.grad(exact.sum(), features)
     with torch.autocast('cpu', dtype=torch.bfloat16):
@@ -314,8 +336,7 @@ def test_deepcopy_and_state_dict():
     reloaded.load_state_dict(review.state_dict())
     expected = review.loss(features, targets)
     for other in (copied, reloaded):
-        torch.testing.assert_close(
-            other.loss(features, targets), expected, **TOLERANCE)
+        torch.testing.assert_close(other.loss(features, targets), expected, **TOLERANCE)
     with torch.no_grad():
         review.levels[0].reduce.conv.weight.zero_()
     assert copied.levels[0].reduce.conv.weight.abs().sum() > 0
@@ -328,6 +349,8 @@ def test_one_step_lowers_the_loss():
     before.backward()
     moved = deepcopy(review.state_dict())
     optimizer.step()
-    assert all(not torch.equal(parameter, moved[key])
-               for key, parameter in review.named_parameters())
+    assert all(
+        not torch.equal(parameter, moved[key])
+        for key, parameter in review.named_parameters()
+    )
     assert review.loss(features, targets).sum() < before

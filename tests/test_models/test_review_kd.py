@@ -1,4 +1,5 @@
 """The distiller: what it computes, what it leaves alone, what it refuses."""
+
 import copy
 
 from mmreviewkd.errors import UserInputError
@@ -21,8 +22,8 @@ SHAPES = [[3, 96, 120], [3, 64, 128]]
 
 def batch(shapes=SHAPES, with_mask=False, num_items=None):
     return demo_mm_inputs(
-        len(shapes), shapes, num_classes=2, with_mask=with_mask,
-        num_items=num_items)
+        len(shapes), shapes, num_classes=2, with_mask=with_mask, num_items=num_items
+    )
 
 
 def losses_of(model, data=None):
@@ -44,24 +45,21 @@ def test_losses_are_the_students_plus_the_review(distiller, family):
     torch.manual_seed(3)
     losses = model(**data, mode='loss')
     for key, value in expected.items():
-        assert torch.equal(torch.as_tensor(losses[key]),
-                           torch.as_tensor(value))
+        assert torch.equal(torch.as_tensor(losses[key]), torch.as_tensor(value))
     added = set(losses) - set(expected)
-    strides = (8, 16, 32, 64, 128) if family == 'retinanet' else (4, 8, 16, 32,
-                                                                  64)
+    strides = (8, 16, 32, 64, 128) if family == 'retinanet' else (4, 8, 16, 32, 64)
     assert added == {'loss_review'} | {f'review_stride{s}' for s in strides}
 
     # against the paper's formula, with features taken by other means
     features = model.student.extract_feat(data['inputs'])
     targets = model.teacher.model.extract_feat(data['inputs'])
-    reviewed = textbook.review(before, features,
-                               [t.shape[-2:] for t in targets])
+    reviewed = textbook.review(before, features, [t.shape[-2:] for t in targets])
     levels = [textbook.hcl(r, t) for r, t in zip(reviewed, targets)]
     for stride, level in zip(strides, levels):
         torch.testing.assert_close(
-            losses[f'review_stride{stride}'], level, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(
-        losses['loss_review'], sum(levels), rtol=1e-4, atol=1e-5)
+            losses[f'review_stride{stride}'], level, rtol=1e-4, atol=1e-5
+        )
+    torch.testing.assert_close(losses['loss_review'], sum(levels), rtol=1e-4, atol=1e-5)
 
 
 def test_weight_scales_the_loss_and_levels_are_not_added_twice(distiller):
@@ -72,29 +70,38 @@ def test_weight_scales_the_loss_and_levels_are_not_added_twice(distiller):
     total, log_vars = model.parse_losses(losses)
     torch.testing.assert_close(
         total,
-        sum(log_vars[k] for k in ('loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls',
-                                  'loss_bbox', 'loss_review')))
+        sum(
+            log_vars[k]
+            for k in (
+                'loss_rpn_cls',
+                'loss_rpn_bbox',
+                'loss_cls',
+                'loss_bbox',
+                'loss_review',
+            )
+        ),
+    )
 
 
-def test_a_step_moves_student_and_review_and_nothing_of_the_teacher(
-        distiller):
+def test_a_step_moves_student_and_review_and_nothing_of_the_teacher(distiller):
     model = distiller().train()
     before = snapshot(model)
     teacher = snapshot(model.teacher)
-    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=.1))
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
     model.train_step(batch(), wrapper)
     for key, value in model.teacher.state_dict().items():
         assert torch.equal(value, teacher[key]), key
     assert not any(m.training for m in model.teacher.modules())
-    assert all(p.grad is None and not p.requires_grad
-               for p in model.teacher.parameters())
+    assert all(
+        p.grad is None and not p.requires_grad for p in model.teacher.parameters()
+    )
     still = [
-        key for key, value in model.state_dict().items()
+        key
+        for key, value in model.state_dict().items()
         if torch.equal(value, before[key])
     ]
     # the classifier's rows of classes that no sample has may stand still
-    assert [key for key in still
-            if 'head' not in key] == ['review._extra_state']
+    assert [key for key in still if 'head' not in key] == ['review._extra_state']
     assert any(key.startswith('review.levels.0') for key in before)
 
 
@@ -104,7 +111,8 @@ def test_names_are_the_plain_students(distiller):
     for state in (model.state_dict(), get_state_dict(model)):
         assert set(state) == set(plain.state_dict()) | review
     assert {n for n, _ in model.named_parameters()} - review == {
-        n for n, _ in plain.named_parameters()}
+        n for n, _ in plain.named_parameters()
+    }
     # versions, by which mmdet's heads and BatchNorm tell old checkpoints
     metadata = model.state_dict()._metadata
     assert set(plain.state_dict()._metadata) <= set(metadata)
@@ -135,8 +143,7 @@ def test_other_modes_run_the_student_alone(distiller, monkeypatch):
     monkeypatch.setattr(model.review, 'loss', None)
     data = batch()
     with torch.no_grad():
-        mine, theirs = (m.test_step(copy.deepcopy(data))
-                        for m in (model, plain))
+        mine, theirs = (m.test_step(copy.deepcopy(data)) for m in (model, plain))
         inputs = model.data_preprocessor(copy.deepcopy(data))
         tensors = [m(**inputs, mode='tensor') for m in (model, plain)]
     for a, b in zip(mine, theirs):
@@ -148,16 +155,19 @@ def test_other_modes_run_the_student_alone(distiller, monkeypatch):
 def test_teacher_is_outside_whatever_is_called(distiller):
     model = distiller()
     teacher = snapshot(model.teacher)
-    own = {id(p) for p in model.parameters()} | {id(b)
-                                                 for b in model.buffers()}
+    own = {id(p) for p in model.parameters()} | {id(b) for b in model.buffers()}
     assert not own & {
-        id(t)
-        for t in [*model.teacher.parameters(), *model.teacher.buffers()]
+        id(t) for t in [*model.teacher.parameters(), *model.teacher.buffers()]
     }
     assert not any('teacher' in name for name, _ in model.named_modules())
-    for call in (model.train, model.eval, lambda: model.train(True),
-                 model.init_weights, lambda: model.requires_grad_(True),
-                 model.teacher.train):
+    for call in (
+        model.train,
+        model.eval,
+        lambda: model.train(True),
+        model.init_weights,
+        lambda: model.requires_grad_(True),
+        model.teacher.train,
+    ):
         call()
         assert not any(m.training for m in model.teacher.modules())
         assert not any(p.requires_grad for p in model.teacher.parameters())
@@ -192,8 +202,7 @@ def test_init_weights_reaches_the_students_own_init_cfg(distiller, tmp_path):
     model = distiller(student=student)
     model.init_weights()
     expected = torch.load(path, weights_only=True)['state_dict']
-    assert torch.equal(model.backbone.conv1.weight,
-                       expected['backbone.conv1.weight'])
+    assert torch.equal(model.backbone.conv1.weight, expected['backbone.conv1.weight'])
 
 
 def test_copies_are_whole_and_share_the_teacher(distiller):
@@ -204,8 +213,7 @@ def test_copies_are_whole_and_share_the_teacher(distiller):
     assert copied.student is not model.student
     assert copied.student._modules is copied._modules
     assert copied.backbone is copied.student.backbone is not model.backbone
-    assert {k[7:] for k in ema.state_dict() if k != 'steps'
-            } == set(model.state_dict())
+    assert {k[7:] for k in ema.state_dict() if k != 'steps'} == set(model.state_dict())
     assert torch.isfinite(losses_of(copied)['loss_review'])
 
 
@@ -248,26 +256,29 @@ def test_one_family_teaches_another_at_chosen_levels(distiller):
     assert str(error.value) == (
         'teacher has levels at strides (4, 8, 16, 32, 64), student at '
         '(8, 16, 32, 64, 128); no pair of levels at (4, 128). To use common '
-        'ones alone: review=dict(strides=(8, 16, 32, 64))')
+        'ones alone: review=dict(strides=(8, 16, 32, 64))'
+    )
     model = distiller(
-        'retinanet', 'faster_rcnn',
-        review=dict(weight=1.0, strides=(8, 16, 32, 64)))
+        'retinanet', 'faster_rcnn', review=dict(weight=1.0, strides=(8, 16, 32, 64))
+    )
     assert model.pairs == [(0, 1), (1, 2), (2, 3), (3, 4)]
     losses = losses_of(model)
-    assert [k for k in losses if 'stride' in k
-            ] == [f'review_stride{s}' for s in (8, 16, 32, 64)]
+    assert [k for k in losses if 'stride' in k] == [
+        f'review_stride{s}' for s in (8, 16, 32, 64)
+    ]
     data = model.data_preprocessor(batch(), True)
     targets = model.teacher.model.extract_feat(data['inputs'])
     reviewed = model.review(
         model.student.extract_feat(data['inputs'])[:4],
-        [t.shape[-2:] for t in targets[1:]])
+        [t.shape[-2:] for t in targets[1:]],
+    )
     assert [r.shape for r in reviewed] == [t.shape for t in targets[1:]]
 
 
 def test_stages_of_backbones_instead_of_necks(distiller):
     model = distiller(
-        'retinanet', 'faster_rcnn',
-        review=dict(weight=1.0, features='backbone'))
+        'retinanet', 'faster_rcnn', review=dict(weight=1.0, features='backbone')
+    )
     assert not hasattr(model.teacher.model, 'neck')
     assert model.levels == [f'stride {s}' for s in (4, 8, 16, 32)]
     before = snapshot(model.review)
@@ -275,56 +286,63 @@ def test_stages_of_backbones_instead_of_necks(distiller):
     losses = model(**data, mode='loss')
     features = model.backbone(data['inputs'])
     targets = model.teacher.model.backbone(data['inputs'])
-    reviewed = textbook.review(before, features,
-                               [t.shape[-2:] for t in targets])
+    reviewed = textbook.review(before, features, [t.shape[-2:] for t in targets])
     torch.testing.assert_close(
         losses['loss_review'],
         sum(textbook.hcl(r, t) for r, t in zip(reviewed, targets)),
-        rtol=1e-4, atol=1e-5)
+        rtol=1e-4,
+        atol=1e-5,
+    )
 
 
-@pytest.mark.parametrize('scale, sizes', [
-    # 64x96 pixels become 128x192, whose levels are those of half the stride
-    (2, {4: (16, 24), 8: (8, 12), 16: (4, 6), 32: (2, 3)}),
-    # 96x144, and padded to 96x160; the cells of the padding are cut off
-    (1.5, {4: (12, 18), 8: (6, 9), 16: (3, 5), 32: (2, 3)}),
-    (1.25, {4: (20, 30), 8: (10, 15), 16: (5, 8), 32: (3, 4), 64: (2, 2)}),
-    (.5, {8: (8, 12), 16: (4, 6), 32: (2, 3), 64: (1, 2)}),
-])
+@pytest.mark.parametrize(
+    'scale, sizes',
+    [
+        # 64x96 pixels become 128x192, whose levels are those of half the stride
+        (2, {4: (16, 24), 8: (8, 12), 16: (4, 6), 32: (2, 3)}),
+        # 96x144, and padded to 96x160; the cells of the padding are cut off
+        (1.5, {4: (12, 18), 8: (6, 9), 16: (3, 5), 32: (2, 3)}),
+        (1.25, {4: (20, 30), 8: (10, 15), 16: (5, 8), 32: (3, 4), 64: (2, 2)}),
+        (0.5, {8: (8, 12), 16: (4, 6), 32: (2, 3), 64: (1, 2)}),
+    ],
+)
 def test_teacher_at_another_image_size(distiller, teachers, scale, sizes):
     teacher = dict(teachers['faster_rcnn'], scale=scale)
-    model = distiller(
-        teacher=teacher, review=dict(weight=1., strides=tuple(sizes)))
+    model = distiller(teacher=teacher, review=dict(weight=1.0, strides=tuple(sizes)))
     data = model.data_preprocessor(batch([[3, 64, 96], [3, 60, 90]]), True)
     losses = model(**data, mode='loss')
     targets, _ = model.teacher(
-        data['inputs'], data['data_samples'], model.data_preprocessor)
-    assert {stride: tuple(targets[j].shape[-2:]) for stride, (_, j) in
-            zip(sizes, model.pairs)} == sizes
+        data['inputs'], data['data_samples'], model.data_preprocessor
+    )
+    assert {
+        stride: tuple(targets[j].shape[-2:])
+        for stride, (_, j) in zip(sizes, model.pairs)
+    } == sizes
     assert losses['loss_review'] > 0
     model.parse_losses(losses)[0].backward()
     # what it sees: the same image, larger
     inputs = torch.nn.functional.interpolate(
-        data['inputs'], scale_factor=scale, mode='bilinear', antialias=True)
+        data['inputs'], scale_factor=scale, mode='bilinear', antialias=True
+    )
     inputs = torch.nn.functional.pad(
-        inputs, (0, -inputs.size(3) % 32, 0, -inputs.size(2) % 32))
-    for target, whole in zip(targets,
-                             model.teacher.model.extract_feat(inputs)):
-        assert torch.equal(target, whole[..., :target.size(2),
-                                         :target.size(3)])
+        inputs, (0, -inputs.size(3) % 32, 0, -inputs.size(2) % 32)
+    )
+    for target, whole in zip(targets, model.teacher.model.extract_feat(inputs)):
+        assert torch.equal(target, whole[..., : target.size(2), : target.size(3)])
 
 
-def test_levels_of_a_scaled_teacher_count_in_the_students_pixels(
-        distiller, teachers):
+def test_levels_of_a_scaled_teacher_count_in_the_students_pixels(distiller, teachers):
     # p3-p7 of an image of twice the side are p2-p6 of this one
-    model = distiller(teacher=dict(teachers['retinanet'], scale=2.))
+    model = distiller(teacher=dict(teachers['retinanet'], scale=2.0))
     assert model.teacher.strides == [4, 8, 16, 32, 64]
     assert model.pairs == [(i, i) for i in range(5)]
     with pytest.raises(UserInputError) as error:
-        distiller(teacher=dict(teachers['faster_rcnn'], scale=.5))
-    assert ('teacher has levels at strides (8, 16, 32, 64, 128), student at '
-            '(4, 8, 16, 32, 64)') in str(error.value)
-    for scale in (0, -1., 'large', float('inf'), float('nan'), None):
+        distiller(teacher=dict(teachers['faster_rcnn'], scale=0.5))
+    assert (
+        'teacher has levels at strides (8, 16, 32, 64, 128), student at '
+        '(4, 8, 16, 32, 64)'
+    ) in str(error.value)
+    for scale in (0, -1.0, 'large', float('inf'), float('nan'), None):
         with pytest.raises(UserInputError, match='must be a number > 0'):
             distiller(teacher=dict(teachers['faster_rcnn'], scale=scale))
 
@@ -336,42 +354,60 @@ def test_levels_match_by_stride_whatever_their_order():
         ([8, 8], [8, 8], None, 'no pair of levels at (8,)'),
         ([8], [16], None, 'They have no stride in common'),
         ([8, 16, 16], [8, 16, 16], None, 'review=dict(strides=(8,))'),
-        ([8, 16], [8, 16], [32], 'no pair of levels at (32,)')):
+        ([8, 16], [8, 16], [32], 'no pair of levels at (32,)'),
+    ):
         with pytest.raises(UserInputError) as error:
             match_levels(student, teacher, strides)
         assert message in str(error.value)
-        assert f'{tuple(teacher)}, student at {tuple(student)}' in str(
-            error.value)
+        assert f'{tuple(teacher)}, student at {tuple(student)}' in str(error.value)
 
 
-@pytest.mark.parametrize('replaced, message', [
-    (dict(teacher=None), 'ReviewKD needs teacher=dict(config=..., '
-     'checkpoint=..., scale=..., weights=...)'),
-    (dict(teacher=dict(config='x.py')), 'missing checkpoint'),
-    (dict(teacher=dict(config='x.py', checkpoint='x.pth', weight=1)),
-     'unknown weight'),
-    (dict(review=None), 'ReviewKD needs review=dict(weight=..., strides=...'),
-    (dict(review=dict(wieght=1.)), 'unknown wieght'),
-    (dict(review=dict(weight=-0.5)), 'weight=-0.5'),
-    (dict(review=dict(weight=float('nan'))), 'weight=nan'),
-    (dict(review=dict(weight=float('inf'))), 'weight=inf'),
-    (dict(review=dict(weight='1')), 'must be a number >= 0'),
-    (dict(review=dict(strides=(4, ))), 'weight=None'),
-    (dict(teacher=dict(config='x.py', checkpoint=None)),
-     'teacher=dict(checkpoint=None): must be str'),
-    (dict(teacher=dict(config=None, checkpoint='x.pth')),
-     'teacher=dict(config=None): must be str or dict'),
-    (dict(review=dict(weight=1., features='head')),
-     "review=dict(features='head'): must be 'neck' or 'backbone'"),
-    (dict(inherit='nekc'), "inherit=['nekc']: the parts of a FasterRCNN are "
-     'data_preprocessor, backbone, neck, rpn_head, roi_head'),
-])
+@pytest.mark.parametrize(
+    'replaced, message',
+    [
+        (
+            dict(teacher=None),
+            'ReviewKD needs teacher=dict(config=..., '
+            'checkpoint=..., scale=..., weights=...)',
+        ),
+        (dict(teacher=dict(config='x.py')), 'missing checkpoint'),
+        (
+            dict(teacher=dict(config='x.py', checkpoint='x.pth', weight=1)),
+            'unknown weight',
+        ),
+        (dict(review=None), 'ReviewKD needs review=dict(weight=..., strides=...'),
+        (dict(review=dict(wieght=1.0)), 'unknown wieght'),
+        (dict(review=dict(weight=-0.5)), 'weight=-0.5'),
+        (dict(review=dict(weight=float('nan'))), 'weight=nan'),
+        (dict(review=dict(weight=float('inf'))), 'weight=inf'),
+        (dict(review=dict(weight='1')), 'must be a number >= 0'),
+        (dict(review=dict(strides=(4,))), 'weight=None'),
+        (
+            dict(teacher=dict(config='x.py', checkpoint=None)),
+            'teacher=dict(checkpoint=None): must be str',
+        ),
+        (
+            dict(teacher=dict(config=None, checkpoint='x.pth')),
+            'teacher=dict(config=None): must be str or dict',
+        ),
+        (
+            dict(review=dict(weight=1.0, features='head')),
+            "review=dict(features='head'): must be 'neck' or 'backbone'",
+        ),
+        (
+            dict(inherit='nekc'),
+            "inherit=['nekc']: the parts of a FasterRCNN are "
+            'data_preprocessor, backbone, neck, rpn_head, roi_head',
+        ),
+    ],
+)
 def test_arguments_that_cannot_be_used(teachers, replaced, message):
     cfg = dict(
         type='ReviewKD',
         student=tiny_detector(),
         teacher=teachers['faster_rcnn'],
-        review=dict(weight=1.0))
+        review=dict(weight=1.0),
+    )
     cfg.update(replaced)
     with pytest.raises(UserInputError) as error:
         MODELS.build(cfg)
@@ -392,11 +428,9 @@ def test_student_and_teacher_need_a_neck(distiller, tmp_path):
 
 
 @pytest.mark.parametrize('side', ['student', 'teacher'])
-def test_a_review_that_is_not_finite_stops_and_names_the_level(
-        distiller, side):
+def test_a_review_that_is_not_finite_stops_and_names_the_level(distiller, side):
     model = distiller()
-    conv = (model if side == 'student' else model.teacher.model
-            ).neck.fpn_convs[2].conv
+    conv = (model if side == 'student' else model.teacher.model).neck.fpn_convs[2].conv
     conv.bias.data[0] = float('nan')
     MessageHub.get_instance('nan').update_info('iter', 41)
     with pytest.raises(FloatingPointError) as error:
@@ -406,8 +440,7 @@ def test_a_review_that_is_not_finite_stops_and_names_the_level(
     assert f"the {side}'s feature is not finite" in message
 
 
-def test_half_precision_overflow_is_left_to_the_scaler(
-        distiller, monkeypatch):
+def test_half_precision_overflow_is_left_to_the_scaler(distiller, monkeypatch):
     model = distiller()
     feature, target = torch.zeros(1, 8, 4, 4), torch.zeros(1, 12, 4, 4)
     level = torch.tensor([float('inf')])
@@ -429,13 +462,13 @@ def test_half_precision_overflow_is_left_to_the_scaler(
     assert model.overflows == 0
 
 
-@pytest.mark.parametrize('shapes, num_items', [([[3, 64, 64]], None),
-                                               (SHAPES, [0, 3]),
-                                               (SHAPES, [0, 0])])
+@pytest.mark.parametrize(
+    'shapes, num_items', [([[3, 64, 64]], None), (SHAPES, [0, 3]), (SHAPES, [0, 0])]
+)
 def test_small_and_empty_batches_train_on(distiller, shapes, num_items):
     # one image of 64x64 has a deepest map of 1x1
     model = distiller()
-    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=.01))
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.01))
     for _ in range(2):
         log = model.train_step(batch(shapes, num_items=num_items), wrapper)
         assert torch.isfinite(log['loss']) and log['loss_review'] > 0
@@ -449,81 +482,96 @@ def test_bfloat16_step_compares_in_float32(distiller):
     with torch.autocast('cpu', dtype=torch.bfloat16):
         half = losses_of(model, copy.deepcopy(data))['loss_review']
     assert half.dtype == torch.float32
-    torch.testing.assert_close(half, full, rtol=.05, atol=.05)
+    torch.testing.assert_close(half, full, rtol=0.05, atol=0.05)
     half.backward()
 
 
 # ------------------------------------------------ start and what is remembered
-def test_student_inherits_parts_of_the_teacher(distiller, teachers, tmp_path,
-                                               monkeypatch):
+def test_student_inherits_parts_of_the_teacher(
+    distiller, teachers, tmp_path, monkeypatch
+):
     said = []
-    monkeypatch.setattr('mmreviewkd.models.teacher.print_log',
-                        lambda message, *_: said.append(message))
+    monkeypatch.setattr(
+        'mmreviewkd.models.teacher.print_log', lambda message, *_: said.append(message)
+    )
     # same neck and RoI head, another number of classes
     teacher = tiny_detector(width=4, num_classes=5)
     path = save_weights(teacher, tmp_path / 'teacher.pth')
     given = torch.load(path, weights_only=True)['state_dict']
     model = distiller(
-        teacher=dict(config=teacher, checkpoint=path),
-        inherit=('neck', 'roi_head'))
+        teacher=dict(config=teacher, checkpoint=path), inherit=('neck', 'roi_head')
+    )
     before = snapshot(model)
     model.init_weights()
     state = model.state_dict()
     for key, value in state.items():
-        if key.split('.')[0] in ('neck', 'roi_head') and \
-                given[key].shape == value.shape:
+        if (
+            key.split('.')[0] in ('neck', 'roi_head')
+            and given[key].shape == value.shape
+        ):
             assert torch.equal(value, given[key]), key
-    left = [f'roi_head.bbox_head.{name}' for name in (
-        'fc_cls.weight', 'fc_cls.bias', 'fc_reg.weight', 'fc_reg.bias')]
+    left = [
+        f'roi_head.bbox_head.{name}'
+        for name in ('fc_cls.weight', 'fc_cls.bias', 'fc_reg.weight', 'fc_reg.bias')
+    ]
     assert said[-2].startswith("The student starts with the teacher's neck: ")
     assert said[-1].endswith('; not ' + ', '.join(left))
-    assert not torch.equal(before['neck.fpn_convs.0.conv.weight'],
-                           state['neck.fpn_convs.0.conv.weight'])
-    assert not torch.equal(given['backbone.conv1.weight'],
-                           state['backbone.conv1.weight'])
-    with pytest.raises(UserInputError, match='inherit: none of the 16 tensors '
-                       "of the student's neck has its name and shape in"):
-        distiller(inherit=('neck', )).init_weights()
+    assert not torch.equal(
+        before['neck.fpn_convs.0.conv.weight'], state['neck.fpn_convs.0.conv.weight']
+    )
+    assert not torch.equal(
+        given['backbone.conv1.weight'], state['backbone.conv1.weight']
+    )
+    with pytest.raises(
+        UserInputError,
+        match='inherit: none of the 16 tensors '
+        "of the student's neck has its name and shape in",
+    ):
+        distiller(inherit=('neck',)).init_weights()
 
 
-def test_a_checkpoint_remembers_teacher_weight_and_levels(
-        distiller, monkeypatch):
+def test_a_checkpoint_remembers_teacher_weight_and_levels(distiller, monkeypatch):
     said = []
-    monkeypatch.setattr('mmreviewkd.models.review.print_log',
-                        lambda message, *_: said.append(message))
+    monkeypatch.setattr(
+        'mmreviewkd.models.review.print_log', lambda message, *_: said.append(message)
+    )
     model = distiller()
     state = model.state_dict()
     distiller().load_state_dict(state)
     assert not said
     other = distiller(review=dict(weight=2.0))
     load_state_dict(other, state)
-    assert said == ['The review of this checkpoint was trained with another '
-                    'weight 1.0 (now: 2.0)']
+    assert said == [
+        'The review of this checkpoint was trained with another weight 1.0 (now: 2.0)'
+    ]
     other.review.settings['fusion'] = 'sum'
     load_state_dict(other, state)
     assert said.pop().endswith('weight 1.0 (now: 2.0), fusion abf (now: sum)')
     other.review.settings.update(teacher='b.pth', levels=['stride 4'])
     load_state_dict(other, state)
     assert 'another teacher /' in said[1] and '(now: b.pth)' in said[1]
-    assert "levels ['stride 4', 'stride 8', 'stride 16', 'stride 32', " \
+    assert (
+        "levels ['stride 4', 'stride 8', 'stride 16', 'stride 32', "
         "'stride 64'] (now: ['stride 4'])" in said[1]
+    )
 
 
-def test_a_checkpoint_remembers_what_is_not_as_usual(
-        distiller, teachers, monkeypatch):
+def test_a_checkpoint_remembers_what_is_not_as_usual(distiller, teachers, monkeypatch):
     said = []
-    monkeypatch.setattr('mmreviewkd.models.review.print_log',
-                        lambda message, *_: said.append(message))
-    usual = distiller(review=dict(weight=1., strides=(4, 8, 16, 32)))
+    monkeypatch.setattr(
+        'mmreviewkd.models.review.print_log', lambda message, *_: said.append(message)
+    )
+    usual = distiller(review=dict(weight=1.0, strides=(4, 8, 16, 32)))
     backbones = distiller(
-        teacher=dict(teachers['faster_rcnn'], scale=2.),
-        review=dict(weight=1., strides=(4, 8, 16), features='backbone'))
+        teacher=dict(teachers['faster_rcnn'], scale=2.0),
+        review=dict(weight=1.0, strides=(4, 8, 16), features='backbone'),
+    )
     backbones.review.set_extra_state(usual.review.get_extra_state())
     usual.review.set_extra_state(backbones.review.get_extra_state())
-    assert 'teacher scale None (now: 2.0), features None (now: backbone)' in \
-        said[0]
+    assert 'teacher scale None (now: 2.0), features None (now: backbone)' in said[0]
     assert said[1].endswith(
-        'teacher scale 2.0 (now: None), features backbone (now: None)')
+        'teacher scale 2.0 (now: None), features backbone (now: None)'
+    )
 
 
 def test_preprocessor_beside_the_model(teachers):
@@ -536,13 +584,16 @@ def test_preprocessor_beside_the_model(teachers):
             student=student,
             teacher=teachers['faster_rcnn'],
             review=dict(weight=1.0),
-            data_preprocessor=dict(preprocessor, pad_size_divisor=64)))
+            data_preprocessor=dict(preprocessor, pad_size_divisor=64),
+        )
+    )
     assert model.data_preprocessor.pad_size_divisor == 64
     assert 'data_preprocessor' not in student
 
 
 def test_a_model_that_takes_no_large_image(distiller, monkeypatch):
     from mmreviewkd.models import features
+
     monkeypatch.setattr(features, '_BLANK_SIZE', 0)
     with pytest.raises(UserInputError, match='does not take an image of 0x0'):
         distiller()
@@ -550,11 +601,9 @@ def test_a_model_that_takes_no_large_image(distiller, monkeypatch):
 
 @pytest.mark.parametrize('fusion', ['sum', 'pairs', 'none'])
 def test_ablations_work_on_detectors_too(distiller, fusion):
-    model = distiller(
-        review=dict(weight=1.0, fusion=fusion, distance='l2'))
+    model = distiller(review=dict(weight=1.0, fusion=fusion, distance='l2'))
     losses = losses_of(model)
     model.parse_losses(losses)[0].backward()
     assert losses['loss_review'] > 0
     assert all(p.grad is not None for p in model.review.parameters())
-    assert not any('attention' in name
-                   for name, _ in model.review.named_parameters())
+    assert not any('attention' in name for name, _ in model.review.named_parameters())

@@ -1,4 +1,5 @@
 """Where a teacher's weights are in its file."""
+
 import re
 
 from mmreviewkd.engine.teacher_check import WholeTeacher
@@ -23,50 +24,71 @@ def saved(tmp_path):
 
 def average(weights):
     """As mmengine's EMAHook and torch's AveragedModel save it."""
-    return {'steps': torch.tensor(7),
-            **{f'module.{key}': value for key, value in weights.items()}}
+    return {
+        'steps': torch.tensor(7),
+        **{f'module.{key}': value for key, value in weights.items()},
+    }
 
 
-@pytest.mark.parametrize('entry', [
-    'ema_state_dict', 'state_dict_ema', 'model_ema'])
+@pytest.mark.parametrize('entry', ['ema_state_dict', 'state_dict_ema', 'model_ema'])
 def test_averaged_weights_are_taken_when_asked_for(saved, entry):
     cfg, path, weights = saved
-    torch.save({entry: average(weights), 'epoch': 3,
-                'optimizer': dict(state=dict(), param_groups=[])}, path)
+    torch.save(
+        {
+            entry: average(weights),
+            'epoch': 3,
+            'optimizer': dict(state=dict(), param_groups=[]),
+        },
+        path,
+    )
     with pytest.raises(SettingError) as error:
         Teacher(cfg, path)
     assert str(error.value) == (
         f"teacher checkpoint {path} has weights under '{entry}', not under "
-        f"'state_dict'; to take them: teacher=dict(weights='{entry}')")
+        f"'state_dict'; to take them: teacher=dict(weights='{entry}')"
+    )
     teacher = Teacher(cfg, path, weights=entry)
     for key, value in teacher.model.state_dict().items():
         assert torch.equal(value, weights[key])
-    whole = WholeTeacher(cfg, path, MODELS.build(cfg.data_preprocessor),
-                         weights=entry)
-    assert torch.equal(whole.teacher.rpn_head.rpn_cls.weight,
-                       weights['rpn_head.rpn_cls.weight'])
+    whole = WholeTeacher(cfg, path, MODELS.build(cfg.data_preprocessor), weights=entry)
+    assert torch.equal(
+        whole.teacher.rpn_head.rpn_cls.weight, weights['rpn_head.rpn_cls.weight']
+    )
     student = MODELS.build(cfg)
     teacher.bequeath(student, ['rpn_head'])
-    assert torch.equal(student.rpn_head.rpn_cls.weight,
-                       weights['rpn_head.rpn_cls.weight'])
+    assert torch.equal(
+        student.rpn_head.rpn_cls.weight, weights['rpn_head.rpn_cls.weight']
+    )
 
 
 def test_one_of_several_entries(saved):
     cfg, path, weights = saved
     other = {key: value + 1 for key, value in weights.items()}
-    torch.save(dict(state_dict=weights, ema_state_dict=average(other),
-                    meta=dict(epoch=1), message_hub=dict()), path)
-    for entry, expected in ((None, weights), ('state_dict', weights),
-                            ('ema_state_dict', other)):
+    torch.save(
+        dict(
+            state_dict=weights,
+            ema_state_dict=average(other),
+            meta=dict(epoch=1),
+            message_hub=dict(),
+        ),
+        path,
+    )
+    for entry, expected in (
+        (None, weights),
+        ('state_dict', weights),
+        ('ema_state_dict', other),
+    ):
         model = Teacher(cfg, path, weights=entry).model
-        assert torch.equal(model.backbone.conv1.weight,
-                           expected['backbone.conv1.weight'])
+        assert torch.equal(
+            model.backbone.conv1.weight, expected['backbone.conv1.weight']
+        )
     with pytest.raises(SettingError) as error:
         Teacher(cfg, path, weights='ema_statedict')
     assert str(error.value) == (
         f"teacher=dict(weights='ema_statedict'): teacher checkpoint {path} "
         "has weights under 'state_dict', 'ema_state_dict'; near names: "
-        'ema_state_dict, state_dict')
+        'ema_state_dict, state_dict'
+    )
     with pytest.raises(SettingError, match="under 'state_dict', 'ema_state_"):
         Teacher(cfg, path, weights='meta')
 
@@ -86,35 +108,51 @@ def write_as_told(message, folder, monkeypatch):
     return str(folder / 'new.pth')
 
 
-@pytest.mark.parametrize('prefix, entry', [
-    ('student.', None), ('model.', None), ('architecture.', None),
-    ('a.b.', 'ema_state_dict')])
+@pytest.mark.parametrize(
+    'prefix, entry',
+    [
+        ('student.', None),
+        ('model.', None),
+        ('architecture.', None),
+        ('a.b.', 'ema_state_dict'),
+    ],
+)
 def test_a_prefix_is_named_and_taken_off_as_told(
-        saved, tmp_path, monkeypatch, prefix, entry):
+    saved, tmp_path, monkeypatch, prefix, entry
+):
     cfg, path, weights = saved
-    state = {'criterion.weight': torch.zeros(1),
-             **{prefix + key: value for key, value in weights.items()}}
-    torch.save({entry or 'state_dict': state,
-                'meta': dict(dataset_meta=dict(classes=('a', 'b')))}, path)
+    state = {
+        'criterion.weight': torch.zeros(1),
+        **{prefix + key: value for key, value in weights.items()},
+    }
+    torch.save(
+        {
+            entry or 'state_dict': state,
+            'meta': dict(dataset_meta=dict(classes=('a', 'b'))),
+        },
+        path,
+    )
     with pytest.raises(UserInputError) as error:
         Teacher(cfg, path, weights=entry)
     message = str(error.value)
     assert message.startswith(
         f'teacher checkpoint {path} has the names of a FasterRCNN config with '
         f"'{prefix}' before them, as saved by a model around it. To write a "
-        'file without: python -c "')
+        'file without: python -c "'
+    )
     assert '\n' not in message
     teacher = Teacher(cfg, write_as_told(message, tmp_path, monkeypatch))
-    assert torch.equal(teacher.model.backbone.conv1.weight,
-                       weights['backbone.conv1.weight'])
+    assert torch.equal(
+        teacher.model.backbone.conv1.weight, weights['backbone.conv1.weight']
+    )
     assert teacher.class_names == ('a', 'b')
 
 
 CLASSIFIER = ConfigDict(
     type='ImageClassifier',
     backbone=dict(type='CifarResNet', depth=8, num_classes=3),
-    data_preprocessor=dict(
-        type='CropFlipPreprocessor', mean=[0.] * 3, std=[1.] * 3))
+    data_preprocessor=dict(type='CropFlipPreprocessor', mean=[0.0] * 3, std=[1.0] * 3),
+)
 
 
 def test_a_classifiers_own_names_behind_a_prefix(saved, tmp_path, monkeypatch):
@@ -142,20 +180,23 @@ def test_no_prefix_where_there_is_none(saved):
 
 
 def test_a_checkpoint_remembers_the_entry_if_it_is_not_the_usual(
-        distiller, teachers, tmp_path, monkeypatch):
+    distiller, teachers, tmp_path, monkeypatch
+):
     said = []
-    monkeypatch.setattr('mmreviewkd.models.review.print_log',
-                        lambda message, *_: said.append(message))
-    teacher = dict(teachers['faster_rcnn'],
-                   checkpoint=str(tmp_path / 'both.pth'))
-    saved = torch.load(teachers['faster_rcnn']['checkpoint'],
-                       weights_only=True)['state_dict']
-    torch.save(dict(state_dict=saved, ema_state_dict=average(saved)),
-               teacher['checkpoint'])
+    monkeypatch.setattr(
+        'mmreviewkd.models.review.print_log', lambda message, *_: said.append(message)
+    )
+    teacher = dict(teachers['faster_rcnn'], checkpoint=str(tmp_path / 'both.pth'))
+    saved = torch.load(teachers['faster_rcnn']['checkpoint'], weights_only=True)[
+        'state_dict'
+    ]
+    torch.save(
+        dict(state_dict=saved, ema_state_dict=average(saved)), teacher['checkpoint']
+    )
     usual, same, other = (
-        distiller(teacher=dict(teacher, **more)).review for more in (
-            dict(), dict(weights='state_dict'),
-            dict(weights='ema_state_dict')))
+        distiller(teacher=dict(teacher, **more)).review
+        for more in (dict(), dict(weights='state_dict'), dict(weights='ema_state_dict'))
+    )
     assert 'teacher weights' not in usual.settings
     same.set_extra_state(usual.get_extra_state())
     assert not said
@@ -163,11 +204,22 @@ def test_a_checkpoint_remembers_the_entry_if_it_is_not_the_usual(
     assert said[0].endswith('teacher weights None (now: ema_state_dict)')
 
 
-@pytest.mark.parametrize('meta, classes', [
-    (dict(classes=('a', 'b')), ('a', 'b')), (dict(CLASSES=['a']), ('a', )),
-    (dict(classes='a'), ('a', )), ([dict(classes=['a'])] * 2, ('a', )),
-    ([dict(classes=['a']), dict(classes=['b'])], None), ([], None),
-    (None, None), (5, None), (dict(classes=5), None), ({1: 5}, None),
-    (dict(classes=[1, ('a', )]), None), ([[dict(classes=['a'])]], None)])
+@pytest.mark.parametrize(
+    'meta, classes',
+    [
+        (dict(classes=('a', 'b')), ('a', 'b')),
+        (dict(CLASSES=['a']), ('a',)),
+        (dict(classes='a'), ('a',)),
+        ([dict(classes=['a'])] * 2, ('a',)),
+        ([dict(classes=['a']), dict(classes=['b'])], None),
+        ([], None),
+        (None, None),
+        (5, None),
+        (dict(classes=5), None),
+        ({1: 5}, None),
+        (dict(classes=[1, ('a',)]), None),
+        ([[dict(classes=['a'])]], None),
+    ],
+)
 def test_classes_of_any_metainfo(meta, classes):
     assert names_in(meta) == classes

@@ -1,4 +1,5 @@
 """tools/benchmark_review.py runs, and prints what it measured."""
+
 import re
 import subprocess
 import sys
@@ -10,13 +11,25 @@ TOOL = Path(__file__).parents[2] / 'tools' / 'benchmark_review.py'
 
 
 def benchmark(*args):
-    result = subprocess.run([
-        sys.executable,
-        str(TOOL), '--device', 'cpu', '--channels', '16', '--repeats', '1',
-        '--shapes', '32x40', '16x20', '8x10', *args
-    ],
-                            capture_output=True,
-                            text=True)
+    result = subprocess.run(
+        [
+            sys.executable,
+            str(TOOL),
+            '--device',
+            'cpu',
+            '--channels',
+            '16',
+            '--repeats',
+            '1',
+            '--shapes',
+            '32x40',
+            '16x20',
+            '8x10',
+            *args,
+        ],
+        capture_output=True,
+        text=True,
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -26,8 +39,9 @@ def test_prints_ratios_of_times_and_memory(options):
     printed = benchmark(*options)
     rows = {
         name: [float(value) for value in re.findall(r'\d+\.\d+', numbers)]
-        for name, numbers in re.findall(r'^(textbook|mmreviewkd|ratio)\b(.*)$',
-                                        printed, re.MULTILINE)
+        for name, numbers in re.findall(
+            r'^(textbook|mmreviewkd|ratio)\b(.*)$', printed, re.MULTILINE
+        )
     }
     assert list(rows) == ['textbook', 'mmreviewkd', 'ratio']
     for column in range(2):  # time, peak memory
@@ -38,5 +52,5 @@ def test_prints_ratios_of_times_and_memory(options):
     assert ('mixed precision' in printed) == bool(options)
     # the memory does not depend on the machine's load, unlike the time
     assert rows['ratio'][1] < 0.8
-    difference, = re.findall(r'relative difference (\S+)', printed)
+    (difference,) = re.findall(r'relative difference (\S+)', printed)
     assert float(difference) < (1e-2 if options else 1e-4)

@@ -1,4 +1,5 @@
 """The embedded demo: its data, its reports, and one run from end to end."""
+
 import json
 import os
 import os.path as osp
@@ -9,9 +10,13 @@ from collections import Counter
 from mmreviewkd.demo import CLASSES, make_dataset
 from mmreviewkd.demo.shapes import SIZE
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.visualization import (draw_comparison, epoch_means,
-                                      markdown_table, plot_curves,
-                                      read_scalars)
+from mmreviewkd.visualization import (
+    draw_comparison,
+    epoch_means,
+    markdown_table,
+    plot_curves,
+    read_scalars,
+)
 
 import cv2
 import numpy as np
@@ -42,7 +47,6 @@ def dataset(tmp_path_factory):
 
 
 class TestMakeDataset:
-
     def test_same_arguments_same_files(self, dataset, tmp_path):
         make_dataset(str(tmp_path / 'data'), num_train=24, num_val=6, seed=0)
         assert contents(tmp_path / 'data') == contents(dataset)
@@ -52,8 +56,10 @@ class TestMakeDataset:
         make_dataset(str(tmp_path / 'data'), num_train=6, num_val=6, seed=1)
         files, others = contents(dataset), contents(tmp_path / 'data')
         images = [
-            content for each in (files, others)
-            for name, content in each.items() if name.endswith('.png')
+            content
+            for each in (files, others)
+            for name, content in each.items()
+            if name.endswith('.png')
         ]
         assert len(set(images)) == len(images) == 30 + 12
 
@@ -61,15 +67,18 @@ class TestMakeDataset:
         make_dataset(str(tmp_path / 'data'), num_train=3, num_val=2, seed=0)
         make_dataset(str(tmp_path / 'data'), num_train=1, num_val=1, seed=0)
         assert sorted(contents(tmp_path / 'data')) == [
-            'annotations/train.json', 'annotations/val.json', 'train/0000.png',
-            'val/0000.png'
+            'annotations/train.json',
+            'annotations/val.json',
+            'train/0000.png',
+            'val/0000.png',
         ]
 
     @pytest.mark.parametrize('split,size', [('train', 24), ('val', 6)])
     def test_is_coco(self, dataset, split, size):
         coco = COCO(osp.join(dataset, 'annotations', f'{split}.json'))
-        assert [each['name']
-                for each in coco.loadCats(coco.getCatIds())] == list(CLASSES)
+        assert [each['name'] for each in coco.loadCats(coco.getCatIds())] == list(
+            CLASSES
+        )
         assert len(coco.imgs) == size
         for image in coco.imgs.values():
             pixels = cv2.imread(osp.join(dataset, split, image['file_name']))
@@ -80,11 +89,8 @@ class TestMakeDataset:
             assert annotation['area'] == mask.sum() > 0
             rows, columns = mask.any(axis=1), mask.any(axis=0)
             left, top = columns.argmax(), rows.argmax()
-            right, bottom = (
-                SIZE - side[::-1].argmax() for side in (columns, rows))
-            assert annotation['bbox'] == [
-                left, top, right - left, bottom - top
-            ]
+            right, bottom = (SIZE - side[::-1].argmax() for side in (columns, rows))
+            assert annotation['bbox'] == [left, top, right - left, bottom - top]
 
     def test_classes_are_balanced(self, dataset):
         coco = COCO(osp.join(dataset, 'annotations', 'train.json'))
@@ -99,9 +105,11 @@ class TestMakeDataset:
 
 @pytest.fixture(scope='module')
 def configs():
-    names = ('faster-rcnn_r18-w32_fpn_6e_shapes',
-             'faster-rcnn_r18-w8_fpn_6e_shapes',
-             'review-kd_faster-rcnn_r18-w32_r18-w8_fpn_6e_shapes')
+    names = (
+        'faster-rcnn_r18-w32_fpn_6e_shapes',
+        'faster-rcnn_r18-w8_fpn_6e_shapes',
+        'review-kd_faster-rcnn_r18-w32_r18-w8_fpn_6e_shapes',
+    )
     return [
         Config.fromfile(osp.join(ROOT, 'configs', 'demo', f'{name}.py'))
         for name in names
@@ -109,15 +117,21 @@ def configs():
 
 
 class TestConfigs:
-
     def test_classes_are_those_drawn(self, configs):
         assert configs[0].metainfo.classes == CLASSES
         assert len(configs[0].metainfo.palette) == len(CLASSES)
 
-    @pytest.mark.parametrize('key', [
-        'train_dataloader', 'val_dataloader', 'optim_wrapper', 'train_cfg',
-        'param_scheduler', 'default_hooks'
-    ])
+    @pytest.mark.parametrize(
+        'key',
+        [
+            'train_dataloader',
+            'val_dataloader',
+            'optim_wrapper',
+            'train_cfg',
+            'param_scheduler',
+            'default_hooks',
+        ],
+    )
     def test_same_schedule(self, configs, key):
         assert configs[0][key] == configs[1][key] == configs[2][key]
 
@@ -125,15 +139,18 @@ class TestConfigs:
         teacher, student, distilled = configs
         assert distilled.model.student == student.model
         assert distilled.model.teacher.checkpoint.endswith(
-            f'teacher/epoch_{teacher.train_cfg.max_epochs}.pth')
+            f'teacher/epoch_{teacher.train_cfg.max_epochs}.pth'
+        )
 
 
 def write_log(work_dir, entries, start='20260101_000000'):
     folder = work_dir / start / 'vis_data'
     folder.mkdir(parents=True)
-    (folder / 'scalars.json').write_text('\n'.join(
-        each if isinstance(each, str) else json.dumps(each)
-        for each in entries))
+    (folder / 'scalars.json').write_text(
+        '\n'.join(
+            each if isinstance(each, str) else json.dumps(each) for each in entries
+        )
+    )
     return str(work_dir)
 
 
@@ -148,7 +165,6 @@ def run_log(review=()):
 
 
 class TestCurves:
-
     def test_epoch_means(self, tmp_path):
         entries = read_scalars(write_log(tmp_path, run_log()))
         assert epoch_means(entries, 'loss') == ([1, 2], [3.0, (4 / 3 + 1) / 2])
@@ -158,9 +174,7 @@ class TestCurves:
     def test_resumed_run(self, tmp_path):
         log = list(run_log())
         # killed while writing its third line; resumed from the second step
-        write_log(tmp_path,
-                  [*log[:2],
-                   dict(loss=9.0, epoch=2, step=3), '{"loss": 1.'])
+        write_log(tmp_path, [*log[:2], dict(loss=9.0, epoch=2, step=3), '{"loss": 1.'])
         write_log(tmp_path, log[2:], start='20260101_000500')
         whole = write_log(tmp_path / 'whole', log)
         assert read_scalars(str(tmp_path)) == read_scalars(whole)
@@ -172,46 +186,50 @@ class TestCurves:
     def test_plot(self, tmp_path):
         runs = dict(
             alone=write_log(tmp_path / 'alone', run_log()),
-            distilled=write_log(tmp_path / 'distilled', run_log(review=True)))
+            distilled=write_log(tmp_path / 'distilled', run_log(review=True)),
+        )
         plot_curves(runs, str(tmp_path / 'curves.png'))
         picture = cv2.imread(str(tmp_path / 'curves.png'))
         height, width = picture.shape[:2]
         assert width > 2 * height  # two panels
         # and there is something in each of them
-        assert picture[:, :width // 2].std() > 1
-        assert picture[:, width // 2:].std() > 1
+        assert picture[:, : width // 2].std() > 1
+        assert picture[:, width // 2 :].std() > 1
 
 
 class TestComparison:
-
     def draw(self, tmp_path, boxes, scores=True):
         instances = InstanceData(
             bboxes=torch.tensor(boxes).reshape(-1, 4),
-            labels=torch.zeros(len(boxes), dtype=torch.long))
+            labels=torch.zeros(len(boxes), dtype=torch.long),
+        )
         if scores:
-            instances.scores = torch.full((len(boxes), ), 0.9)
+            instances.scores = torch.full((len(boxes),), 0.9)
         path = str(tmp_path / 'page.png')
         image = np.full((60, 80, 3), 128, np.uint8)
-        draw_comparison([image], dict(title=[instances]),
-                        dict(classes=('thing', ), palette=[(255, 0, 0)]), path)
+        draw_comparison(
+            [image],
+            dict(title=[instances]),
+            dict(classes=('thing',), palette=[(255, 0, 0)]),
+            path,
+        )
         page = cv2.imread(path).astype(int)
         # red, but for the legend at the bottom
-        red = (page[..., 2] - page[..., :2].max(axis=-1) > 100)
+        red = page[..., 2] - page[..., :2].max(axis=-1) > 100
         return red[:-60].sum()
 
     @pytest.mark.parametrize('scores', [True, False])
     def test_boxes_are_drawn(self, tmp_path, scores):
-        boxes = [[10., 10., 50., 40.]]
+        boxes = [[10.0, 10.0, 50.0, 40.0]]
         assert self.draw(tmp_path, boxes, scores) > 200
 
     def test_nothing_found(self, tmp_path):
         assert self.draw(tmp_path, []) == 0
 
     def test_table(self):
-        assert markdown_table([
-            dict(model='teacher', AP='50.1'),
-            dict(model='student', AP='9.0')
-        ]).splitlines() == [
+        assert markdown_table(
+            [dict(model='teacher', AP='50.1'), dict(model='student', AP='9.0')]
+        ).splitlines() == [
             '| model   |   AP |',
             '|---------|-----:|',
             '| teacher | 50.1 |',
@@ -221,11 +239,11 @@ class TestComparison:
 
 def run_demo(*arguments):
     return subprocess.run(
-        [sys.executable,
-         osp.join(ROOT, 'tools', 'demo.py'), *arguments],
+        [sys.executable, osp.join(ROOT, 'tools', 'demo.py'), *arguments],
         cwd=ROOT,
         capture_output=True,
-        text=True)
+        text=True,
+    )
 
 
 @pytest.mark.slow
@@ -240,8 +258,11 @@ def test_demo(tmp_path):
     summary = json.loads((tmp_path / 'summary.json').read_text())
     assert summary['seed'] == 3
     # the distilled student is the student, and its checkpoint loads as one
-    assert summary['student']['parameters'] == summary['distilled'][
-        'parameters'] < summary['teacher']['parameters']
+    assert (
+        summary['student']['parameters']
+        == summary['distilled']['parameters']
+        < summary['teacher']['parameters']
+    )
     for name in ('teacher', 'student', 'distilled'):
         assert 0 <= summary[name]['AP'] <= 1
         assert summary[name]['seconds_per_image'] > 0

@@ -1,4 +1,5 @@
 """The classification demo: its data, its page, and one run end to end."""
+
 import json
 import os
 import os.path as osp
@@ -32,7 +33,6 @@ def dataset(tmp_path_factory):
 
 
 class TestMakeArchives:
-
     def test_same_arguments_same_pixels(self, dataset, tmp_path):
         root = str(tmp_path / 'data')
         make_archives(root, num_train=60, num_test=10, seed=0)
@@ -45,8 +45,10 @@ class TestMakeArchives:
         root = str(tmp_path / 'data')
         make_archives(root, num_train=10, num_test=10, seed=1)
         images = [
-            image.tobytes() for each in (root, dataset)
-            for split in ('train', 'test') for image in read(each, split)[0]
+            image.tobytes()
+            for each in (root, dataset)
+            for split in ('train', 'test')
+            for image in read(each, split)[0]
         ]
         assert len(set(images)) == len(images) == 20 + 80
 
@@ -54,9 +56,7 @@ class TestMakeArchives:
         (tmp_path / 'data').mkdir()
         (tmp_path / 'data' / 'stale').touch()
         make_archives(str(tmp_path / 'data'), 10, 10, seed=0)
-        assert sorted(os.listdir(tmp_path / 'data')) == [
-            'test.npz', 'train.npz'
-        ]
+        assert sorted(os.listdir(tmp_path / 'data')) == ['test.npz', 'train.npz']
 
     @pytest.mark.parametrize('split, size', [('train', 60), ('test', 20)])
     def test_shapes_and_balance(self, dataset, split, size):
@@ -82,8 +82,11 @@ class TestMakeArchives:
 
 @pytest.fixture(scope='module')
 def configs():
-    names = ('resnet14_glyphs', 'resnet8-w8_glyphs',
-             'review-kd_resnet14_resnet8-w8_glyphs')
+    names = (
+        'resnet14_glyphs',
+        'resnet8-w8_glyphs',
+        'review-kd_resnet14_resnet8-w8_glyphs',
+    )
     return [
         Config.fromfile(osp.join(ROOT, 'configs', 'demo_cls', f'{name}.py'))
         for name in names
@@ -91,11 +94,17 @@ def configs():
 
 
 class TestConfigs:
-
-    @pytest.mark.parametrize('key', [
-        'train_dataloader', 'val_dataloader', 'optim_wrapper', 'train_cfg',
-        'param_scheduler', 'default_hooks'
-    ])
+    @pytest.mark.parametrize(
+        'key',
+        [
+            'train_dataloader',
+            'val_dataloader',
+            'optim_wrapper',
+            'train_cfg',
+            'param_scheduler',
+            'default_hooks',
+        ],
+    )
     def test_same_schedule(self, configs, key):
         assert configs[0][key] == configs[1][key] == configs[2][key]
 
@@ -103,7 +112,8 @@ class TestConfigs:
         teacher, student, distilled = configs
         assert distilled.model.student == student.model
         assert distilled.model.teacher.checkpoint.endswith(
-            f'teacher/epoch_{teacher.train_cfg.max_epochs}.pth')
+            f'teacher/epoch_{teacher.train_cfg.max_epochs}.pth'
+        )
 
     def test_classes_are_those_drawn(self, configs, dataset):
         init_default_scope('mmdet')
@@ -136,27 +146,36 @@ def test_demo(tmp_path):
     stale = tmp_path / 'student' / 'stale'
     stale.parent.mkdir()
     stale.touch()
-    done = subprocess.run([
-        sys.executable,
-        osp.join(ROOT, 'tools', 'demo_cls.py'), '--quick', '--work-dir',
-        str(tmp_path), '--seed', '3'
-    ],
-                          cwd=ROOT,
-                          capture_output=True,
-                          text=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            osp.join(ROOT, 'tools', 'demo_cls.py'),
+            '--quick',
+            '--work-dir',
+            str(tmp_path),
+            '--seed',
+            '3',
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert 'distilled - alone: ' in done.stdout
     assert set(RESULTS) < set(os.listdir(tmp_path))
     summary = json.loads((tmp_path / 'summary.json').read_text())
     assert summary['seed'] == 3
     # the distilled student is the student, and its checkpoint loads as one
-    assert summary['student']['parameters'] == summary['distilled'][
-        'parameters'] < summary['teacher']['parameters']
+    assert (
+        summary['student']['parameters']
+        == summary['distilled']['parameters']
+        < summary['teacher']['parameters']
+    )
     for name in ('teacher', 'student', 'distilled'):
         assert 0 <= summary[name]['top1'] <= summary[name]['top5'] <= 100
         assert summary[name]['images_per_second'] > 0
         # the last epoch's figure in the log is the one reported
-        log, = tmp_path.glob(f'{name}/*/vis_data/scalars.json')
+        (log,) = tmp_path.glob(f'{name}/*/vis_data/scalars.json')
         last = json.loads(log.read_text().splitlines()[-1])
         assert last['accuracy/top1'] == summary[name]['top1']
     for name in ('examples.png', 'curves.png'):

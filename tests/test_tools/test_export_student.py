@@ -1,4 +1,5 @@
 """A student that cannot be written leaves nothing behind."""
+
 import errno
 import os
 
@@ -23,7 +24,8 @@ def test_full_or_read_only_disk(tmp_path, monkeypatch, number, old):
     monkeypatch.setattr(os, 'fsync', fail)
     error = call('export_student', source, target)
     assert error.startswith(
-        f"error: [Errno {number}] {os.strerror(number)}: '{target}'")
+        f"error: [Errno {number}] {os.strerror(number)}: '{target}'"
+    )
     assert '\n' not in error
     assert os.listdir(target.parent) == (['student.pth'] if old else [])
     if old:

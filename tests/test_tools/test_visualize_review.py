@@ -1,4 +1,5 @@
 """Looking into the review: the maps, their picture, and the tool's pages."""
+
 import html.parser
 import os
 import runpy
@@ -32,8 +33,9 @@ def item(height=90, width=110):
     return dict(
         inputs=torch.randint(0, 256, (3, *shape), dtype=torch.uint8),
         data_samples=DetDataSample(
-            metainfo=dict(
-                img_shape=shape, ori_shape=shape, scale_factor=(1, 1))))
+            metainfo=dict(img_shape=shape, ori_shape=shape, scale_factor=(1, 1))
+        ),
+    )
 
 
 def enlarged(values, size=(90, 110), padded=(96, 128)):
@@ -59,20 +61,20 @@ def by_formula(model, features):
 
 
 class TestReviewMaps:
-
     def test_equal_the_formula(self, distiller):
         model = distiller().eval()
         for parameter in model.review.parameters():
-            torch.nn.init.normal_(parameter, std=.3)
+            torch.nn.init.normal_(parameter, std=0.3)
         data = item()
         inputs = model.data_preprocessor(
-            dict(inputs=[data['inputs']],
-                 data_samples=[data['data_samples']]))['inputs']
+            dict(inputs=[data['inputs']], data_samples=[data['data_samples']])
+        )['inputs']
         assert inputs.shape[-2:] == (96, 128)
         before = {k: v.clone() for k, v in model.state_dict().items()}
         levels = review_maps(model, data)
-        assert [level.name for level in levels
-                ] == [f'stride {stride}' for stride in STRIDES]
+        assert [level.name for level in levels] == [
+            f'stride {stride}' for stride in STRIDES
+        ]
         assert levels[1].cells == (12, 16)
         features = model.student.extract_feat(inputs)
         targets = model.teacher.model.extract_feat(inputs)
@@ -80,21 +82,22 @@ class TestReviewMaps:
         tolerance = dict(rtol=1e-4, atol=1e-6)
         for i, level in enumerate(levels):
             x, target, (attention, reviewed) = (
-                each[i] for each in (features, targets, expected))
-            np.testing.assert_allclose(level.student,
-                                       enlarged(x[0].square().mean(0)),
-                                       **tolerance)
-            np.testing.assert_allclose(level.reviewed,
-                                       enlarged(reviewed[0].square().mean(0)),
-                                       **tolerance)
-            np.testing.assert_allclose(level.teacher,
-                                       enlarged(target[0].square().mean(0)),
-                                       **tolerance)
+                each[i] for each in (features, targets, expected)
+            )
+            np.testing.assert_allclose(
+                level.student, enlarged(x[0].square().mean(0)), **tolerance
+            )
+            np.testing.assert_allclose(
+                level.reviewed, enlarged(reviewed[0].square().mean(0)), **tolerance
+            )
+            np.testing.assert_allclose(
+                level.teacher, enlarged(target[0].square().mean(0)), **tolerance
+            )
             if attention is not None:
-                np.testing.assert_allclose(level.attention,
-                                           enlarged(attention[0]), **tolerance)
-        assert [level.attention is None
-                for level in levels] == [False] * 4 + [True]
+                np.testing.assert_allclose(
+                    level.attention, enlarged(attention[0]), **tolerance
+                )
+        assert [level.attention is None for level in levels] == [False] * 4 + [True]
         # to look changes nothing
         assert not model.training
         for key, value in model.state_dict().items():
@@ -102,7 +105,7 @@ class TestReviewMaps:
 
     @pytest.mark.parametrize('fusion', ['sum', 'pairs', 'none'])
     def test_ablations_have_no_attention(self, distiller, fusion):
-        model = distiller(review=dict(weight=1., fusion=fusion)).eval()
+        model = distiller(review=dict(weight=1.0, fusion=fusion)).eval()
         data = item()
         levels = review_maps(model, data)
         assert [level.attention for level in levels] == [None] * 5
@@ -112,12 +115,11 @@ class TestReviewMaps:
     def test_reviewed_is_what_the_loss_compares(self):
         for fusion in ('abf', 'sum', 'none'):
             review = Review([3, 4, 5], [6, 5, 4], 3, fusion=fusion).eval()
-            features = [
-                torch.randn(1, c, s, s) for c, s in ((3, 9), (4, 5), (5, 3))
-            ]
+            features = [torch.randn(1, c, s, s) for c, s in ((3, 9), (4, 5), (5, 3))]
             sizes = [(9, 9), (5, 4), (2, 3)]
             for (_, reviewed), expected in zip(
-                    review.inspect(features, sizes), review(features, sizes)):
+                review.inspect(features, sizes), review(features, sizes)
+            ):
                 assert torch.equal(reviewed, expected)
 
     def test_classifier(self, tmp_path):
@@ -126,11 +128,12 @@ class TestReviewMaps:
             return dict(
                 type='ImageClassifier',
                 backbone=dict(
-                    type='CifarResNet', depth=8, widths=widths, num_classes=3),
+                    type='CifarResNet', depth=8, widths=widths, num_classes=3
+                ),
                 data_preprocessor=dict(
-                    type='CropFlipPreprocessor',
-                    mean=[125.] * 3,
-                    std=[60.] * 3))
+                    type='CropFlipPreprocessor', mean=[125.0] * 3, std=[60.0] * 3
+                ),
+            )
 
         teacher = network((6, 6, 12, 24))
         model = MODELS.build(
@@ -138,31 +141,32 @@ class TestReviewMaps:
                 type='ReviewKD',
                 student=network((4, 4, 8, 16)),
                 teacher=dict(
-                    config=teacher,
-                    checkpoint=save_weights(teacher, tmp_path / 't.pth')),
-                review=dict(weight=1.))).eval()
+                    config=teacher, checkpoint=save_weights(teacher, tmp_path / 't.pth')
+                ),
+                review=dict(weight=1.0),
+            )
+        ).eval()
         data = dict(item(32, 32), data_samples=1)
         levels = review_maps(model, data)
         assert [level.name for level in levels][0] == 'level 0'
-        assert [level.cells for level in levels] == [(32, 32), (16, 16),
-                                                     (8, 8), (1, 1)]
+        assert [level.cells for level in levels] == [(32, 32), (16, 16), (8, 8), (1, 1)]
         # RGB already; a detector's are turned
-        assert np.array_equal(
-            shown_image(model, data), data['inputs'].permute(1, 2, 0))
+        assert np.array_equal(shown_image(model, data), data['inputs'].permute(1, 2, 0))
         draw_review(shown_image(model, data), levels)
 
 
 def test_picture(distiller):
     model, data = distiller().eval(), item()
     data['inputs'][:] = torch.tensor([250, 20, 20], dtype=torch.uint8).view(
-        3, 1, 1)  # blue in OpenCV's order
+        3, 1, 1
+    )  # blue in OpenCV's order
     image = shown_image(model, data)
     assert image.shape == (90, 110, 3) and tuple(image[0, 0]) == (20, 20, 250)
     picture = draw_review(image, review_maps(model, data))
     assert picture.dtype == np.uint8 and picture.shape[2] == 3
     blue = (picture == (20, 20, 250)).all(-1)
     # in the first of six columns alone, once for each of five levels
-    assert not blue[:, picture.shape[1] // 5:].any()
+    assert not blue[:, picture.shape[1] // 5 :].any()
     starts = np.diff(blue.any(1).astype(int)) == 1
     assert starts.sum() == 5
 
@@ -171,11 +175,13 @@ def test_picture(distiller):
 def project(tmp_path_factory, coco, teachers):
     """The user's folder, with checkpoints as of runs."""
     from tests import conftest
+
     folder = conftest.project.__wrapped__(
-        tmp_path_factory.mktemp('look'), coco, teachers)
+        tmp_path_factory.mktemp('look'), coco, teachers
+    )
     meta = dict(
-        dataset_meta=dict(
-            classes=('a', 'b'), palette=[(255, 0, 0), (0, 0, 255)]))
+        dataset_meta=dict(classes=('a', 'b'), palette=[(255, 0, 0), (0, 0, 255)])
+    )
     for name, classes in (('distil', 2), ('plain', 2), ('three', 3)):
         cfg = Config.fromfile(folder / 'distil.py').model
         if name != 'distil':
@@ -183,8 +189,8 @@ def project(tmp_path_factory, coco, teachers):
         torch.manual_seed(classes)
         model = MODELS.build(cfg)
         torch.save(
-            dict(state_dict=model.state_dict(), meta=meta),
-            folder / f'{name}.pth')
+            dict(state_dict=model.state_dict(), meta=meta), folder / f'{name}.pth'
+        )
     torch.save(dict(a=torch.zeros(2)), folder / 'bare.pth')
     (folder / 'no_image.png').write_text('nothing')
     (folder / 'huge.png').write_bytes(png(60000, 60000))
@@ -202,8 +208,10 @@ def tool(project, monkeypatch):
 
     def call(*arguments, config='distil.py', checkpoint='distil.pth'):
         monkeypatch.setattr(
-            sys, 'argv',
-            ['visualize_review.py', config, checkpoint, *map(str, arguments)])
+            sys,
+            'argv',
+            ['visualize_review.py', config, checkpoint, *map(str, arguments)],
+        )
         try:
             runpy.run_path(str(TOOL), run_name='__main__')
         except SystemExit as stop:
@@ -220,10 +228,10 @@ def unseen(monkeypatch):
     def draw_comparison(images, found, meta, out_file):
         columns.append({title: len(each[0]) for title, each in found.items()})
 
-    monkeypatch.setattr('mmreviewkd.visualization.draw_comparison',
-                        draw_comparison)
-    monkeypatch.setattr('mmreviewkd.visualization.draw_review',
-                        lambda *_: np.zeros((4, 4, 3), np.uint8))
+    monkeypatch.setattr('mmreviewkd.visualization.draw_comparison', draw_comparison)
+    monkeypatch.setattr(
+        'mmreviewkd.visualization.draw_review', lambda *_: np.zeros((4, 4, 3), np.uint8)
+    )
     return columns
 
 
@@ -231,7 +239,6 @@ def pictures(page):
     found = []
 
     class Parser(html.parser.HTMLParser):
-
         def handle_starttag(self, tag, attrs):
             if tag == 'img':
                 found.append(dict(attrs)['src'])
@@ -245,13 +252,13 @@ def test_validation_images(tool, project, unseen):
     assert tool('--alone', 'plain.pth', '--score-thr', 2) is None
     folder = project / 'work_dirs' / 'distil_visualized'
     assert pictures(folder / 'index.html') == [
-        f'{i + 1}_{i}_{kind}.png' for i in range(4)
+        f'{i + 1}_{i}_{kind}.png'
+        for i in range(4)
         for kind in ('predictions', 'review')
     ]
-    assert [
-        list(columns) for columns in unseen
-    ] == [['ground truth', 'teacher', 'student alone', 'distilled student']
-          ] * 4
+    assert [list(columns) for columns in unseen] == [
+        ['ground truth', 'teacher', 'student alone', 'distilled student']
+    ] * 4
     # the annotations' own numbers, image 0 being empty
     assert [columns.pop('ground truth') for columns in unseen] == [0, 3, 3, 3]
     assert not any(sum(columns.values()) for columns in unseen)
@@ -260,19 +267,17 @@ def test_validation_images(tool, project, unseen):
 def test_given_images(tool, project, coco, unseen):
     assert tool(coco / 'val' / '3.png', 'images', '--out-dir', 'given') is None
     assert pictures(project / 'given' / 'index.html')[1::2] == [
-        '1_3_review.png', '2_0_review.png', '3_1_review.png'
+        '1_3_review.png',
+        '2_0_review.png',
+        '3_1_review.png',
     ]
     # by the absolute path, as in the dataset
-    assert ['ground truth' in columns
-            for columns in unseen] == [True, False, False]
+    assert ['ground truth' in columns for columns in unseen] == [True, False, False]
 
 
 def test_images_behind_options(tool, project, unseen):
-    assert tool('--out-dir', 'behind', '--alone', 'plain.pth',
-                'images/0.png') is None
-    assert pictures(project / 'behind' / 'index.html')[1::2] == [
-        '1_0_review.png'
-    ]
+    assert tool('--out-dir', 'behind', '--alone', 'plain.pth', 'images/0.png') is None
+    assert pictures(project / 'behind' / 'index.html')[1::2] == ['1_0_review.png']
 
 
 def test_page_and_pictures_lie_together(tool, project):
@@ -287,23 +292,32 @@ def test_page_and_pictures_lie_together(tool, project):
 def test_images_without_the_dataset(tool, project, unseen):
     gone = ['--cfg-options', 'val_dataloader.dataset.data_root=gone']
     assert tool('images/0.png', '--out-dir', 'alone', *gone) is None
-    assert [list(columns)
-            for columns in unseen] == [['teacher', 'distilled student']]
+    assert [list(columns) for columns in unseen] == [['teacher', 'distilled student']]
     assert 'no such file or folder: gone' in tool('--out-dir', 'none', *gone)
 
 
-@pytest.mark.parametrize('arguments, files, message', [
-    ([], dict(checkpoint='plain.pth'), 'plain.pth has no review.* weights'),
-    ([], dict(checkpoint='missing.pth'), 'missing.pth'),
-    ([], dict(checkpoint='bare.pth'), 'bare.pth is no checkpoint of a train'),
-    ([], dict(config='plain.py'), 'has no review: its model is a FasterRCNN'),
-    (['--alone', 'distil.pth'], {}, 'distil.pth has review.* weights'),
-    (['--alone', 'three.pth'], {}, 'three.pth does not fit distil.py: size '
-     'mismatch for roi_head.bbox_head.fc_cls.weight'),
-    (['no_image.png', 'gone.jpg', 'huge.png'
-      ], {}, 'cannot be read as images: no_image.png, gone.jpg, huge.png'),
-    (['empty'], {}, 'no image in folder empty'),
-])
+@pytest.mark.parametrize(
+    'arguments, files, message',
+    [
+        ([], dict(checkpoint='plain.pth'), 'plain.pth has no review.* weights'),
+        ([], dict(checkpoint='missing.pth'), 'missing.pth'),
+        ([], dict(checkpoint='bare.pth'), 'bare.pth is no checkpoint of a train'),
+        ([], dict(config='plain.py'), 'has no review: its model is a FasterRCNN'),
+        (['--alone', 'distil.pth'], {}, 'distil.pth has review.* weights'),
+        (
+            ['--alone', 'three.pth'],
+            {},
+            'three.pth does not fit distil.py: size '
+            'mismatch for roi_head.bbox_head.fc_cls.weight',
+        ),
+        (
+            ['no_image.png', 'gone.jpg', 'huge.png'],
+            {},
+            'cannot be read as images: no_image.png, gone.jpg, huge.png',
+        ),
+        (['empty'], {}, 'no image in folder empty'),
+    ],
+)
 def test_errors_leave_nothing(tool, project, arguments, files, message):
     before = sorted(os.listdir(project))
     error = tool(*arguments, '--out-dir', 'failed', **files)
@@ -322,9 +336,12 @@ def test_keeps_its_hands_off_a_folder_in_use(tool, project):
 def test_annotations_that_cannot_be_used(tool, project, coco):
     path = project / 'cut.json'
     path.write_bytes((coco / 'val.json').read_bytes()[:200])
-    assert tool('--out-dir', 'failed', '--cfg-options',
-                f'val_dataloader.dataset.ann_file={path}').startswith(
-                    f'error: annotation file {path} is no JSON, or is cut ')
+    assert tool(
+        '--out-dir',
+        'failed',
+        '--cfg-options',
+        f'val_dataloader.dataset.ann_file={path}',
+    ).startswith(f'error: annotation file {path} is no JSON, or is cut ')
     assert not (project / 'failed').exists()
 
 
@@ -332,21 +349,41 @@ def test_a_checkpoint_with_fewer_colours_than_classes(tool, project):
     saved = load_from_local(str(project / 'distil.pth'))
     del saved['meta']['dataset_meta']['palette'][1:]
     torch.save(saved, project / 'short.pth')
-    assert tool('images/0.png', '--score-thr', 0, '--out-dir', 'short',
-                checkpoint='short.pth') is None
+    assert (
+        tool(
+            'images/0.png',
+            '--score-thr',
+            0,
+            '--out-dir',
+            'short',
+            checkpoint='short.pth',
+        )
+        is None
+    )
     assert len(pictures(project / 'short' / 'index.html')) == 2
 
 
 def test_teacher_of_other_classes(tool, project, unseen, capsys):
     saved = load_from_local(
-        Config.fromfile(project / 'distil.py').model.teacher.checkpoint)
+        Config.fromfile(project / 'distil.py').model.teacher.checkpoint
+    )
     saved['meta'] = dict(dataset_meta=dict(classes=('cat', 'dog')))
     torch.save(saved, project / 'other.pth')
-    assert tool('images/0.png', '--out-dir', 'without', '--cfg-options',
-                'model.teacher.checkpoint=other.pth') is None
+    assert (
+        tool(
+            'images/0.png',
+            '--out-dir',
+            'without',
+            '--cfg-options',
+            'model.teacher.checkpoint=other.pth',
+        )
+        is None
+    )
     assert [list(columns) for columns in unseen] == [['distilled student']]
-    assert 'no predictions of the teacher: it knows other classes' in \
-        capsys.readouterr().out
+    assert (
+        'no predictions of the teacher: it knows other classes'
+        in capsys.readouterr().out
+    )
 
 
 def test_teacher_of_larger_images(tool, project, unseen):
@@ -355,10 +392,20 @@ def test_teacher_of_larger_images(tool, project, unseen):
     torch.save(
         dict(
             state_dict=MODELS.build(cfg).state_dict(),
-            meta=load_from_local(str(project / 'distil.pth'))['meta']),
-        project / 'scaled.pth')
-    assert tool('images/0.png', '--out-dir', 'scaled', '--cfg-options',
-                'model.teacher.scale=2', 'model.review.strides=[8,16,32]',
-                checkpoint='scaled.pth') is None
-    assert [list(columns)
-            for columns in unseen] == [['teacher', 'distilled student']]
+            meta=load_from_local(str(project / 'distil.pth'))['meta'],
+        ),
+        project / 'scaled.pth',
+    )
+    assert (
+        tool(
+            'images/0.png',
+            '--out-dir',
+            'scaled',
+            '--cfg-options',
+            'model.teacher.scale=2',
+            'model.review.strides=[8,16,32]',
+            checkpoint='scaled.pth',
+        )
+        is None
+    )
+    assert [list(columns) for columns in unseen] == [['teacher', 'distilled student']]

@@ -1,4 +1,5 @@
 """A colour for each class, whatever the metainfo has."""
+
 from mmreviewkd.visualization.palette import class_colors, is_short
 
 import numpy as np
@@ -7,13 +8,16 @@ import pytest
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 
 
-@pytest.mark.parametrize('palette, expected', [
-    ([RED, GREEN], [RED, GREEN]),
-    ((RED, GREEN), [RED, GREEN]),
-    ([list(RED), list(GREEN)], [RED, GREEN]),
-    (RED, [RED, RED]),
-    ('red', [RED, RED]),
-])
+@pytest.mark.parametrize(
+    'palette, expected',
+    [
+        ([RED, GREEN], [RED, GREEN]),
+        ((RED, GREEN), [RED, GREEN]),
+        ([list(RED), list(GREEN)], [RED, GREEN]),
+        (RED, [RED, RED]),
+        ('red', [RED, RED]),
+    ],
+)
 def test_enough_colours(palette, expected):
     assert not is_short(palette, 2)
     assert class_colors(2, palette)[:2] == expected

@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Turn a folder of Pascal VOC XML files into one COCO annotation file."""
+
 import argparse
 import json
 import os
@@ -34,8 +35,8 @@ def convert(annotations: str, classes: list) -> dict:
         try:
             root = ElementTree.parse(path).getroot()
             width, height = (
-                int(root.find(f'size/{side}').text)
-                for side in ('width', 'height'))
+                int(root.find(f'size/{side}').text) for side in ('width', 'height')
+            )
         except (ElementTree.ParseError, AttributeError) as error:
             raise UserInputError(f'{path} is no VOC file: {error}') from None
         images.append(
@@ -43,15 +44,19 @@ def convert(annotations: str, classes: list) -> dict:
                 id=image_id,
                 file_name=osp.splitext(name)[0] + '.jpg',
                 width=width,
-                height=height))
+                height=height,
+            )
+        )
         for item in root.iter('object'):
             label = item.find('name').text
             if label not in classes:
-                raise UserInputError(f'{path}: class "{label}" is not one of '
-                                     f'{", ".join(classes)}')
+                raise UserInputError(
+                    f'{path}: class "{label}" is not one of {", ".join(classes)}'
+                )
             x1, y1, x2, y2 = (
                 float(item.find(f'bndbox/{edge}').text)
-                for edge in ('xmin', 'ymin', 'xmax', 'ymax'))
+                for edge in ('xmin', 'ymin', 'xmax', 'ymax')
+            )
             if x2 <= x1 or y2 <= y1:
                 dropped += 1
                 continue
@@ -62,16 +67,17 @@ def convert(annotations: str, classes: list) -> dict:
                     category_id=classes.index(label) + 1,
                     bbox=[x1, y1, x2 - x1, y2 - y1],
                     area=(x2 - x1) * (y2 - y1),
-                    iscrowd=0))
+                    iscrowd=0,
+                )
+            )
     print(
-        f'\n{len(images)} images, {len(boxes)} boxes, {dropped} without area '
-        'left out')
+        f'\n{len(images)} images, {len(boxes)} boxes, {dropped} without area left out'
+    )
     return dict(
         images=images,
         annotations=boxes,
-        categories=[
-            dict(id=i, name=name) for i, name in enumerate(classes, 1)
-        ])
+        categories=[dict(id=i, name=name) for i, name in enumerate(classes, 1)],
+    )
 
 
 def main():

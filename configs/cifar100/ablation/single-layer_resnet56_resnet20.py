@@ -3,4 +3,5 @@ _base_ = '../review-kd_resnet56_resnet20.py'
 model = dict(
     student=dict(levels=['layer2']),
     teacher=dict(config='configs/cifar100/resnet56_layer2.py'),
-    review=dict(fusion='none', distance='l2'))
+    review=dict(fusion='none', distance='l2'),
+)

@@ -6,6 +6,7 @@ pooled vector last: ``levels_after`` the activation and ``levels_before`` it.
 The keys of their state dicts are those of public checkpoints: for 32x32 images
 CRD's (https://github.com/HobbitLong/RepDistiller), torchvision's for ImageNet.
 """
+
 from .mobilenet_v1 import MobileNetV1
 from .mobilenet_v2 import CifarMobileNetV2
 from .resnet import CifarResNet
@@ -17,7 +18,13 @@ from .vgg import CifarVGG
 from .wide_resnet import CifarWideResNet
 
 __all__ = [
-    'CifarMobileNetV2', 'CifarResNet', 'CifarResNet50', 'CifarShuffleNetV1',
-    'CifarShuffleNetV2', 'CifarVGG', 'CifarWideResNet', 'MobileNetV1',
-    'torchvision_network'
+    'CifarMobileNetV2',
+    'CifarResNet',
+    'CifarResNet50',
+    'CifarShuffleNetV1',
+    'CifarShuffleNetV2',
+    'CifarVGG',
+    'CifarWideResNet',
+    'MobileNetV1',
+    'torchvision_network',
 ]

@@ -1,15 +1,18 @@
 """What several of the networks are made of."""
+
 from typing import List
 
 import torch.nn as nn
 from torch import Tensor
 
 
-def conv(in_channels: int,
-         out_channels: int,
-         kernel_size: int,
-         stride: int = 1,
-         groups: int = 1) -> nn.Conv2d:
+def conv(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    stride: int = 1,
+    groups: int = 1,
+) -> nn.Conv2d:
     """A convolution without bias that keeps the size but for its stride."""
     return nn.Conv2d(
         in_channels,
@@ -18,19 +21,22 @@ def conv(in_channels: int,
         stride,
         padding=kernel_size // 2,
         groups=groups,
-        bias=False)
+        bias=False,
+    )
 
 
-def conv_bn_relu(in_channels: int,
-                 out_channels: int,
-                 kernel_size: int,
-                 stride: int = 1,
-                 groups: int = 1) -> List[nn.Module]:
+def conv_bn_relu(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    stride: int = 1,
+    groups: int = 1,
+) -> List[nn.Module]:
     """Three layers for an ``nn.Sequential``."""
     return [
         conv(in_channels, out_channels, kernel_size, stride, groups),
         nn.BatchNorm2d(out_channels),
-        nn.ReLU()
+        nn.ReLU(),
     ]
 
 
@@ -51,8 +57,7 @@ def initialize_convs(network: nn.Module) -> None:
     """He initialisation by fan-out (arXiv 1502.01852), as published."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(
-                module.weight, mode='fan_out', nonlinearity='relu')
+            nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
 

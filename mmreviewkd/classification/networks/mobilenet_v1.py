@@ -1,4 +1,5 @@
 """MobileNetV1 for ImageNet, which torchvision does not have."""
+
 from typing import Tuple
 
 import torch.nn as nn
@@ -7,8 +8,17 @@ from torch import Tensor
 
 from .layers import conv_bn_relu
 
-_BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2),
-           *[(512, 1)] * 5, (1024, 2), (1024, 1))
+_BLOCKS = (
+    (64, 1),
+    (128, 2),
+    (128, 1),
+    (256, 2),
+    (256, 1),
+    (512, 2),
+    *[(512, 1)] * 5,
+    (1024, 2),
+    (1024, 1),
+)
 """Channels and stride of each depthwise separable convolution."""
 
 
@@ -25,15 +35,15 @@ class MobileNetV1(nn.Module):
 
     def __init__(self, num_classes: int = 1000) -> None:
         super().__init__()
-        self.model = nn.Sequential(
-            nn.Sequential(*conv_bn_relu(3, 32, 3, stride=2)))
+        self.model = nn.Sequential(nn.Sequential(*conv_bn_relu(3, 32, 3, stride=2)))
         in_channels = 32
         for channels, stride in _BLOCKS:
             self.model.append(
                 nn.Sequential(
-                    *conv_bn_relu(in_channels, in_channels, 3, stride,
-                                  in_channels),
-                    *conv_bn_relu(in_channels, channels, 1)))
+                    *conv_bn_relu(in_channels, in_channels, 3, stride, in_channels),
+                    *conv_bn_relu(in_channels, channels, 1),
+                )
+            )
             in_channels = channels
         self.model.append(nn.AdaptiveAvgPool2d(1))
         self.fc = nn.Linear(in_channels, num_classes)
@@ -46,8 +56,10 @@ class MobileNetV1(nn.Module):
     @property
     def levels_before(self) -> Tuple[str, ...]:
         """The same before each block's last ReLU."""
-        return (*(f'{name}.5.input'
-                  for name in self.levels_after[:-1]), self.levels_after[-1])
+        return (
+            *(f'{name}.5.input' for name in self.levels_after[:-1]),
+            self.levels_after[-1],
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, (N, num_classes), of images (N, 3, H, W)."""

@@ -1,4 +1,5 @@
 """MobileNetV2 of half width for 32x32 images."""
+
 from typing import Tuple
 
 import torch.nn as nn
@@ -8,8 +9,15 @@ from torch import Tensor
 from .layers import conv, conv_bn_relu, initialize_convs, initialize_linear
 
 _STEM = 16
-_STAGES = ((1, 8, 1, 1), (6, 12, 2, 1), (6, 16, 3, 2), (6, 32, 4, 2),
-           (6, 48, 3, 1), (6, 80, 3, 2), (6, 160, 1, 1))
+_STAGES = (
+    (1, 8, 1, 1),
+    (6, 12, 2, 1),
+    (6, 16, 3, 2),
+    (6, 32, 4, 2),
+    (6, 48, 3, 1),
+    (6, 80, 3, 2),
+    (6, 160, 1, 1),
+)
 """Expansion, channels, blocks and stride of each stage."""
 _LAST = 1280
 
@@ -20,15 +28,18 @@ class InvertedResidual(nn.Module):
     Unlike torchvision's, the block without expansion has its 1x1 convolution.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int,
-                 expansion: int) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, expansion: int
+    ) -> None:
         super().__init__()
         channels = expansion * in_channels
         self.has_shortcut = stride == 1 and in_channels == out_channels
         self.conv = nn.Sequential(
             *conv_bn_relu(in_channels, channels, 1),
             *conv_bn_relu(channels, channels, 3, stride, groups=channels),
-            conv(channels, out_channels, 1), nn.BatchNorm2d(out_channels))
+            conv(channels, out_channels, 1),
+            nn.BatchNorm2d(out_channels),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv(x) if self.has_shortcut else self.conv(x)
@@ -54,8 +65,10 @@ class CifarMobileNetV2(nn.Module):
             stage = nn.Sequential()
             for block in range(blocks):
                 stage.append(
-                    InvertedResidual(in_channels, channels,
-                                     stride if block == 0 else 1, expansion))
+                    InvertedResidual(
+                        in_channels, channels, stride if block == 0 else 1, expansion
+                    )
+                )
                 in_channels = channels
             self.blocks.append(stage)
         self.conv2 = nn.Sequential(*conv_bn_relu(in_channels, _LAST, 1))

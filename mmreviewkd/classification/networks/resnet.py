@@ -1,4 +1,5 @@
 """ResNet of depth 6n + 2 for 32x32 images."""
+
 from typing import Sequence, Tuple
 
 import torch.nn as nn
@@ -23,8 +24,8 @@ class BasicBlock(nn.Module):
         self.downsample = None
         if stride != 1 or in_channels != channels:
             self.downsample = nn.Sequential(
-                conv(in_channels, channels, 1, stride),
-                nn.BatchNorm2d(channels))
+                conv(in_channels, channels, 1, stride), nn.BatchNorm2d(channels)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
@@ -45,14 +46,17 @@ class CifarResNet(nn.Module):
         num_classes (int): Logits.
     """
 
-    def __init__(self,
-                 depth: int,
-                 widths: Sequence[int] = (16, 16, 32, 64),
-                 num_classes: int = 100) -> None:
+    def __init__(
+        self,
+        depth: int,
+        widths: Sequence[int] = (16, 16, 32, 64),
+        num_classes: int = 100,
+    ) -> None:
         super().__init__()
         if depth < 8 or depth % 6 != 2:
             raise UserInputError(
-                f'CifarResNet has depth 6n + 2 (8, 14, 20, ...), not {depth}')
+                f'CifarResNet has depth 6n + 2 (8, 14, 20, ...), not {depth}'
+            )
         self.depth = depth
         self.conv1 = conv(3, widths[0], 3)
         self.bn1 = nn.BatchNorm2d(widths[0])
@@ -73,8 +77,12 @@ class CifarResNet(nn.Module):
     def levels_before(self) -> Tuple[str, ...]:
         """The same before each stage's last ReLU."""
         last = self._blocks - 1
-        return (f'layer1.{last}.relu2.input', f'layer2.{last}.relu2.input',
-                f'layer3.{last}.relu2.input', 'avgpool')
+        return (
+            f'layer1.{last}.relu2.input',
+            f'layer2.{last}.relu2.input',
+            f'layer3.{last}.relu2.input',
+            'avgpool',
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, (N, num_classes), of images (N, 3, 32, 32)."""
@@ -86,9 +94,8 @@ class CifarResNet(nn.Module):
     def _blocks(self) -> int:
         return (self.depth - 2) // 6
 
-    def _stage(self, in_channels: int, channels: int,
-               stride: int) -> nn.Sequential:
+    def _stage(self, in_channels: int, channels: int, stride: int) -> nn.Sequential:
         return nn.Sequential(
             BasicBlock(in_channels, channels, stride),
-            *(BasicBlock(channels, channels, 1)
-              for _ in range(self._blocks - 1)))
+            *(BasicBlock(channels, channels, 1) for _ in range(self._blocks - 1)),
+        )

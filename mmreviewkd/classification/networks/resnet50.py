@@ -1,4 +1,5 @@
 """ResNet-50 for 32x32 images."""
+
 from typing import Tuple
 
 import torch.nn as nn
@@ -28,8 +29,8 @@ class Bottleneck(nn.Module):
         self.shortcut = nn.Sequential()
         if stride != 1 or in_channels != out_channels:
             self.shortcut = nn.Sequential(
-                conv(in_channels, out_channels, 1, stride),
-                nn.BatchNorm2d(out_channels))
+                conv(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = self.shortcut(x)
@@ -75,8 +76,13 @@ class CifarResNet50(nn.Module):
     @property
     def levels_before(self) -> Tuple[str, ...]:
         """The same before each stage's last ReLU."""
-        return (*(f'layer{stage}.{blocks - 1}.relu3.input'
-                  for stage, blocks in enumerate(_BLOCKS, 1)), 'avgpool')
+        return (
+            *(
+                f'layer{stage}.{blocks - 1}.relu3.input'
+                for stage, blocks in enumerate(_BLOCKS, 1)
+            ),
+            'avgpool',
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, (N, num_classes), of images (N, 3, 32, 32)."""

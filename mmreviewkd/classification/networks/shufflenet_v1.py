@@ -1,4 +1,5 @@
 """ShuffleNetV1 for 32x32 images."""
+
 from typing import Tuple
 
 import torch
@@ -25,8 +26,7 @@ class ShuffleUnit(nn.Module):
             added.
     """
 
-    def __init__(self, in_channels: int, out_channels: int,
-                 stride: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
         self.stride = stride
         if stride == 2:
@@ -89,8 +89,13 @@ class CifarShuffleNetV1(nn.Module):
     @property
     def levels_before(self) -> Tuple[str, ...]:
         """The same before each stage's last ReLU."""
-        return (*(f'layer{stage}.{blocks - 1}.relu3.input'
-                  for stage, blocks in enumerate(_BLOCKS, 1)), 'avgpool')
+        return (
+            *(
+                f'layer{stage}.{blocks - 1}.relu3.input'
+                for stage, blocks in enumerate(_BLOCKS, 1)
+            ),
+            'avgpool',
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, (N, num_classes), of images (N, 3, 32, 32)."""

@@ -1,4 +1,5 @@
 """ShuffleNetV2 for 32x32 images."""
+
 from typing import Tuple
 
 import torch
@@ -107,8 +108,13 @@ class CifarShuffleNetV2(nn.Module):
     @property
     def levels_before(self) -> Tuple[str, ...]:
         """The same before each stage's last ReLU, and before its shuffle."""
-        return (*(f'layer{stage}.{blocks - 1}.relu2.input'
-                  for stage, blocks in enumerate(_BLOCKS, 1)), 'avgpool')
+        return (
+            *(
+                f'layer{stage}.{blocks - 1}.relu2.input'
+                for stage, blocks in enumerate(_BLOCKS, 1)
+            ),
+            'avgpool',
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, (N, num_classes), of images (N, 3, 32, 32)."""

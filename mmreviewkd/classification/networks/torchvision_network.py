@@ -1,4 +1,5 @@
 """torchvision's ImageNet networks, with the levels that are distilled."""
+
 from typing import Optional
 
 import torch.nn as nn
@@ -14,15 +15,21 @@ _LEVELS = dict(
     resnet18=_RESNET,
     resnet34=_RESNET,
     resnet50=_RESNET,
-    mobilenet_v2=('features.3', 'features.6', 'features.13', 'features.17',
-                  'classifier.input'),
-    shufflenet_v2_x1_0=('stage2', 'stage3', 'stage4', 'fc.input'))
+    mobilenet_v2=(
+        'features.3',
+        'features.6',
+        'features.13',
+        'features.17',
+        'classifier.input',
+    ),
+    shufflenet_v2_x1_0=('stage2', 'stage3', 'stage4', 'fc.input'),
+)
 
 
 @MODELS.register_module(name='TorchvisionNetwork')
-def torchvision_network(name: str,
-                        weights: Optional[str] = None,
-                        num_classes: int = 1000) -> nn.Module:
+def torchvision_network(
+    name: str, weights: Optional[str] = None, num_classes: int = 1000
+) -> nn.Module:
     """A network of torchvision, with ``levels_after`` and ``levels_before``.
 
     It is torchvision's own module, so that state dicts keep its keys. In its
@@ -44,28 +51,35 @@ def torchvision_network(name: str,
             do not fit the network.
     """
     if name not in _LEVELS:
-        raise UserInputError(f'TorchvisionNetwork has {", ".join(_LEVELS)}, '
-                             f'not {name}')
+        raise UserInputError(f'TorchvisionNetwork has {", ".join(_LEVELS)}, not {name}')
     enum = torchvision.models.get_model_weights(name)
     member = weights and weights.replace(f'{enum.__name__}.', '', 1)
     member = enum.__members__.get(member)
     try:
         network = torchvision.models.get_model(
-            name, weights=member, num_classes=num_classes)
+            name, weights=member, num_classes=num_classes
+        )
         if weights and member is None:
             network.load_state_dict(
-                weights_of(CheckpointLoader.load_checkpoint(weights, 'cpu')))
+                weights_of(CheckpointLoader.load_checkpoint(weights, 'cpu'))
+            )
     except FileNotFoundError:
         raise UserInputError(
             f'{name}: weights {weights} are neither a file nor one of '
-            f"torchvision's {', '.join(enum.__members__)}") from None
+            f"torchvision's {', '.join(enum.__members__)}"
+        ) from None
     except (OSError, RuntimeError, ValueError) as error:
-        raise UserInputError(f'{name}: weights {weights} cannot be used: '
-                             f'{error}') from None
+        raise UserInputError(
+            f'{name}: weights {weights} cannot be used: {error}'
+        ) from None
     network.levels_after = network.levels_before = _LEVELS[name]
     if _LEVELS[name] is _RESNET:
         *stages, pooled = _RESNET
         network.levels_before = (
-            *(f'{stage}.{len(getattr(network, stage)) - 1}.relu.input'
-              for stage in stages), pooled)
+            *(
+                f'{stage}.{len(getattr(network, stage)) - 1}.relu.input'
+                for stage in stages
+            ),
+            pooled,
+        )
     return network

@@ -1,4 +1,5 @@
 """VGG with BatchNorm for 32x32 images."""
+
 from typing import Tuple
 
 import torch.nn as nn
@@ -14,7 +15,7 @@ _CONVS = {
     11: (1, 1, 2, 2, 2),
     13: (2, 2, 2, 2, 2),
     16: (2, 2, 3, 3, 3),
-    19: (2, 2, 4, 4, 4)
+    19: (2, 2, 4, 4, 4),
 }
 """Convolutions of each stage by depth; arXiv 1409.1556, table 1, but for 8."""
 
@@ -36,8 +37,8 @@ class CifarVGG(nn.Module):
         super().__init__()
         if depth not in _CONVS:
             raise UserInputError(
-                f'CifarVGG has depth {", ".join(map(str, _CONVS))}, '
-                f'not {depth}')
+                f'CifarVGG has depth {", ".join(map(str, _CONVS))}, not {depth}'
+            )
         in_channels = 3
         for stage, convs in enumerate(_CONVS[depth]):
             layers = []
@@ -45,7 +46,7 @@ class CifarVGG(nn.Module):
                 layers += [
                     nn.Conv2d(in_channels, _CHANNELS[stage], 3, padding=1),
                     nn.BatchNorm2d(_CHANNELS[stage]),
-                    nn.ReLU()
+                    nn.ReLU(),
                 ]
                 in_channels = _CHANNELS[stage]
             # the last ReLU stands apart: a block ends before the activation

@@ -1,4 +1,5 @@
 """Wide residual network of depth 6n + 4 for 32x32 images."""
+
 from typing import Tuple
 
 import torch.nn as nn
@@ -39,13 +40,14 @@ class PreActivationBlock(nn.Module):
 class Stage(nn.Module):
     """Blocks, the first with a stride, under the checkpoints' ``layer``."""
 
-    def __init__(self, blocks: int, in_channels: int, channels: int,
-                 stride: int) -> None:
+    def __init__(
+        self, blocks: int, in_channels: int, channels: int, stride: int
+    ) -> None:
         super().__init__()
         self.layer = nn.Sequential(
             PreActivationBlock(in_channels, channels, stride),
-            *(PreActivationBlock(channels, channels, 1)
-              for _ in range(blocks - 1)))
+            *(PreActivationBlock(channels, channels, 1) for _ in range(blocks - 1)),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layer(x)
@@ -63,14 +65,14 @@ class CifarWideResNet(nn.Module):
         num_classes (int): Logits.
     """
 
-    def __init__(self,
-                 depth: int,
-                 widen_factor: int = 1,
-                 num_classes: int = 100) -> None:
+    def __init__(
+        self, depth: int, widen_factor: int = 1, num_classes: int = 100
+    ) -> None:
         super().__init__()
         if depth < 10 or depth % 6 != 4:
-            raise UserInputError('CifarWideResNet has depth 6n + 4 (16, 22, '
-                                 f'28, ...), not {depth}')
+            raise UserInputError(
+                f'CifarWideResNet has depth 6n + 4 (16, 22, 28, ...), not {depth}'
+            )
         blocks = (depth - 4) // 6
         widths = [widen_factor * width for width in (16, 32, 64)]
         self.conv1 = conv(3, 16, 3)

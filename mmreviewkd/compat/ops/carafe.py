@@ -1,4 +1,5 @@
 """CARAFE, upsampling by content (arXiv 1905.02188)."""
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -6,10 +7,17 @@ from torch import Tensor
 from .precision import at_least_float32
 
 
-def carafe_forward(features: Tensor, masks: Tensor, rfeatures: Tensor,
-                   routput: Tensor, rmasks: Tensor, output: Tensor,
-                   kernel_size: int, group_size: int,
-                   scale_factor: int) -> None:
+def carafe_forward(
+    features: Tensor,
+    masks: Tensor,
+    rfeatures: Tensor,
+    routput: Tensor,
+    rmasks: Tensor,
+    output: Tensor,
+    kernel_size: int,
+    group_size: int,
+    scale_factor: int,
+) -> None:
     """Reassembly of features (arXiv 1905.02188): upsampling by masks.
 
     Args:
@@ -25,25 +33,34 @@ def carafe_forward(features: Tensor, masks: Tensor, rfeatures: Tensor,
     """
     rfeatures.copy_(features)
     output.copy_(
-        _carafe(*at_least_float32(features, masks), kernel_size, group_size,
-                scale_factor))
+        _carafe(
+            *at_least_float32(features, masks), kernel_size, group_size, scale_factor
+        )
+    )
 
 
-def carafe_backward(grad_output: Tensor, rfeatures: Tensor, masks: Tensor,
-                    rgrad_output: Tensor, rgrad_input_hs: Tensor,
-                    rgrad_input: Tensor, rgrad_masks: Tensor,
-                    grad_input: Tensor, grad_masks: Tensor, kernel_size: int,
-                    group_size: int, scale_factor: int) -> None:
+def carafe_backward(
+    grad_output: Tensor,
+    rfeatures: Tensor,
+    masks: Tensor,
+    rgrad_output: Tensor,
+    rgrad_input_hs: Tensor,
+    rgrad_input: Tensor,
+    rgrad_masks: Tensor,
+    grad_input: Tensor,
+    grad_masks: Tensor,
+    kernel_size: int,
+    group_size: int,
+    scale_factor: int,
+) -> None:
     """Gradients of :func:`carafe_forward` for features and masks."""
-    inputs = [
-        x.detach().requires_grad_()
-        for x in at_least_float32(rfeatures, masks)
-    ]
+    inputs = [x.detach().requires_grad_() for x in at_least_float32(rfeatures, masks)]
     with torch.enable_grad():
         output = _carafe(*inputs, kernel_size, group_size, scale_factor)
-    for target, grad in zip((grad_input, grad_masks),
-                            torch.autograd.grad(output, inputs,
-                                                grad_output.to(output))):
+    for target, grad in zip(
+        (grad_input, grad_masks),
+        torch.autograd.grad(output, inputs, grad_output.to(output)),
+    ):
         target.copy_(grad)
 
 
@@ -57,8 +74,8 @@ def _carafe(features, masks, kernel_size, group_size, scale_factor):
     # times the memory
     for k in range(kernel_size**2):
         y, x = divmod(k, kernel_size)
-        shifted = padded[:, :, y:y + h,
-                         x:x + w].reshape(n, group_size, c // group_size, h, 1,
-                                          w, 1)
+        shifted = padded[:, :, y : y + h, x : x + w].reshape(
+            n, group_size, c // group_size, h, 1, w, 1
+        )
         output = output + shifted * masks[:, :, :, k]
     return output.view(n, c, h * scale_factor, w * scale_factor)

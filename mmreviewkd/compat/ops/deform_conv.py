@@ -1,33 +1,65 @@
 """Deformable convolution, with masks (DCNv2) and without."""
+
 import torch
 from torch import Tensor
 
 from .precision import at_least_float32
 
 
-def deform_conv_forward(input: Tensor, weight: Tensor, offset: Tensor,
-                        output: Tensor, columns: Tensor, ones: Tensor, kW: int,
-                        kH: int, dW: int, dH: int, padW: int, padH: int,
-                        dilationW: int, dilationH: int, group: int,
-                        deformable_group: int, im2col_step: int) -> None:
+def deform_conv_forward(
+    input: Tensor,
+    weight: Tensor,
+    offset: Tensor,
+    output: Tensor,
+    columns: Tensor,
+    ones: Tensor,
+    kW: int,
+    kH: int,
+    dW: int,
+    dH: int,
+    padW: int,
+    padH: int,
+    dilationW: int,
+    dilationH: int,
+    group: int,
+    deformable_group: int,
+    im2col_step: int,
+) -> None:
     """Deformable convolution v1 (arXiv 1703.06211), without bias."""
     input, weight, offset = at_least_float32(input, weight, offset)
-    no_mask, no_bias = input.new_zeros(len(input),
-                                       1), input.new_zeros(len(weight))
+    no_mask, no_bias = input.new_zeros(len(input), 1), input.new_zeros(len(weight))
     output.copy_(
-        torch.ops.torchvision.deform_conv2d(input, weight, offset, no_mask,
-                                            no_bias, dH, dW, padH, padW,
-                                            dilationH, dilationW, group,
-                                            deformable_group, False))
+        torch.ops.torchvision.deform_conv2d(
+            input,
+            weight,
+            offset,
+            no_mask,
+            no_bias,
+            dH,
+            dW,
+            padH,
+            padW,
+            dilationH,
+            dilationW,
+            group,
+            deformable_group,
+            False,
+        )
+    )
 
 
-def deform_conv_backward_input(input: Tensor, offset: Tensor,
-                               grad_output: Tensor, grad_input: Tensor,
-                               grad_offset: Tensor, weight: Tensor,
-                               columns: Tensor, **geometry: int) -> None:
+def deform_conv_backward_input(
+    input: Tensor,
+    offset: Tensor,
+    grad_output: Tensor,
+    grad_input: Tensor,
+    grad_offset: Tensor,
+    weight: Tensor,
+    columns: Tensor,
+    **geometry: int,
+) -> None:
     """Gradients of :func:`deform_conv_forward` for input and offset."""
-    grads = _deform_conv_backward(input, offset, grad_output, weight,
-                                  **geometry)
+    grads = _deform_conv_backward(input, offset, grad_output, weight, **geometry)
     grad_input.copy_(grads[0])
     grad_offset.copy_(grads[2])
     # mmcv asks for the weight's gradient in a second call and hands the same
@@ -35,77 +67,169 @@ def deform_conv_backward_input(input: Tensor, offset: Tensor,
     columns.resize_(weight.shape).copy_(grads[1])
 
 
-def deform_conv_backward_parameters(input: Tensor, offset: Tensor,
-                                    grad_output: Tensor, grad_weight: Tensor,
-                                    columns: Tensor, ones: Tensor,
-                                    scale: float, **geometry: int) -> None:
+def deform_conv_backward_parameters(
+    input: Tensor,
+    offset: Tensor,
+    grad_output: Tensor,
+    grad_weight: Tensor,
+    columns: Tensor,
+    ones: Tensor,
+    scale: float,
+    **geometry: int,
+) -> None:
     """Gradient of :func:`deform_conv_forward` for the weight."""
     if columns.shape != grad_weight.shape:
         # only the weight needs a gradient, so the call above was left out
-        columns = _deform_conv_backward(input, offset, grad_output,
-                                        grad_weight, **geometry)[1]
+        columns = _deform_conv_backward(
+            input, offset, grad_output, grad_weight, **geometry
+        )[1]
     grad_weight.add_(columns, alpha=scale)
 
 
-def _deform_conv_backward(input, offset, grad_output, weight, kW, kH, dW, dH,
-                          padW, padH, dilationW, dilationH, group,
-                          deformable_group, im2col_step):
+def _deform_conv_backward(
+    input,
+    offset,
+    grad_output,
+    weight,
+    kW,
+    kH,
+    dW,
+    dH,
+    padW,
+    padH,
+    dilationW,
+    dilationH,
+    group,
+    deformable_group,
+    im2col_step,
+):
     input, offset, grad_output, weight = at_least_float32(
-        input, offset, grad_output, weight)
-    no_mask, no_bias = input.new_zeros(len(input),
-                                       1), input.new_zeros(len(weight))
+        input, offset, grad_output, weight
+    )
+    no_mask, no_bias = input.new_zeros(len(input), 1), input.new_zeros(len(weight))
     return torch.ops.torchvision._deform_conv2d_backward(
-        grad_output, input, weight, offset, no_mask, no_bias, dH, dW, padH,
-        padW, dilationH, dilationW, group, deformable_group, False)
+        grad_output,
+        input,
+        weight,
+        offset,
+        no_mask,
+        no_bias,
+        dH,
+        dW,
+        padH,
+        padW,
+        dilationH,
+        dilationW,
+        group,
+        deformable_group,
+        False,
+    )
 
 
-def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor,
-                                  ones: Tensor, offset: Tensor, mask: Tensor,
-                                  output: Tensor, columns: Tensor,
-                                  kernel_h: int, kernel_w: int, stride_h: int,
-                                  stride_w: int, pad_h: int, pad_w: int,
-                                  dilation_h: int, dilation_w: int, group: int,
-                                  deformable_group: int,
-                                  with_bias: bool) -> None:
+def modulated_deform_conv_forward(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    ones: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    output: Tensor,
+    columns: Tensor,
+    kernel_h: int,
+    kernel_w: int,
+    stride_h: int,
+    stride_w: int,
+    pad_h: int,
+    pad_w: int,
+    dilation_h: int,
+    dilation_w: int,
+    group: int,
+    deformable_group: int,
+    with_bias: bool,
+) -> None:
     """Deformable convolution v2 (arXiv 1811.11168)."""
     input, weight, bias, offset, mask = at_least_float32(
-        input, weight, bias, offset, mask)
+        input, weight, bias, offset, mask
+    )
     if not with_bias:
         bias = input.new_zeros(len(weight))
     offset, mask = (_as_mmcv_reads(x, output) for x in (offset, mask))
     output.copy_(
-        torch.ops.torchvision.deform_conv2d(input, weight, offset, mask, bias,
-                                            stride_h, stride_w, pad_h, pad_w,
-                                            dilation_h, dilation_w, group,
-                                            deformable_group, True))
+        torch.ops.torchvision.deform_conv2d(
+            input,
+            weight,
+            offset,
+            mask,
+            bias,
+            stride_h,
+            stride_w,
+            pad_h,
+            pad_w,
+            dilation_h,
+            dilation_w,
+            group,
+            deformable_group,
+            True,
+        )
+    )
 
 
-def modulated_deform_conv_backward(input: Tensor, weight: Tensor, bias: Tensor,
-                                   ones: Tensor, offset: Tensor, mask: Tensor,
-                                   columns: Tensor, grad_input: Tensor,
-                                   grad_weight: Tensor, grad_bias: Tensor,
-                                   grad_offset: Tensor, grad_mask: Tensor,
-                                   grad_output: Tensor, kernel_h: int,
-                                   kernel_w: int, stride_h: int, stride_w: int,
-                                   pad_h: int, pad_w: int, dilation_h: int,
-                                   dilation_w: int, group: int,
-                                   deformable_group: int,
-                                   with_bias: bool) -> None:
+def modulated_deform_conv_backward(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    ones: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    columns: Tensor,
+    grad_input: Tensor,
+    grad_weight: Tensor,
+    grad_bias: Tensor,
+    grad_offset: Tensor,
+    grad_mask: Tensor,
+    grad_output: Tensor,
+    kernel_h: int,
+    kernel_w: int,
+    stride_h: int,
+    stride_w: int,
+    pad_h: int,
+    pad_w: int,
+    dilation_h: int,
+    dilation_w: int,
+    group: int,
+    deformable_group: int,
+    with_bias: bool,
+) -> None:
     """Gradients of :func:`modulated_deform_conv_forward`."""
     input, weight, bias, offset, mask, grad_output = at_least_float32(
-        input, weight, bias, offset, mask, grad_output)
+        input, weight, bias, offset, mask, grad_output
+    )
     if not with_bias:
         bias = input.new_zeros(len(weight))
     offset, mask = (_as_mmcv_reads(x, grad_output) for x in (offset, mask))
     grads = torch.ops.torchvision._deform_conv2d_backward(
-        grad_output, input, weight, offset, mask, bias, stride_h, stride_w,
-        pad_h, pad_w, dilation_h, dilation_w, group, deformable_group, True)
+        grad_output,
+        input,
+        weight,
+        offset,
+        mask,
+        bias,
+        stride_h,
+        stride_w,
+        pad_h,
+        pad_w,
+        dilation_h,
+        dilation_w,
+        group,
+        deformable_group,
+        True,
+    )
     for target, grad in zip((grad_input, grad_weight), grads):
         target.copy_(grad)
     for target, grad in zip((grad_offset, grad_mask), grads[2:]):
         # zeros where mmcv reads nothing
         flat = torch.zeros_like(target).flatten(1)
-        flat[:, :grad[0].numel()] = grad.flatten(1)
+        flat[:, : grad[0].numel()] = grad.flatten(1)
         target.copy_(flat.view(target.shape))
     if with_bias:
         grad_bias.copy_(grads[4])
@@ -121,5 +245,6 @@ def _as_mmcv_reads(values: Tensor, output: Tensor) -> Tensor:
     if values.shape[-2:] == output.shape[-2:]:
         return values
     cells = output.size(2) * output.size(3)
-    return values.flatten(1)[:, :values.size(1) * cells].view(
-        *values.shape[:2], *output.shape[-2:])
+    return values.flatten(1)[:, : values.size(1) * cells].view(
+        *values.shape[:2], *output.shape[-2:]
+    )

@@ -1,13 +1,19 @@
 """Focal loss of sigmoids."""
+
 import torch
 from torch import Tensor
 
 from .precision import at_least_float32
 
 
-def sigmoid_focal_loss_forward(input: Tensor, target: Tensor, weight: Tensor,
-                               output: Tensor, gamma: float,
-                               alpha: float) -> None:
+def sigmoid_focal_loss_forward(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    output: Tensor,
+    gamma: float,
+    alpha: float,
+) -> None:
     """Focal loss (arXiv 1708.02002), no reduction.
 
     torchvision's is a function of one-hot targets, without class weights and
@@ -20,21 +26,29 @@ def sigmoid_focal_loss_forward(input: Tensor, target: Tensor, weight: Tensor,
         output (Tensor): (N, C), filled.
     """
     p, positive, tiny = _focal_terms(input, target)
-    loss = torch.where(positive,
-                       -alpha * (1 - p)**gamma * p.clamp(min=tiny).log(),
-                       (alpha - 1) * p**gamma * (1 - p).clamp(min=tiny).log())
+    loss = torch.where(
+        positive,
+        -alpha * (1 - p) ** gamma * p.clamp(min=tiny).log(),
+        (alpha - 1) * p**gamma * (1 - p).clamp(min=tiny).log(),
+    )
     output.copy_(_class_weighted(loss, target, weight))
 
 
-def sigmoid_focal_loss_backward(input: Tensor, target: Tensor, weight: Tensor,
-                                grad_input: Tensor, gamma: float,
-                                alpha: float) -> None:
+def sigmoid_focal_loss_backward(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    grad_input: Tensor,
+    gamma: float,
+    alpha: float,
+) -> None:
     """Gradient of :func:`sigmoid_focal_loss_forward` for the logits."""
     p, positive, tiny = _focal_terms(input, target)
     grad = torch.where(
-        positive, -alpha * (1 - p)**gamma *
-        (1 - p - gamma * p * p.clamp(min=tiny).log()), (alpha - 1) * p**gamma *
-        (gamma * (1 - p) * (1 - p).clamp(min=tiny).log() - p))
+        positive,
+        -alpha * (1 - p) ** gamma * (1 - p - gamma * p * p.clamp(min=tiny).log()),
+        (alpha - 1) * p**gamma * (gamma * (1 - p) * (1 - p).clamp(min=tiny).log() - p),
+    )
     grad_input.copy_(_class_weighted(grad, target, weight))
 
 

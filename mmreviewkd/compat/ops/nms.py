@@ -1,4 +1,5 @@
 """Non-maximum suppression."""
+
 from typing import List
 
 import torch
@@ -8,8 +9,7 @@ from torch import Tensor
 from .precision import at_least_float32
 
 
-def nms(boxes: Tensor, scores: Tensor, iou_threshold: float,
-        offset: int) -> Tensor:
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
     """Indices kept by greedy NMS, best score first.
 
     Args:
@@ -30,9 +30,16 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float,
     return order[torch.ops.torchvision.nms(boxes[order], ranks, iou_threshold)]
 
 
-def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float,
-            sigma: float, min_score: float, method: int,
-            offset: int) -> Tensor:
+def softnms(
+    boxes: Tensor,
+    scores: Tensor,
+    dets: Tensor,
+    iou_threshold: float,
+    sigma: float,
+    min_score: float,
+    method: int,
+    offset: int,
+) -> Tensor:
     """Soft-NMS (arXiv 1704.04503); fills ``dets``, returns kept indices.
 
     torchvision has no such kernel. mmcv runs it on the CPU whatever the
@@ -64,23 +71,24 @@ def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float,
         # last ones those of the dropped: of equal scores the first wins.
         remaining[best] = remaining[0]
         remaining = remaining[1:]
-        width = (torch.min(x2[i], x2[remaining]) -
-                 torch.max(x1[i], x1[remaining]) + offset).clamp(min=0)
-        height = (torch.min(y2[i], y2[remaining]) -
-                  torch.max(y1[i], y1[remaining]) + offset).clamp(min=0)
+        width = (
+            torch.min(x2[i], x2[remaining]) - torch.max(x1[i], x1[remaining]) + offset
+        ).clamp(min=0)
+        height = (
+            torch.min(y2[i], y2[remaining]) - torch.max(y1[i], y1[remaining]) + offset
+        ).clamp(min=0)
         inter = width * height
         # two boxes without area: 0 / 0, which counts as no overlap
         iou = (inter / (areas[i] + areas[remaining] - inter)).nan_to_num(0)
         if method == 2:
-            decay = torch.exp(-iou**2 / sigma)
+            decay = torch.exp(-(iou**2) / sigma)
         else:
             decayed = torch.zeros_like(iou) if method == 0 else 1 - iou
-            decay = torch.where(iou >= iou_threshold, decayed,
-                                torch.ones_like(iou))
+            decay = torch.where(iou >= iou_threshold, decayed, torch.ones_like(iou))
         scores[remaining] *= decay
         stays = ~(scores[remaining] < min_score)
         head, tail = remaining.tensor_split([int(stays.sum())])
-        head[~stays[:len(head)]] = tail[stays[len(head):]].flip(0)
+        head[~stays[: len(head)]] = tail[stays[len(head) :]].flip(0)
         remaining = head
     return torch.tensor(kept, dtype=torch.long)
 
@@ -92,7 +100,7 @@ def nms_match(dets: Tensor, iou_threshold: float) -> List[List[int]]:
         dets (Tensor): (N, 5) as x1, y1, x2, y2, score.
         iou_threshold (float): From this overlap on, a box goes.
     """
-    dets, = at_least_float32(dets)
+    (dets,) = at_least_float32(dets)
     threshold = torch.tensor(iou_threshold, dtype=torch.float32).item()
     overlaps = torchvision.ops.box_iou(dets[:, :4], dets[:, :4]) >= threshold
     remaining, groups = dets[:, 4].argsort(descending=True), []

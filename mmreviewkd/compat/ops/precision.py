@@ -1,4 +1,5 @@
 """Which precision the kernels compute in."""
+
 from typing import List
 
 import torch

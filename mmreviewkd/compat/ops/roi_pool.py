@@ -1,4 +1,5 @@
 """RoIAlign and RoIPool."""
+
 import torch
 from torch import Tensor
 
@@ -6,37 +7,74 @@ from .precision import at_least_float32
 from .unavailable import unavailable
 
 
-def roi_align_forward(input: Tensor, rois: Tensor, output: Tensor,
-                      argmax_y: Tensor, argmax_x: Tensor, aligned_height: int,
-                      aligned_width: int, spatial_scale: float,
-                      sampling_ratio: int, pool_mode: int,
-                      aligned: bool) -> None:
+def roi_align_forward(
+    input: Tensor,
+    rois: Tensor,
+    output: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
     """RoIAlign (arXiv 1703.06870) of (N, C, H, W) at (K, 5) RoIs."""
     if pool_mode == 0:
         unavailable('roi_align_forward with pool_mode="max"')
-    input, = at_least_float32(input)
+    (input,) = at_least_float32(input)
     output.copy_(
-        torch.ops.torchvision.roi_align(input, rois.to(input), spatial_scale,
-                                        aligned_height, aligned_width,
-                                        sampling_ratio, aligned))
+        torch.ops.torchvision.roi_align(
+            input,
+            rois.to(input),
+            spatial_scale,
+            aligned_height,
+            aligned_width,
+            sampling_ratio,
+            aligned,
+        )
+    )
 
 
-def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor,
-                       argmax_x: Tensor, grad_input: Tensor,
-                       aligned_height: int, aligned_width: int,
-                       spatial_scale: float, sampling_ratio: int,
-                       pool_mode: int, aligned: bool) -> None:
+def roi_align_backward(
+    grad_output: Tensor,
+    rois: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
+    grad_input: Tensor,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
     """Gradient of :func:`roi_align_forward` for its input."""
-    grad_output, = at_least_float32(grad_output)
+    (grad_output,) = at_least_float32(grad_output)
     grad_input.copy_(
         torch.ops.torchvision._roi_align_backward(
-            grad_output, rois.to(grad_output), spatial_scale, aligned_height,
-            aligned_width, *grad_input.shape, sampling_ratio, aligned))
+            grad_output,
+            rois.to(grad_output),
+            spatial_scale,
+            aligned_height,
+            aligned_width,
+            *grad_input.shape,
+            sampling_ratio,
+            aligned,
+        )
+    )
 
 
-def roi_pool_forward(input: Tensor, rois: Tensor, output: Tensor,
-                     argmax: Tensor, pooled_height: int, pooled_width: int,
-                     spatial_scale: float) -> None:
+def roi_pool_forward(
+    input: Tensor,
+    rois: Tensor,
+    output: Tensor,
+    argmax: Tensor,
+    pooled_height: int,
+    pooled_width: int,
+    spatial_scale: float,
+) -> None:
     """RoIPool (arXiv 1504.08083) with mmcv's fractional bins.
 
     torchvision rounds the RoI to whole cells first, mmcv does not, so that
@@ -44,7 +82,7 @@ def roi_pool_forward(input: Tensor, rois: Tensor, output: Tensor,
     maxima torch's.
     """
     height, width = input.shape[-2:]
-    rois, = at_least_float32(rois)
+    (rois,) = at_least_float32(rois)
     start = rois[:, 1:3] * spatial_scale
     size = (rois[:, 3:5] + 1) * spatial_scale - start
 
@@ -57,8 +95,7 @@ def roi_pool_forward(input: Tensor, rois: Tensor, output: Tensor,
         # a malformed RoI has no cells, and keeps zeros
         last = torch.where((size > 0).all(1, keepdim=True), last, first)
         largest = int((last - first).max()) if last.numel() else 0
-        index = first.long()[..., None] + torch.arange(
-            largest, device=rois.device)
+        index = first.long()[..., None] + torch.arange(largest, device=rois.device)
         return index.clamp(max=limit - 1), index < last[..., None]
 
     xs, x_valid = cells(0, pooled_width, width)
@@ -76,13 +113,22 @@ def roi_pool_forward(input: Tensor, rois: Tensor, output: Tensor,
         values = values.masked_fill(~valid, -float('inf'))
         largest, position = values.max(-1)
         output[k] = largest.masked_fill(~used, 0)
-        argmax[k] = index.expand_as(values).gather(
-            -1, position[..., None])[..., 0].masked_fill(~used, -1)
+        argmax[k] = (
+            index.expand_as(values)
+            .gather(-1, position[..., None])[..., 0]
+            .masked_fill(~used, -1)
+        )
 
 
-def roi_pool_backward(grad_output: Tensor, rois: Tensor, argmax: Tensor,
-                      grad_input: Tensor, pooled_height: int,
-                      pooled_width: int, spatial_scale: float) -> None:
+def roi_pool_backward(
+    grad_output: Tensor,
+    rois: Tensor,
+    argmax: Tensor,
+    grad_input: Tensor,
+    pooled_height: int,
+    pooled_width: int,
+    spatial_scale: float,
+) -> None:
     """Gradient of :func:`roi_pool_forward` for its input."""
     flat = grad_input.flatten(2)
     for k, image in enumerate(rois[:, 0].long().tolist()):

@@ -1,9 +1,12 @@
 """What operators say that torchvision has no kernel for."""
+
 from typing import NoReturn
 
-_HOW_TO = ('install a compiled mmcv (>=2.0, <2.2) for your torch: '
-           '"pip install -U openmim && mim install \'mmcv>=2.0.0,<2.2.0\'", '
-           'or build it from source')
+_HOW_TO = (
+    'install a compiled mmcv (>=2.0, <2.2) for your torch: '
+    '"pip install -U openmim && mim install \'mmcv>=2.0.0,<2.2.0\'", '
+    'or build it from source'
+)
 
 
 def unavailable(name: str) -> NoReturn:
@@ -11,4 +14,5 @@ def unavailable(name: str) -> NoReturn:
     raise NotImplementedError(
         f'mmcv operator "{name}" is not available: this mmcv has no compiled '
         'operators, and torchvision has no equivalent kernel that mmreviewkd '
-        f'could serve in its place. To use it, {_HOW_TO}.')
+        f'could serve in its place. To use it, {_HOW_TO}.'
+    )
