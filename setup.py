@@ -1,55 +1,56 @@
-import os.path as osp
-import sys
-import sysconfig
+"""What pyproject.toml cannot say; everything else is there.
 
-from setuptools import find_packages, setup
+Two things lie elsewhere in an installation than in the repository:
+``mmreviewkd_mmcv_ops.pth`` lies in site-packages itself, where Python looks for
+such files when it starts, and configs and tools lie in ``mmreviewkd/.mim``,
+where mmengine and mim look for them.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from setuptools import setup
 from setuptools.command.build_py import build_py
 
-
-def read(path):
-    with open(path, encoding='utf-8') as file:
-        return file.read()
-
-
-def requirements(name):
-    return [
-        line
-        for line in read(f'requirements/{name}.txt').splitlines()
-        if line and not line.startswith('#')
-    ]
-
-
-# relative to the prefix, which is where setuptools puts data files
-site_packages = osp.relpath(sysconfig.get_path('purelib'), sys.prefix)
+PTH = 'mmreviewkd_mmcv_ops.pth'
+MIM = ('configs', 'tools', 'model-index.yml')
 
 
 class BuildPy(build_py):
-    """Editable installs leave data files out unless asked."""
-
     def run(self):
         super().run()
         if self.editable_mode:
-            self.run_command('install_data')
+            # what lies here gets into the editable wheel, and is uninstalled
+            # with it; the package stays in the repository
+            site_packages = self.get_finalized_command('install').install_lib
+            place_mim(Path('mmreviewkd', '.mim'), link)
+        else:
+            site_packages = self.build_lib
+            place_mim(Path(self.build_lib, 'mmreviewkd', '.mim'), copy)
+        shutil.copy(PTH, site_packages)
 
 
-version = {}
-exec(read('mmreviewkd/version.py'), version)
+def place_mim(folder, place):
+    # nothing stays of an earlier build, whose files the repository may have lost
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in MIM:
+        place(name, folder / name)
 
-setup(
-    name='mmreviewkd',
-    version=version['__version__'],
-    description='Review-KD (CVPR 2021) for MMDetection 3.x',
-    long_description=read('README.md'),
-    long_description_content_type='text/markdown',
-    packages=find_packages(include=['mmreviewkd', 'mmreviewkd.*']),
-    data_files=[]
-    if site_packages.startswith('..')
-    else [(site_packages, ['mmreviewkd_mmcv_ops.pth'])],
-    cmdclass=dict(build_py=BuildPy),
-    python_requires='>=3.9',
-    install_requires=requirements('runtime'),
-    # never one stack over the other: a stack comes on demand alone
-    extras_require={
-        name: requirements(name) for name in ('openmmlab', 'onedl', 'tests', 'optional')
-    },
-)
+
+def copy(source, target):
+    if os.path.isdir(source):
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns('__pycache__'))
+    else:
+        shutil.copy2(source, target)
+
+
+def link(source, target):
+    try:
+        target.symlink_to(os.path.relpath(source, target.parent))
+    except OSError:  # Windows asks for a privilege
+        copy(source, target)
+
+
+setup(cmdclass=dict(build_py=BuildPy))
