@@ -1,6 +1,7 @@
 # make demo, demo-cls: distil on embedded data; make test: the fast suite.
 # All need nothing but Python >= 3.9 with pip, and install into an environment of
-# their own once, one per stack and Python: PYTHON=python3.12 STACK=onedl.
+# their own once, one per stack and Python: PYTHON=python3.12 STACK=onedl. The
+# versions of the README's table: PIP_CONSTRAINT=constraints/onedl-3.13.txt
 PYTHON ?= python3
 VERSION := $(shell $(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[:2])")
 # OpenMMLab's last releases know no Python after 3.12
@@ -14,13 +15,13 @@ $(info stack $(STACK), Python $(VERSION), in $(VENV))
 # two processes; the tests keep each of their own to one thread
 PYTEST = $(BIN)/python -m pytest -q -n 2
 
-.PHONY: demo demo-cls test test-slow test-faults test-fuzz test-mmcv clean
+.PHONY: demo demo-cls test test-slow test-faults test-fuzz test-mmcv lint package clean
 
 demo: $(VENV)/current
-	$(BIN)/python tools/demo.py
+	$(BIN)/mmreviewkd demo
 
 demo-cls: $(VENV)/current
-	$(BIN)/python tools/demo_cls.py
+	$(BIN)/mmreviewkd demo-cls
 
 test: $(VENV)/current
 	$(PYTEST) -m "not slow and not mmcv and not fuzz"
@@ -41,9 +42,25 @@ test-fuzz: $(VENV)/current
 test-mmcv: .venv-mmcv/current
 	.venv-mmcv/bin/python -m pytest -q -m mmcv
 
-$(VENV)/current: setup.py $(wildcard requirements/*.txt)
+# style and types
+lint: $(VENV)/lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# what is uploaded: dist/*.whl and dist/*.tar.gz
+package: $(VENV)/lint
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
+$(VENV)/current: setup.py pyproject.toml mmreviewkd_mmcv_ops.pth $(wildcard requirements/*.txt)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -r requirements/$(STACK).txt -r requirements/tests.txt -e .
+	touch $@
+
+$(VENV)/lint: $(VENV)/current requirements/lint.txt
+	$(BIN)/python -m pip install -q -r requirements/lint.txt
 	touch $@
 
 .venv-mmcv/current: requirements/mmcv.txt

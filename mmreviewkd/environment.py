@@ -4,17 +4,19 @@ mmdet, mmengine and mmcv come from OpenMMLab or, under the same import names,
 from OneDL, who maintain a continuation of each.
 """
 
+from __future__ import annotations  # also read by the Pythons that it refuses
+
 import importlib
 import os
 import re
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional
 
 from packaging.version import Version
 
@@ -42,8 +44,8 @@ def check_environment() -> None:
     Raises:
         ImportError: A package is missing, or of another version or stack; the
             message names it and what is needed.
-        SystemExit: The same while one of ``tools/`` starts, which ends in
-            this one line.
+        SystemExit: The same while the ``mmreviewkd`` command or one of
+            ``tools/`` starts, which ends in this one line.
     """
     problem = (
         _old_python()
@@ -80,7 +82,7 @@ def quiet_interruption() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _installed(*names: str) -> Optional[str]:
+def _installed(*names: str) -> str | None:
     """The version of the first of the distributions that is there."""
     for name in names:
         try:
@@ -89,7 +91,7 @@ def _installed(*names: str) -> Optional[str]:
             pass
 
 
-def _found(stack: Dict[str, tuple]) -> List[str]:
+def _found(stack: dict[str, tuple]) -> list[str]:
     return [
         f'{name} {found}'
         for names in stack.values()
@@ -99,12 +101,12 @@ def _found(stack: Dict[str, tuple]) -> List[str]:
     ]
 
 
-def _old_python() -> Optional[str]:
-    if sys.version_info < (3, 9):
+def _old_python() -> str | None:
+    if sys.version_info < (3, 9):  # noqa: UP036, where pip was not asked
         return 'mmreviewkd needs Python >= 3.9, found ' + sys.version.split()[0]
 
 
-def _wrong_stack() -> Optional[str]:
+def _wrong_stack() -> str | None:
     """A package is missing, or there are those of both stacks."""
     openmmlab, onedl = _found(OPENMMLAB), _found(ONEDL)
     if openmmlab and onedl:
@@ -123,7 +125,7 @@ def _wrong_stack() -> Optional[str]:
             )
 
 
-def _wrong_version() -> Optional[str]:
+def _wrong_version() -> str | None:
     for name, (low, high) in _VERSIONS.items():
         names = (*OPENMMLAB.get(name, (name,)), *ONEDL.get(name, ()))
         found = _installed(*names)
@@ -131,7 +133,7 @@ def _wrong_version() -> Optional[str]:
             return f'mmreviewkd needs {name}; see "Installation" in README.md'
         # a release candidate of the least version will do
         release = Version(Version(found).base_version)
-        if release < Version(low) or high and release >= Version(high):
+        if release < Version(low) or (high and release >= Version(high)):
             return (
                 f'mmreviewkd needs {name} >= {low}'
                 + (f', < {high}' if high else '')
@@ -139,7 +141,7 @@ def _wrong_version() -> Optional[str]:
             )
 
 
-def _too_new_mmcv() -> Optional[str]:
+def _too_new_mmcv() -> str | None:
     """mmdet says, in its source, which mmcv it refuses to be imported with."""
     spec, found = find_spec('mmdet'), _installed(*OPENMMLAB['mmcv'])
     if not found or not spec or not spec.submodule_search_locations:
@@ -154,7 +156,7 @@ def _too_new_mmcv() -> Optional[str]:
         )
 
 
-def _broken_torchvision() -> Optional[str]:
+def _broken_torchvision() -> str | None:
     try:
         importlib.import_module('torchvision')
     except (ImportError, RuntimeError) as error:
@@ -165,7 +167,7 @@ def _broken_torchvision() -> Optional[str]:
         )
 
 
-def _missing_pkg_resources() -> Optional[str]:
+def _missing_pkg_resources() -> str | None:
     """mmengine up to 0.10.7 imports it inside of functions, in mid-run."""
     spec = find_spec('mmengine')
     if (
@@ -189,11 +191,12 @@ def _missing_pkg_resources() -> Optional[str]:
 
 
 def _a_tool_starts() -> bool:
-    """Whether the program is a script in ``tools/``, beside the package."""
-    program = getattr(sys.modules['__main__'], '__file__', None)
+    """Whether the program is the ``mmreviewkd`` command or one of ``tools/``."""
+    main = sys.modules['__main__']
+    program = getattr(main, '__file__', None)
     if program is None:
-        return False
-    return any(
-        folder.name == 'tools' and (folder.parent / 'mmreviewkd').is_dir()
-        for folder in Path(program).resolve().parents
-    )
+        # "python -m mmreviewkd" while Python looks for its __main__.py
+        return sys.argv[:1] == ['-m']
+    path, package = Path(program).resolve(), Path(__file__).resolve().parent
+    ours = (package.parent / 'tools', package / '.mim' / 'tools')
+    return path.stem == 'mmreviewkd' or not set(path.parents).isdisjoint(ours)

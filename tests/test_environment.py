@@ -11,12 +11,7 @@ from mmreviewkd import environment
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# but the one that imports torch before anything else
-TOOLS = sorted(
-    path
-    for path in (ROOT / 'tools').glob('**/*.py')
-    if path.name != 'benchmark_review.py'
-)
+TOOLS = sorted((ROOT / 'tools').glob('**/*.py'))
 ONEDL = dict(
     mmengine=None,
     mmcv=None,
@@ -227,10 +222,13 @@ def test_tools_end_in_one_line_and_python_gets_an_import_error(
 
 
 @needs_setuptools
-def test_exit_code(tmp_path):
+@pytest.mark.parametrize(
+    'program', [[ROOT / 'tools' / 'train.py'], ['-m', 'mmreviewkd', 'train']]
+)
+def test_exit_code(program, tmp_path):
     (tmp_path / 'sitecustomize.py').write_text(f'import sys; {NO_SETUPTOOLS}')
     result = subprocess.run(
-        [sys.executable, ROOT / 'tools' / 'train.py', 'x.py'],
+        [sys.executable, *program, 'x.py'],
         text=True,
         env=dict(PYTHONPATH=f'{tmp_path}:{ROOT}'),
         capture_output=True,

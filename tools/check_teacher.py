@@ -1,62 +1,7 @@
 #!/usr/bin/env python
-"""Evaluate a distillation config's teacher through the student's pipeline."""
+"""The command ``mmreviewkd check-teacher``, with the same flags."""
 
-import argparse
-
-import mmreviewkd  # noqa: F401
-from mmreviewkd.engine import check_teacher
-from mmreviewkd.engine.check_data import check_data
-from mmreviewkd.engine.launch import add_cfg_options, read_config
-from mmreviewkd.engine.one_line_errors import one_line_errors
-from mmreviewkd.errors import UserInputError
-from mmreviewkd.models.configs import plain_model, type_name
-from mmreviewkd.models.weights import load_whole, read_checkpoint
-
-from mmdet.registry import MODELS
-from mmengine.device import get_device
-from mmengine.registry import init_default_scope
-
-
-def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config of a distillation')
-    parser.add_argument('--expected', type=float, help='known AP or accuracy, 0 to 1')
-    parser.add_argument('--student-checkpoint', help='evaluated too, and compared')
-    parser.add_argument('--num-images', type=int, help='only so many; all by default')
-    add_cfg_options(parser)
-    return parser.parse_args()
-
-
-def main():
-    args = parse_args()
-    with one_line_errors(args.debug):
-        cfg = read_config(args.config, args)
-        init_default_scope(cfg.get('default_scope', 'mmdet'))
-        if type_name(cfg.model) != 'ReviewKD':
-            raise UserInputError(
-                f'{args.config} has no teacher: its model is '
-                f'a {cfg.model.type}, not a ReviewKD'
-            )
-        check_data(cfg, 'val')
-        preprocessor = cfg.get('data_preprocessor')
-        student = None
-        if args.student_checkpoint:
-            student = MODELS.build(plain_model(cfg.model, preprocessor))
-            load_whole(
-                student.to(get_device()),
-                read_checkpoint(args.student_checkpoint, 'student'),
-                args.student_checkpoint,
-            )
-        check_teacher(
-            cfg.model,
-            cfg.val_dataloader,
-            cfg.val_evaluator,
-            student,
-            args.expected,
-            args.num_images,
-            preprocessor,
-        )
-
+from mmreviewkd.commands import run
 
 if __name__ == '__main__':
-    main()
+    run('check-teacher')

@@ -1,71 +1,7 @@
 #!/usr/bin/env python
-"""Write a plain student checkpoint: weights and class names, nothing else.
+"""The command ``mmreviewkd export``, with the same flags."""
 
-Every checkpoint of a run loads into the plain student's config as it is; this
-one is also free of the review's weights, the optimizer and the logs.
-"""
-
-import argparse
-import os.path as osp
-
-import mmreviewkd
-from mmreviewkd.engine.one_line_errors import add_debug, one_line_errors
-from mmreviewkd.errors import UserInputError
-
-from mmengine.runner import CheckpointLoader, save_checkpoint
-
-
-def export_student(source: str, target: str) -> None:
-    """Keep the student's weights and ``dataset_meta`` of a checkpoint.
-
-    Args:
-        source (str): Checkpoint of a distillation run.
-        target (str): File to write; folders are made. Complete or not there.
-    """
-    if osp.exists(target) and osp.samefile(source, target):
-        raise UserInputError(
-            f'{target} is the input itself; its optimizer and '
-            'review weights would be lost'
-        )
-    if osp.isdir(target):
-        raise UserInputError(f'{target} is a folder; name the file to write')
-    try:
-        checkpoint = CheckpointLoader.load_checkpoint(source, 'cpu')
-    except FileNotFoundError as error:
-        raise UserInputError(str(error)) from None
-    if 'state_dict' not in checkpoint:
-        raise UserInputError(
-            f'{source} has no "state_dict"; it is not a checkpoint of mmengine'
-        )
-    meta = checkpoint.get('meta') or {}
-    student = dict(
-        state_dict={
-            key: value
-            for key, value in checkpoint['state_dict'].items()
-            if not key.startswith('review.')
-        },
-        meta={
-            key: meta[key] for key in ('dataset_meta', 'epoch', 'iter') if key in meta
-        }
-        | dict(mmreviewkd_version=mmreviewkd.__version__),
-    )
-    save_checkpoint(student, target)
-    print(
-        f'{target}: {len(student["state_dict"])} tensors, '
-        f'{osp.getsize(target) / 2**20:.1f} MiB '
-        f'(from {osp.getsize(source) / 2**20:.1f} MiB)'
-    )
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('source', metavar='IN', help='checkpoint of a run')
-    parser.add_argument('target', metavar='OUT', help='file to write')
-    add_debug(parser)
-    args = parser.parse_args()
-    with one_line_errors(args.debug):
-        export_student(args.source, args.target)
-
+from mmreviewkd.commands import run
 
 if __name__ == '__main__':
-    main()
+    run('export')

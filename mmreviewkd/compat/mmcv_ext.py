@@ -9,8 +9,6 @@ import importlib.machinery
 import sys
 import types
 
-from mmengine.logging import print_log
-
 from .ops import SERVED
 from .ops.unavailable import unavailable
 
@@ -60,7 +58,7 @@ def ensure_mmcv_ops() -> str:
         # also an extension built for another torch: undefined symbols
         reason = str(error)
     else:
-        print_log("mmcv operators: mmcv's own compiled ones", 'current')
+        _say("mmcv's own compiled ones")
         return 'mmcv'
     module = _Operators(_NAME, __doc__)
     # mmcv's check_ops_exist looks for a loader in the module's spec, and by
@@ -76,9 +74,13 @@ def ensure_mmcv_ops() -> str:
     import mmcv
 
     mmcv._ext = module
-    print_log(
-        f'mmcv operators: torchvision kernels ({reason}). Not every operator '
-        'of mmcv is among them; one that is not raises when called',
-        'current',
+    _say(
+        f'torchvision kernels ({reason}). Not every operator of mmcv is among '
+        'them; one that is not raises when called'
     )
     return 'torchvision'
+
+
+def _say(what: str) -> None:
+    # not on stdout, where commands write what other programs read
+    print(f'mmcv operators: {what}', file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What the command line tools share: flags, config, runner."""
+"""What commands share that read a config and run it."""
 
 import argparse
 import os
@@ -12,62 +12,15 @@ from mmengine.runner import Runner
 from ..errors import UserInputError
 from ..models.configs import load_config
 from .broadcast_buffers_hook import BroadcastBuffersHook
-from .cfg_options import CfgOptionsAction, merge_options
+from .cfg_options import merge_options
 from .check_classes import check_classes
 from .check_data import check_data, datasets, name_files_in_errors, named_images
 from .check_pair import warn_if_alike
 from .check_settings import check_settings
 from .checks import check_machine, check_strategy
-from .one_line_errors import add_debug, resumable
+from .one_line_errors import resumable
 from .palettes import complete_palettes
 from .work_dir import locked_work_dir
-
-
-def add_cfg_options(parser: argparse.ArgumentParser) -> None:
-    """The flag of tools that do not train, for :func:`read_config`."""
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptionsAction,
-        help='override settings of the config, as key=value pairs; lists as '
-        'key="[a,b]" or key=a,b, nested ones as key="[(a,b),(c,d)]"',
-    )
-    parser.set_defaults(launcher='none', local_rank=0, work_dir=None)
-    add_debug(parser)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags that mmdet's ``train.py`` and ``test.py`` have in common."""
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
-    add_cfg_options(parser)
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='job launcher',
-    )
-    # torch.distributed.launch passes it in one spelling or the other
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-
-
-def add_train_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of mmdet's ``train.py``."""
-    add_arguments(parser)
-    parser.add_argument(
-        '--amp', action='store_true', help='train with automatic mixed precision'
-    )
-    parser.add_argument(
-        '--auto-scale-lr',
-        action='store_true',
-        help='scale the learning rate with the batch size',
-    )
-    parser.add_argument(
-        '--resume',
-        nargs='?',
-        const='auto',
-        help='continue from this checkpoint or, without one, from the latest '
-        'in the work dir',
-    )
 
 
 def read_config(config: str, args: argparse.Namespace) -> Config:

@@ -1,13 +1,13 @@
 """Errors of the user's input in one line."""
 
-import argparse
 import errno
 import logging
 import re
 import sys
 import traceback
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Iterator, Optional
+from typing import Optional
 
 import torch
 from mmengine.logging import MMLogger
@@ -17,13 +17,6 @@ from .registry_errors import registry_error
 
 INTERRUPTED = 130
 """The exit code of shells for a program that Ctrl-C ended."""
-
-
-def add_debug(parser: argparse.ArgumentParser) -> None:
-    """The flag for :func:`one_line_errors`."""
-    parser.add_argument(
-        '--debug', action='store_true', help='print the traceback of an error, too'
-    )
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 import argparse
 
-from mmreviewkd.engine.launch import add_cfg_options, read_config
+from mmreviewkd.commands.arguments import add_cfg_options
+from mmreviewkd.engine.launch import read_config
 from mmreviewkd.errors import UserInputError
 
 import pytest

@@ -1,12 +1,11 @@
 """The hierarchical context loss, against its formula and by hand."""
 
+from mmreviewkd.commands.textbook import hcl
 from mmreviewkd.models import hcl_loss
 
 import pytest
 import torch
 import torch.nn.functional as F
-
-from ..textbook import hcl
 
 
 def features(*shape, dtype=torch.float64, seed=0):

@@ -2,12 +2,11 @@
 
 from copy import deepcopy
 
+from mmreviewkd.commands import textbook
 from mmreviewkd.models import Review
 
 import pytest
 import torch
-
-from .. import textbook
 
 TOLERANCE = dict(rtol=1e-9, atol=1e-9)
 
@@ -191,7 +190,7 @@ def test_a_retained_graph_gives_the_same_gradients_again():
 def test_equals_textbook_in_float32():
     name = 'odd sizes, as in an FPN'
     review, features, targets = make(name, dtype=torch.float32)
-    exact, doubles, _ = make(name)
+    exact, _doubles, _ = make(name)
     exact.load_state_dict(review.state_dict())
     _, expected, leaves, _ = textbook_step(
         exact, [x.double() for x in features], [x.double() for x in targets]

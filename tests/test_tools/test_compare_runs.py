@@ -150,7 +150,7 @@ def test_masks_names_and_iterations(tool, tmp_path):
         'x/run', 'y/run', '--names', 'one', 'the other', '--out-dir', 'out'
     )
     assert not error
-    assert table['epoch'] == {name: 'iteration 20' for name in ('one', 'the other')}
+    assert table['epoch'] == dict.fromkeys(('one', 'the other'), 'iteration 20')
     assert table['mask AP'] == {'one': '25.0', 'the other': '25.0 (+0.0)'}
     assert table['mask AP large']['one'] == '35.0'
     assert 'AP by class is that of masks' in notes

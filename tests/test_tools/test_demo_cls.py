@@ -132,7 +132,7 @@ def test_page_of_labels(tmp_path):
     def coloured(answers):
         draw_labels(images, [0] * 7, dict(model=answers), ('a', 'b'), path)
         page = cv2.imread(path).astype(int)
-        blue, green, red = np.moveaxis(page, -1, 0)
+        _blue, green, red = np.moveaxis(page, -1, 0)
         return (green - red > 60).sum(), (red - green > 100).sum()
 
     right, wrong = coloured([0] * 7)

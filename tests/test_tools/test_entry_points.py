@@ -437,7 +437,6 @@ def test_images_that_cannot_be_read(
         path.unlink()
         if content is not None:
             path.write_bytes(content)
-    cfg = Config.fromfile(project / 'distil.py')
     options = [
         f'{name}_dataloader.dataset.data_root={tmp_path / "data"}'
         for name in ('train', 'val', 'test')

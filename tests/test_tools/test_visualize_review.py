@@ -148,7 +148,7 @@ class TestReviewMaps:
         ).eval()
         data = dict(item(32, 32), data_samples=1)
         levels = review_maps(model, data)
-        assert [level.name for level in levels][0] == 'level 0'
+        assert next(level.name for level in levels) == 'level 0'
         assert [level.cells for level in levels] == [(32, 32), (16, 16), (8, 8), (1, 1)]
         # RGB already; a detector's are turned
         assert np.array_equal(shown_image(model, data), data['inputs'].permute(1, 2, 0))
@@ -228,9 +228,12 @@ def unseen(monkeypatch):
     def draw_comparison(images, found, meta, out_file):
         columns.append({title: len(each[0]) for title, each in found.items()})
 
-    monkeypatch.setattr('mmreviewkd.visualization.draw_comparison', draw_comparison)
     monkeypatch.setattr(
-        'mmreviewkd.visualization.draw_review', lambda *_: np.zeros((4, 4, 3), np.uint8)
+        'mmreviewkd.commands.visualize.draw_comparison', draw_comparison
+    )
+    monkeypatch.setattr(
+        'mmreviewkd.commands.visualize.draw_review',
+        lambda *_: np.zeros((4, 4, 3), np.uint8),
     )
     return columns
 

@@ -7,7 +7,8 @@ import os
 import os.path as osp
 import xml.etree.ElementTree as ElementTree
 
-from mmreviewkd.engine.one_line_errors import add_debug, one_line_errors
+from mmreviewkd.commands.arguments import add_debug
+from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.errors import UserInputError
 
 from mmengine.utils import scandir, track_iter_progress

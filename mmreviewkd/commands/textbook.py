@@ -1,6 +1,6 @@
 """Review-KD written down as the paper states it: slow, plain, independent.
 
-The tests compare the package with it, and ``tools/benchmark_review.py``
+The tests compare the package with it, and ``mmreviewkd benchmark``
 measures the package against it. Works on the parameters of a
 :class:`mmreviewkd.models.Review`, read through its ``state_dict``.
 """

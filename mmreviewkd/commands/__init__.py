@@ -1,0 +1,108 @@
+"""What ``mmreviewkd COMMAND`` does; a module for each command.
+
+A command's module has a docstring, which is its help, and two functions:
+``add_arguments(parser)`` and ``run(args)``. ``tools/*.py`` run the same ones
+under the names and with the flags of mmdet's tools.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Optional
+
+import shtab
+
+from ..engine.one_line_errors import one_line_errors
+from ..version import __version__
+from .arguments import add_debug
+
+# in the order of use, which is the order of the help
+COMMANDS = (
+    'train',
+    'test',
+    'distill',
+    'export',
+    'compare',
+    'visualize',
+    'check-teacher',
+    'benchmark',
+    'benchmark-loading',
+    'demo',
+    'demo-cls',
+)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Run the command that is named first, as the ``mmreviewkd`` program does.
+
+    The program ends with exit code 1 and one line on stderr where the user's
+    input, or the machine, is at fault, and with exit code 2 where the command
+    line cannot be read.
+
+    Args:
+        argv (Sequence[str], optional): The command's name and its arguments;
+            those of the program by default.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if argv and argv[0] in COMMANDS:
+        run(argv[0], argv[1:], prog=f'mmreviewkd {argv[0]}')
+    else:
+        # help, version, completion, or the error of a name that is no command
+        _program().parse_args(argv)
+
+
+def run(
+    name: str, argv: Optional[Sequence[str]] = None, prog: Optional[str] = None
+) -> None:
+    """Run one command.
+
+    Args:
+        name (str): One of ``COMMANDS``.
+        argv (Sequence[str], optional): Its arguments; those of the program by
+            default.
+        prog (str, optional): What its help calls the program.
+    """
+    command = _module(name)
+    parser = argparse.ArgumentParser(prog=prog, **_help(command))
+    command.add_arguments(parser)
+    add_debug(parser)
+    # intermixed, so that files may stand behind options, too
+    args = parser.parse_intermixed_args(argv)
+    with one_line_errors(args.debug):
+        command.run(args)
+
+
+def _module(name: str):
+    return importlib.import_module(f'{__name__}.{name.replace("-", "_")}')
+
+
+def _help(command) -> dict:
+    return dict(
+        description=command.__doc__,
+        # examples and lists in the text keep their lines
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _program() -> argparse.ArgumentParser:
+    """The parser of the program with all its commands."""
+    parser = argparse.ArgumentParser(
+        prog='mmreviewkd',
+        description='Review-KD for MMDetection: distil a large detector or '
+        'classifier into a small one.',
+    )
+    parser.add_argument('--version', action='version', version=__version__)
+    shtab.add_argument_to(
+        parser,
+        '--print-completion',
+        help='print a script that lets the shell complete commands and flags',
+    )
+    commands = parser.add_subparsers(metavar='COMMAND', required=True)
+    for name in COMMANDS:
+        command = _module(name)
+        summary = command.__doc__.splitlines()[0]
+        child = commands.add_parser(name, help=summary, **_help(command))
+        command.add_arguments(child)
+        add_debug(child)
+    return parser

@@ -1,0 +1,181 @@
+"""Time and peak memory of the review, against the formula as it is written.
+
+Compares forward plus backward of ``Review.loss`` with ``textbook.py``,
+which computes the same losses step by step and leaves gradients to autograd.
+
+Time: medians of interleaved runs (A B A B ...) in this process.
+
+Peak memory: the most that torch has allocated at a time during one step,
+beyond what it held before; outputs, gradients and all that is kept or passing
+in between count, scratch space inside the kernels does not. On CUDA this is
+``torch.cuda.max_memory_allocated``; on the CPU the same figure is the highest
+running sum of the allocations and releases that ``torch.profiler`` records.
+
+Examples:
+    mmreviewkd benchmark
+    mmreviewkd benchmark --device cuda --amp
+    mmreviewkd benchmark --shapes 50x84 25x42 13x21 --channels 64
+"""
+
+import argparse
+import json
+import os.path as osp
+import statistics
+import sys
+import tempfile
+import time
+from functools import partial
+from itertools import accumulate
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from ..models import Review
+from . import textbook
+
+VARIANTS = ('textbook', 'mmreviewkd')
+# an image of 800x1344 on CUDA, of 400x672 elsewhere, at strides 4 to 64
+CUDA_SHAPES = ['200x336', '100x168', '50x84', '25x42', '13x21']
+CPU_SHAPES = ['100x168', '50x84', '25x42', '13x21', '7x11']
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--device',
+        default='cuda' if torch.cuda.is_available() else 'cpu',
+        help='cpu or cuda',
+    )
+    parser.add_argument(
+        '--shapes',
+        nargs='+',
+        help='HEIGHTxWIDTH of each level, shallow to deep '
+        f'(CUDA: {" ".join(CUDA_SHAPES)}; CPU: {" ".join(CPU_SHAPES)})',
+    )
+    parser.add_argument('--batch', type=int, help='images per batch (CUDA: 2; CPU: 1)')
+    parser.add_argument(
+        '--channels', type=int, default=256, help='of student and teacher'
+    )
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='mixed precision: float16 on CUDA, bfloat16 on the CPU',
+    )
+    parser.add_argument(
+        '--repeats', type=int, default=7, help='timed runs of each variant'
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    args.on_cuda = args.device.startswith('cuda')
+    args.shapes = args.shapes or (CUDA_SHAPES if args.on_cuda else CPU_SHAPES)
+    args.batch = args.batch or (2 if args.on_cuda else 1)
+    steps, clear = build_steps(args)
+    seconds, losses = measure_time(args, steps, clear)
+    memory = {name: measure_memory(args, steps[name], clear) for name in VARIANTS}
+
+    device = (
+        torch.cuda.get_device_name(args.device)
+        if args.on_cuda
+        else f'CPU, {torch.get_num_threads()} threads'
+    )
+    print(
+        f'{device}; torch {torch.__version__}; {args.batch} x '
+        f'{args.channels} x ({", ".join(args.shapes)})'
+        f'{", mixed precision" if args.amp else ""}; median of '
+        f'{args.repeats} forward and backward passes'
+    )
+    print(f'{"":12}{"time":>14}{"peak memory":>16}')
+    for name in VARIANTS:
+        print(
+            f'{name:12}{seconds[name] * 1000:>11.1f} ms'
+            f'{memory[name] / 2**20:>12.1f} MiB'
+        )
+    reference, ours = VARIANTS
+    print(
+        f'{"ratio":12}{seconds[ours] / seconds[reference]:>13.2f}x'
+        f'{memory[ours] / memory[reference]:>15.2f}x'
+    )
+
+    difference = abs(losses[ours] / losses[reference] - 1).item()
+    print(
+        f'losses: {losses[reference].item():.6f} and '
+        f'{losses[ours].item():.6f}, relative difference {difference:.1e}'
+    )
+    if not difference < (1e-2 if args.amp else 1e-4):
+        sys.exit('the two losses do not agree')
+
+
+def build_steps(args):
+    """Each variant's forward and backward pass, on the same tensors."""
+    torch.manual_seed(0)
+    device = torch.device(args.device)
+    sizes = [tuple(map(int, shape.split('x'))) for shape in args.shapes]
+    review = Review([args.channels] * len(sizes), [args.channels] * len(sizes)).to(
+        device
+    )
+    features, targets = (
+        [torch.randn(args.batch, args.channels, *size, device=device) for size in sizes]
+        for _ in range(2)
+    )
+    features = [feature.requires_grad_() for feature in features]
+    params = dict([*review.named_parameters(), *review.named_buffers()])
+
+    def textbook_loss():
+        reviewed = textbook.review(params, features, sizes)
+        return sum(map(textbook.hcl, reviewed, targets))
+
+    def step(compute_loss):
+        amp_dtype = torch.float16 if device.type == 'cuda' else torch.bfloat16
+        with torch.autocast(device.type, amp_dtype, enabled=args.amp):
+            loss = compute_loss()
+        loss.backward()
+        return loss.detach()
+
+    def clear():
+        for tensor in (*review.parameters(), *features):
+            tensor.grad = None
+
+    losses = dict(
+        textbook=textbook_loss, mmreviewkd=lambda: review.loss(features, targets).sum()
+    )
+    return {name: partial(step, loss) for name, loss in losses.items()}, clear
+
+
+def measure_time(args, steps, clear):
+    """Each variant's median seconds, and its loss."""
+    wait = torch.cuda.synchronize if args.on_cuda else lambda: None
+    seconds, losses = {name: [] for name in VARIANTS}, {}
+    for repeat in range(args.repeats + 2):  # two to warm up
+        for name in VARIANTS:
+            clear()
+            wait()
+            start = time.perf_counter()
+            losses[name] = steps[name]()
+            wait()
+            if repeat >= 2:
+                seconds[name].append(time.perf_counter() - start)
+    medians = {name: statistics.median(seconds[name]) for name in VARIANTS}
+    return medians, losses
+
+
+def measure_memory(args, step, clear):
+    """Peak bytes that one step allocates beyond what is held already."""
+    clear()
+    if args.on_cuda:
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        step()
+        return torch.cuda.max_memory_allocated() - before
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        step()
+    with tempfile.TemporaryDirectory() as folder:
+        path = osp.join(folder, 'trace.json')
+        profiler.export_chrome_trace(path)
+        with open(path) as file:
+            events = json.load(file)['traceEvents']
+    changes = sorted(
+        (event['ts'], event['args']['Bytes'])
+        for event in events
+        if event.get('name') == '[memory]'
+    )
+    return max(accumulate(change for _, change in changes))

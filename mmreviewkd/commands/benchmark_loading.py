@@ -1,0 +1,190 @@
+"""Images per second of the CIFAR pipeline, against torchvision's usual one.
+
+Both hand out normalised training batches with random crops (padding 4) and
+flips, on the device, of the same random images:
+
+- per image: PIL image, RandomCrop, RandomHorizontalFlip, ToTensor and
+  Normalize, collated by torch's DataLoader with each number of workers;
+- per batch: what ``configs/_base_/cifar100.py`` builds. A batch is one
+  indexing of a tensor of bytes, augmented and normalised on the device.
+
+Medians of interleaved epochs (A B C A B C ...) in this process; starting the
+workers belongs to an epoch, as it does in training.
+
+Examples:
+    mmreviewkd benchmark-loading
+    mmreviewkd benchmark-loading --device cuda --workers 0 2 8
+"""
+
+import argparse
+import os.path as osp
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import partial
+from statistics import median
+from typing import Callable
+
+import numpy as np
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from ..models.configs import load_config
+from ..visualization import markdown_table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--device',
+        default='cuda' if torch.cuda.is_available() else 'cpu',
+        help='cpu or cuda',
+    )
+    parser.add_argument('--images', type=int, default=10000, help='images in an epoch')
+    parser.add_argument('--batch', type=int, default=128, help='images in a batch')
+    parser.add_argument(
+        '--workers',
+        type=int,
+        nargs='+',
+        default=[0, 2],
+        help='of the per-image pipeline, which is timed with each',
+    )
+    parser.add_argument(
+        '--repeats', type=int, default=5, help='timed epochs of each pipeline'
+    )
+
+
+class PILImages(Dataset):
+    """As torchvision's CIFAR: arrays, each made a PIL image when asked for."""
+
+    def __init__(
+        self, images: np.ndarray, labels: np.ndarray, transform: Callable
+    ) -> None:
+        self.images, self.labels = images, labels.tolist()
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple:
+        image = Image.fromarray(self.images[index])
+        return self.transform(image), self.labels[index]
+
+
+def build_per_batch(args, cfg: Config, archive: str) -> Callable:
+    """The package's pipeline, by way of its config and mmengine's Runner."""
+    init_default_scope('mmdet')
+    loader = Runner.build_dataloader(
+        dict(
+            cfg.train_dataloader,
+            batch_size=args.batch,
+            dataset=dict(type='ArchiveImages', path=archive, num_classes=100),
+        )
+    )
+    preprocessor = MODELS.build(cfg.model.data_preprocessor).to(args.device)
+
+    def epoch() -> Iterator[Tensor]:
+        for batch in loader:
+            yield preprocessor(batch, training=True)['inputs']
+
+    return epoch
+
+
+def build_per_image(args, cfg: Config, archive: str, workers: int) -> Callable:
+    """The pipeline of torchvision's examples, with the same settings."""
+    settings = cfg.model.data_preprocessor
+    with np.load(archive) as arrays:
+        dataset = PILImages(
+            arrays['x'],
+            arrays['y'],
+            transforms.Compose(
+                [
+                    transforms.RandomCrop(32, padding=settings.padding),
+                    transforms.RandomHorizontalFlip(),
+                    transforms.ToTensor(),
+                    transforms.Normalize(
+                        [v / 255 for v in settings.mean],
+                        [v / 255 for v in settings.std],
+                    ),
+                ]
+            ),
+        )
+    on_cuda = args.device.startswith('cuda')
+    loader = DataLoader(
+        dataset, args.batch, shuffle=True, num_workers=workers, pin_memory=on_cuda
+    )
+
+    def epoch() -> Iterator[Tensor]:
+        for images, labels in loader:
+            labels.to(args.device, non_blocking=on_cuda)
+            yield images.to(args.device, non_blocking=on_cuda)
+
+    return epoch
+
+
+def images_per_second(args, epoch: Callable) -> float:
+    """Of one epoch."""
+    start, count = time.perf_counter(), 0
+    for images in epoch():
+        count += len(images)
+    if args.device.startswith('cuda'):
+        torch.cuda.synchronize(args.device)
+    assert count == args.images and images.shape[1:] == (3, 32, 32)
+    return count / (time.perf_counter() - start)
+
+
+def run(args: argparse.Namespace) -> None:
+    cfg = load_config('mmreviewkd::_base_/cifar100.py')
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        archive = osp.join(folder, 'random.npz')
+        np.savez(
+            archive,
+            x=rng.integers(0, 256, (args.images, 32, 32, 3), dtype=np.uint8),
+            y=rng.integers(0, 100, args.images),
+        )
+        per_image = partial(build_per_image, args, cfg, archive)
+        pipelines = {
+            **{
+                f'per image, {workers} workers': per_image(workers)
+                for workers in args.workers
+            },
+            'per batch': build_per_batch(args, cfg, archive),
+        }
+    speeds = {name: [] for name in pipelines}
+    for repeat in range(-1, args.repeats):
+        for name, epoch in pipelines.items():
+            speed = images_per_second(args, epoch)
+            if repeat >= 0:  # the first epoch of each warms up
+                speeds[name].append(speed)
+
+    device = (
+        torch.cuda.get_device_name(args.device)
+        if args.device.startswith('cuda')
+        else f'CPU, {torch.get_num_threads()} threads'
+    )
+    print(
+        f'{device}; torch {torch.__version__}; {args.images} images of '
+        f'32x32, batches of {args.batch}; median of {args.repeats} epochs'
+    )
+    ours = median(speeds['per batch'])
+    print(
+        markdown_table(
+            [
+                {
+                    'pipeline': name,
+                    'images per second': f'{median(each):.0f}',
+                    'slowest': f'{min(each):.0f}',
+                    'fastest': f'{max(each):.0f}',
+                    'per batch is': f'{ours / median(each):.1f}x',
+                }
+                for name, each in speeds.items()
+            ]
+        )
+    )

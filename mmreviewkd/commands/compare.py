@@ -1,0 +1,224 @@
+"""Compare training runs by their logs: a table and curves.
+
+The table has what the last validation of each run says, and, in brackets, the
+difference to the first run.
+"""
+
+import argparse
+import math
+import os.path as osp
+import re
+from collections.abc import Sequence
+from typing import NamedTuple, Optional
+
+from ..errors import UserInputError
+from ..visualization import (
+    check_new,
+    make_folder,
+    markdown_table,
+    plot_curves,
+    read_scalars,
+    read_test_metrics,
+)
+
+_SIZES = dict(s=' small', m=' medium', l=' large')
+# end of a metric's key: file of its curves, labels of loss and score, percent
+_CURVES = {
+    'bbox_mAP': ('curves.png', ('detection loss', 'AP'), 100),
+    'segm_mAP': ('curves_mask.png', ('detection loss', 'mask AP'), 100),
+    'accuracy/top1': ('curves_top1.png', ('loss', 'top-1 accuracy'), 1),
+}
+
+
+class Run(NamedTuple):
+    """What the logs of a run say.
+
+    Args:
+        folder (str): Its work dir.
+        trained (bool): There are logs of training, not of a test alone.
+        end (str): Epoch or iteration of the last validation, ``'test'``, or
+            ``'-'`` where there is none.
+        metrics (dict[str, float]): Of it, by key.
+    """
+
+    folder: str
+    trained: bool
+    end: str
+    metrics: dict[str, float]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('runs', nargs='+', metavar='RUN', help='work dirs of mmengine')
+    parser.add_argument(
+        '--names', nargs='+', help="one per run; default: the folders' names"
+    )
+    parser.add_argument(
+        '--out-dir', help='new folder; default: work_dirs/compare_RUN_RUN...'
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    names = name_runs(args.runs, args.names)
+    out_dir = args.out_dir or default_folder(args.runs)
+    check_new(out_dir)
+    runs = {name: read_run(folder) for name, folder in zip(names, args.runs)}
+    report = write_report(runs)
+    make_folder(out_dir)
+    with open(osp.join(out_dir, 'table.md'), 'w', encoding='utf-8') as file:
+        file.write(report)
+    print(report)
+    draw_curves(runs, out_dir)
+    print(f'table and curves are in {out_dir}')
+
+
+def name_runs(folders: Sequence[str], names: Optional[Sequence[str]]) -> list[str]:
+    """Names to show, one per run."""
+    if names is None:
+        names = [osp.basename(osp.abspath(folder)) for folder in folders]
+    if len(names) != len(folders) or len(set(names)) != len(names):
+        raise UserInputError(
+            f'{len(folders)} runs need as many names, each another: --names '
+            f'(now: {", ".join(names)})'
+        )
+    return names
+
+
+def default_folder(folders: Sequence[str]) -> str:
+    names = [osp.basename(osp.abspath(folder)) for folder in folders]
+    if len(names) > 3:
+        names = [names[0], f'and_{len(names) - 1}_more']
+    return osp.join('work_dirs', '_'.join(['compare', *names]))
+
+
+def read_run(folder: str) -> Run:
+    """The last validation of a run, or the last test of one without.
+
+    Raises:
+        UserInputError: The folder is missing or has no logs.
+    """
+    if not osp.isdir(folder):
+        raise UserInputError(f'no such folder: {folder}')
+    try:
+        entries = read_scalars(folder)
+    except UserInputError:
+        metrics = read_test_metrics(folder)
+        if not metrics:
+            raise
+        return Run(folder, False, 'test', numbers(metrics))
+    validations = [entry for entry in entries if 'loss' not in entry]
+    if not validations:
+        return Run(folder, True, '-', {})
+    last = validations[-1]
+    # as mmengine counts: a run by iterations logs no epochs
+    unit = '' if any('epoch' in entry for entry in entries) else 'iteration '
+    return Run(folder, True, f'{unit}{last["step"]}', numbers(last))
+
+
+def numbers(entry: dict) -> dict[str, float]:
+    """The metrics among what was logged: their keys have a prefix."""
+    return {
+        key: value
+        for key, value in entry.items()
+        if '/' in key and isinstance(value, (int, float))
+    }
+
+
+def write_report(runs: dict[str, Run]) -> str:
+    """The table, and what to know about it, as Markdown.
+
+    Raises:
+        UserInputError: No run has any metric.
+    """
+    keys = list(dict.fromkeys(key for run in runs.values() for key in run.metrics))
+    if not keys:
+        raise UserInputError('none of the runs has logged a validation')
+    first = next(iter(runs.values()))
+    rows = [{'': 'epoch', **{name: run.end for name, run in runs.items()}}]
+    for key in keys:
+        rows.append(
+            {
+                '': title(key),
+                **{
+                    name: cell(key, run, None if run is first else first)
+                    for name, run in runs.items()
+                },
+            }
+        )
+    return '\n\n'.join([markdown_table(rows), *notes(runs, keys)]) + '\n'
+
+
+def notes(runs: dict[str, Run], keys: Sequence[str]) -> list[str]:
+    lines = []
+    if len(runs) > 1:
+        lines.append(f'In brackets: difference to {next(iter(runs))}.')
+    ends = {name: run.end for name, run in runs.items() if run.metrics}
+    if len(set(ends.values())) > 1:
+        lines.append(
+            'Warning: the runs do not end at the same epoch: '
+            + ', '.join(f'{name} {end}' for name, end in ends.items())
+        )
+    missing = [name for name, run in runs.items() if not run.metrics]
+    if missing:
+        lines.append(
+            'Without metrics, for want of a validation or of '
+            f'anything detected in it: {", ".join(missing)}'
+        )
+    if any(key.startswith('coco/') for key in keys) and not any(
+        key.endswith('_precision') for key in keys
+    ):
+        lines.append(
+            'For AP by class, train or test with --cfg-options '
+            'val_evaluator.classwise=True '
+            'test_evaluator.classwise=True'
+        )
+    elif any(key.endswith('segm_mAP') for key in keys):
+        lines.append(
+            'AP by class is that of masks: mmdet logs it under the '
+            'same name as that of boxes.'
+        )
+    return lines
+
+
+def title(key: str) -> str:
+    """What papers call a metric; others keep their key."""
+    name = key.split('/', 1)[1]
+    ap = re.fullmatch(r'(bbox|segm)_mAP(?:_(50|75|s|m|l))?', name)
+    if ap:
+        part = ap[2] or ''
+        return ('mask ' if ap[1] == 'segm' else '') + 'AP' + _SIZES.get(part, part)
+    if name.endswith('_precision'):
+        return f'AP {name[: -len("_precision")]}'
+    return key
+
+
+def cell(key: str, run: Run, reference: Optional[Run]) -> str:
+    """In percent, with the difference to the reference where both have one."""
+    value = percent(key, run)
+    if value is None:
+        return '-'
+    before = percent(key, reference) if reference else None
+    return f'{value:.1f}' + ('' if before is None else f' ({value - before:+.1f})')
+
+
+def percent(key: str, run: Run) -> Optional[float]:
+    """None where there were no objects of the size or class, too."""
+    value = run.metrics.get(key, math.nan)
+    if math.isnan(value) or value == -1:
+        return None
+    # mmdet's are from 0 to 1, accuracies in percent
+    return 100 * value if re.search('A[PR]|_precision', key) else value
+
+
+def draw_curves(runs: dict[str, Run], out_dir: str) -> None:
+    """A picture for each kind of score that was logged in training."""
+    folders = {name: run.folder for name, run in runs.items() if run.trained}
+    for end, (file, labels, scale) in _CURVES.items():
+        keys = [
+            key
+            for run in runs.values()
+            if run.trained
+            for key in run.metrics
+            if key.endswith(end)
+        ]
+        if keys:
+            plot_curves(folders, osp.join(out_dir, file), keys[0], scale, labels)

@@ -1,0 +1,142 @@
+"""Distil one mmdet detector into another, without writing a config.
+
+The merged config is written to the work dir; "mmreviewkd train", and mmdet's
+tools/train.py, train from it again. --cfg-options here are the student's, as in its own
+config; what concerns the distillation beyond the flags below goes into the
+merged one.
+"""
+
+import argparse
+import os
+import os.path as osp
+
+from mmengine.config import Config, ConfigDict
+
+from ..engine.check_data import check_data
+from ..engine.check_pair import check_pair
+from ..engine.check_settings import check_settings
+from ..engine.checks import check_machine
+from ..engine.launch import read_config, train
+from ..engine.work_dir import holds_run, locked_work_dir
+from ..errors import SettingError, UserInputError
+from ..models.configs import plain_model
+from .arguments import CONFIG, add_train_arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('student', help=f"the student's config: {CONFIG}")
+    parser.add_argument(
+        '--teacher', required=True, help="the teacher's config, likewise"
+    )
+    parser.add_argument(
+        '--teacher-checkpoint',
+        required=True,
+        help="file or URL of the teacher's weights",
+    )
+    parser.add_argument(
+        '--teacher-weights',
+        metavar='ENTRY',
+        help='entry of that file which holds them, such as ema_state_dict; '
+        'state_dict or model by default',
+    )
+    parser.add_argument(
+        '--weight',
+        type=float,
+        default=1.0,
+        help='weight of the review loss; 1.0 is the published one of '
+        'Faster R-CNN and RetinaNet R101-R50',
+    )
+    parser.add_argument(
+        '--strides',
+        type=int,
+        nargs='+',
+        help='levels that take part, by stride; all by default',
+    )
+    parser.add_argument(
+        '--features',
+        choices=['neck', 'backbone'],
+        default='neck',
+        help="what is compared: the necks' levels or the backbones' stages",
+    )
+    parser.add_argument(
+        '--scale',
+        type=float,
+        default=1.0,
+        help="side of the teacher's images as a multiple of the student's; "
+        "levels then count in the student's pixels",
+    )
+    add_train_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    name, teacher = (
+        osp.splitext(osp.basename(config))[0] for config in (args.student, args.teacher)
+    )
+    if args.work_dir is None:
+        args.work_dir = osp.join('work_dirs', f'review-kd_{teacher}_{name}')
+    cfg = distill(read_config(args.student, args), args)
+    refuse_second_run(cfg, args)
+    check_settings(cfg, 'train', 'val')
+    check_data(cfg, 'train', 'val')
+    try:
+        check_pair(cfg)
+    except SettingError as error:
+        raise UserInputError(name_flag(error)) from None
+    check_machine(cfg)
+    path = osp.join(cfg.work_dir, f'review-kd_{teacher}_{name}.py')
+    with locked_work_dir(cfg):
+        refuse_second_run(cfg, args)  # one that has ended meanwhile
+        # each process of a launcher writes it, and reads it whole
+        part = f'{path}.{os.getpid()}.py'
+        cfg.dump(part)
+        os.replace(part, path)
+        print(f'merged config: {path}')
+        # read back, so that run and logs go by the merged one's name
+        train(Config.fromfile(path), args)
+
+
+def refuse_second_run(cfg, args):
+    if args.resume is None and holds_run(cfg.work_dir):
+        raise UserInputError(
+            f'{cfg.work_dir} holds a run already; go on with it by --resume, '
+            'or give the new run another --work-dir'
+        )
+
+
+def name_flag(error):
+    """What an error says, with the flag in place of the config's setting."""
+    flag = dict(weights='teacher-weights').get(error.name, error.name)
+    many = isinstance(error.value, (list, tuple))
+    values = error.value if many else [error.value]
+    return error.message.replace('{}', ' '.join(map(str, [f'--{flag}', *values])))
+
+
+def distill(cfg, args):
+    """Wrap the config's model, which becomes the student, in ReviewKD."""
+
+    def absolute(path):
+        # the merged config may be used from another folder
+        return osp.abspath(path) if osp.exists(path) else path
+
+    teacher = dict(
+        config=absolute(args.teacher), checkpoint=absolute(args.teacher_checkpoint)
+    )
+    if args.teacher_weights:
+        teacher['weights'] = args.teacher_weights
+    if args.scale != 1:
+        teacher['scale'] = args.scale
+    review = dict(weight=args.weight)
+    if args.strides:
+        review['strides'] = args.strides
+    if args.features != 'neck':
+        review['features'] = args.features
+    cfg.model = ConfigDict(
+        type='ReviewKD', student=plain_model(cfg.model), teacher=teacher, review=review
+    )
+    imports = cfg.get('custom_imports') or dict(imports=[])
+    names = imports['imports']
+    imports['imports'] = ([names] if isinstance(names, str) else list(names)) + [
+        'mmreviewkd'
+    ]
+    cfg.custom_imports = imports
+    return cfg

@@ -1,0 +1,64 @@
+"""Write a plain student checkpoint: weights and class names, nothing else.
+
+Every checkpoint of a run loads into the plain student's config as it is; this
+one is also free of the review's weights, the optimizer and the logs.
+"""
+
+import argparse
+import os.path as osp
+
+from mmengine.runner import CheckpointLoader, save_checkpoint
+
+from ..errors import UserInputError
+from ..version import __version__
+
+
+def export_student(source: str, target: str) -> None:
+    """Keep the student's weights and ``dataset_meta`` of a checkpoint.
+
+    Args:
+        source (str): Checkpoint of a distillation run.
+        target (str): File to write; folders are made. Complete or not there.
+    """
+    if osp.exists(target) and osp.samefile(source, target):
+        raise UserInputError(
+            f'{target} is the input itself; its optimizer and '
+            'review weights would be lost'
+        )
+    if osp.isdir(target):
+        raise UserInputError(f'{target} is a folder; name the file to write')
+    try:
+        checkpoint = CheckpointLoader.load_checkpoint(source, 'cpu')
+    except FileNotFoundError as error:
+        raise UserInputError(str(error)) from None
+    if 'state_dict' not in checkpoint:
+        raise UserInputError(
+            f'{source} has no "state_dict"; it is not a checkpoint of mmengine'
+        )
+    meta = checkpoint.get('meta') or {}
+    student = dict(
+        state_dict={
+            key: value
+            for key, value in checkpoint['state_dict'].items()
+            if not key.startswith('review.')
+        },
+        meta={
+            key: meta[key] for key in ('dataset_meta', 'epoch', 'iter') if key in meta
+        }
+        | dict(mmreviewkd_version=__version__),
+    )
+    save_checkpoint(student, target)
+    print(
+        f'{target}: {len(student["state_dict"])} tensors, '
+        f'{osp.getsize(target) / 2**20:.1f} MiB '
+        f'(from {osp.getsize(source) / 2**20:.1f} MiB)'
+    )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('source', metavar='IN', help='checkpoint of a run')
+    parser.add_argument('target', metavar='OUT', help='file to write')
+
+
+def run(args: argparse.Namespace) -> None:
+    export_student(args.source, args.target)

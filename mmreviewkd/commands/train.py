@@ -1,0 +1,15 @@
+"""Train a detector, distilled or plain; mmdet's flags."""
+
+import argparse
+
+from ..engine.launch import read_config, train
+from .arguments import CONFIG, add_train_arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('config', help=CONFIG)
+    add_train_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    train(read_config(args.config, args), args)

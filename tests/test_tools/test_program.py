@@ -1,0 +1,97 @@
+"""The ``mmreviewkd`` program: its commands, their help, exit codes and shims."""
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+from mmreviewkd import __version__
+from mmreviewkd.commands import COMMANDS, main
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SHIMS = {
+    'benchmark': 'benchmark_review',
+    'compare': 'compare_runs',
+    'export': 'export_student',
+    'visualize': 'visualize_review',
+}
+
+
+def exit_code(*arguments):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    return stop.value.code
+
+
+def test_help_lists_the_commands(capsys):
+    assert exit_code('--help') == 0
+    out = capsys.readouterr().out
+    positions = [out.index(f'\n    {name} ') for name in COMMANDS]
+    assert positions == sorted(positions)
+
+
+def test_version(capsys):
+    assert exit_code('--version') == 0
+    assert capsys.readouterr().out == f'{__version__}\n'
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        ([], 'the following arguments are required: COMMAND'),
+        (['trian'], "invalid choice: 'trian'"),
+        (['train'], 'the following arguments are required: config'),
+        (['test', 'x.py'], 'the following arguments are required: checkpoint'),
+        (['train', 'x.py', '--rseume'], 'unrecognized arguments: --rseume'),
+    ],
+)
+def test_an_unreadable_command_line(arguments, message, capsys):
+    assert exit_code(*arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith('usage: mmreviewkd') and message in error
+
+
+def test_bad_input(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # sys.exit prints it on stderr and makes it exit code 1
+    assert exit_code('train', 'x.py').startswith('error: config x.py does not exist')
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('name', COMMANDS)
+def test_a_tool_is_its_command(name, capsys, monkeypatch):
+    assert exit_code(name, '--help') == 0
+    usage, text = capsys.readouterr().out.split('\n\n', 1)
+    assert usage.startswith(f'usage: mmreviewkd {name} ')
+    tool = ROOT / 'tools' / f'{SHIMS.get(name, name.replace("-", "_"))}.py'
+    monkeypatch.setattr(sys, 'argv', [str(tool), '--help'])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(tool), run_name='__main__')
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.split('\n\n', 1)[1] == text
+    assert os.access(tool, os.X_OK)
+
+
+def test_shells_complete_commands_and_flags(tmp_path):
+    # in a process: nothing but the script may be on stdout, for "eval"
+    script = subprocess.run(
+        [sys.executable, '-m', 'mmreviewkd', '--print-completion', 'bash'],
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    (tmp_path / 'complete.sh').write_text(
+        script + '\n'
+        'complete_line() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))\n'
+        '    _shtab_mmreviewkd; echo "${COMPREPLY[@]}"; }\n'
+        'complete_line mmreviewkd tr\n'
+        'complete_line mmreviewkd train --res\n'
+    )
+    out = subprocess.run(
+        ['bash', 'complete.sh'], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert out.stdout.splitlines() == ['train', '--resume'], out.stderr
