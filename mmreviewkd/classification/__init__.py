@@ -5,9 +5,9 @@ from .data_preprocessor import CropFlipPreprocessor
 from .datasets import CIFAR, ArchiveImages, FolderImages
 
 __all__ = [
+    'CIFAR',
     'Accuracy',
     'ArchiveImages',
-    'CIFAR',
     'CropFlipPreprocessor',
     'FolderImages',
     'ImageClassifier',

@@ -1,6 +1,6 @@
 """Top-k accuracy."""
 
-from typing import Dict, Sequence
+from collections.abc import Sequence
 
 from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
@@ -27,7 +27,7 @@ class Accuracy(BaseMetric):
             # ahead of the right class, or level with it
             self.results.append(int((scores >= scores[sample['gt_label']]).sum()))
 
-    def compute_metrics(self, results: list) -> Dict[str, float]:
+    def compute_metrics(self, results: list) -> dict[str, float]:
         return {
             f'top{k}': 100 * sum(rank <= k for rank in results) / len(results)
             for k in self.topk

@@ -1,6 +1,7 @@
 """An image classifier that mmengine's Runner trains and tests."""
 
-from typing import Dict, List, Optional, Sequence, Union
+from collections.abc import Sequence
+from typing import Optional, Union
 
 import torch.nn as nn
 import torch.nn.functional as F
@@ -48,7 +49,7 @@ class ImageClassifier(BaseModel):
         inputs: Tensor,
         data_samples: Optional[Tensor] = None,
         mode: str = 'tensor',
-    ) -> Union[Tensor, Dict[str, Tensor], List[dict]]:
+    ) -> Union[Tensor, dict[str, Tensor], list[dict]]:
         """Logits, losses or predictions.
 
         Args:
@@ -68,7 +69,7 @@ class ImageClassifier(BaseModel):
             for scores, label in zip(logits.softmax(1).cpu(), data_samples.tolist())
         ]
 
-    def level_names(self, role: str) -> List[str]:
+    def level_names(self, role: str) -> list[str]:
         """Modules with the features of a ``'student'`` or a ``'teacher'``.
 
         Raises:

@@ -3,8 +3,9 @@
 import os
 import os.path as osp
 import zipfile
+from collections.abc import Sequence
 from functools import partial
-from typing import List, Optional, Sequence
+from typing import Optional
 
 import numpy as np
 import torch
@@ -69,7 +70,7 @@ class TensorImages(Dataset):
     def __getitem__(self, index: int) -> dict:
         return dict(inputs=self.images[index], data_samples=self.labels[index])
 
-    def __getitems__(self, indices: List[int]) -> dict:
+    def __getitems__(self, indices: list[int]) -> dict:
         return self[torch.as_tensor(indices)]
 
 

@@ -3,6 +3,7 @@
 from mmdet.registry import HOOKS
 from mmengine.dist import broadcast
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
 
 
 @HOOKS.register_module()
@@ -20,6 +21,6 @@ class BroadcastBuffersHook(Hook):
     # also after EMAHook has exchanged the weights
     priority = 'VERY_LOW'
 
-    def before_val_epoch(self, runner) -> None:
+    def before_val_epoch(self, runner: Runner) -> None:
         for buffer in runner.model.buffers():
             broadcast(buffer)

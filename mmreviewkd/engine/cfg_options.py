@@ -2,8 +2,9 @@
 
 import argparse
 import re
+from collections.abc import Sequence
 from textwrap import shorten
-from typing import Optional, Sequence
+from typing import Optional
 
 from mmengine.config import Config, DictAction
 

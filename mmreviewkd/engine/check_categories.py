@@ -7,7 +7,7 @@ that follow it, and another order swaps names.
 
 import logging
 from collections import Counter
-from typing import Sequence
+from collections.abc import Sequence
 
 from mmengine.logging import print_log
 from pycocotools.coco import COCO

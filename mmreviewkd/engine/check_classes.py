@@ -1,13 +1,13 @@
 """The classes of the data against each other and the model's heads."""
 
-from typing import Iterator, Optional, Tuple
+from collections.abc import Iterator, Sized
+from typing import Optional, Union
 
 import torch.nn as nn
 from mmdet.evaluation import CocoMetric
 from mmengine.evaluator import Evaluator
-from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
-from torch.utils.data import Dataset
+from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.runner import BaseLoop, Runner
 
 from ..compat.coco import annotations_of
 from ..errors import UserInputError, few
@@ -36,7 +36,8 @@ def check_classes(runner: Runner, *splits: str, student: bool = False) -> None:
             classes than another split, an evaluator's file or a head of the
             model.
     """
-    names, numbers = {}, {}
+    names: dict[str, tuple] = {}
+    numbers: dict[str, int] = {}
     for split in splits:
         loop = _build(runner, split)
         if loop is None:
@@ -71,14 +72,14 @@ def check_classes(runner: Runner, *splits: str, student: bool = False) -> None:
         )
 
 
-def _build(runner: Runner, split: str):
+def _build(runner: Runner, split: str) -> Optional[BaseLoop]:
     try:
         return getattr(runner, f'{split}_loop')
     except UserInputError as error:
         raise type(error)(f'{split} data: {error}') from error
 
 
-def _check_boxes(dataset: Dataset, classes: tuple) -> None:
+def _check_boxes(dataset: Sized, classes: tuple) -> None:
     """A detector cannot learn from images of background alone."""
     if not hasattr(dataset, 'get_data_info'):
         return
@@ -117,7 +118,11 @@ def _first_difference(one: tuple, other: tuple) -> str:
 
 
 def _check_model(
-    model: nn.Module, data: str, classes: tuple, things: int, student: bool
+    model: Union[BaseModel, dict],
+    data: str,
+    classes: tuple,
+    things: int,
+    student: bool,
 ) -> None:
     if not isinstance(model, nn.Module):
         return  # FlexibleRunner builds it later
@@ -141,10 +146,12 @@ def _check_model(
         )
 
 
-def _numbers_of_classes(model: nn.Module) -> Iterator[Tuple[str, int]]:
+def _numbers_of_classes(model: BaseModel) -> Iterator[tuple[str, int]]:
     """Settings of a model and how many classes they tell apart."""
     if is_classifier(model):
-        yield 'backbone', probe(model, ())[2]
+        *_, classes = probe(model, ())
+        assert classes is not None  # a classifier's are counted
+        yield 'backbone', classes
     for name, module in model.named_modules():
         number = _num_classes(name, module)
         if number is not None:

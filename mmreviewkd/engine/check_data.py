@@ -1,11 +1,13 @@
 """Files of the data that are missing or cannot be read, named."""
 
 import os.path as osp
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Iterator
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
+from pycocotools.coco import COCO
 
 from ..compat.coco import name_annotation_files
 from ..compat.empty_dataset import name_empty_datasets
@@ -17,9 +19,9 @@ from .check_categories import check_categories, warn_of_boxes_left_out
 def name_files_in_errors() -> None:
     """Have mmdet, mmengine and mmcv name the file that they cannot use."""
 
-    def check(*annotations):
-        check_categories(*annotations)
-        warn_of_boxes_left_out(*annotations)
+    def check(ann_file: str, coco: COCO, classes: Sequence[str]) -> None:
+        check_categories(ann_file, coco, classes)
+        warn_of_boxes_left_out(ann_file, coco, classes)
 
     name_annotation_files(check)
     name_empty_datasets()
@@ -61,7 +63,7 @@ def check_data(cfg: Config, *splits: str) -> None:
         )
 
 
-def datasets(dataset) -> Iterator[ConfigDict]:
+def datasets(dataset: Any) -> Iterator[ConfigDict]:
     """The innermost datasets of wrappers such as RepeatDataset."""
     if isinstance(dataset, (list, tuple)):
         for each in dataset:
@@ -103,7 +105,7 @@ def named_images(runner: Runner, *splits: str) -> Iterator[None]:
 
 def _image_paths(runner: Runner, split: str) -> Iterator[str]:
     loop = getattr(runner, f'{split}_loop')
-    dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
+    dataset: Any = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
     if hasattr(dataset, 'get_data_info'):
         for index in range(len(dataset)):
             yield dataset.get_data_info(index).get('img_path', '')

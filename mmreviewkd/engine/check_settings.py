@@ -3,7 +3,8 @@
 import inspect
 import logging
 import math
-from typing import Any, Callable, Iterator, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Callable, NamedTuple
 
 from mmengine.config import Config
 from mmengine.registry import OPTIMIZERS
@@ -36,7 +37,7 @@ _COUNT = _Kind('a whole number >= 1', lambda v: _is_whole(v, 1))
 _WHOLE = _Kind('a whole number >= 0', lambda v: _is_whole(v, 0))
 _SEED = _Kind(
     'a whole number from 0 to 4294967295, or None',
-    lambda v: v is None or _is_whole(v, 0) and v < 2**32,
+    lambda v: v is None or (_is_whole(v, 0) and v < 2**32),
 )
 _STEPS = _Kind(
     'a list of whole numbers',
@@ -49,8 +50,7 @@ _LEVEL = _Kind(
     lambda v: (
         v is None
         or _is_whole(v, 0)
-        or isinstance(v, str)
-        and isinstance(logging.getLevelName(v), int)
+        or (isinstance(v, str) and isinstance(logging.getLevelName(v), int))
     ),
 )
 _DICT = _Kind('a dict', lambda v: isinstance(v, dict))
@@ -93,7 +93,7 @@ def check_settings(cfg: Config, *splits: str) -> None:
         UserInputError: It names each such setting with its path, its value
             and what it must be.
     """
-    problems = []
+    problems: list[str] = []
     if 'train' in splits:
         for path, kind in _TRAINING.items():
             problems += _problems(cfg, path, kind)

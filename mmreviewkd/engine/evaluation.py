@@ -3,7 +3,8 @@
 import copy
 import os.path as osp
 import tempfile
-from typing import Dict, Optional, Sized, Tuple, Union
+from collections.abc import Sized
+from typing import Optional, Union
 
 import torch
 from mmengine.dataset import DefaultSampler
@@ -36,7 +37,7 @@ def evaluate(
     dataloader: dict,
     evaluator: Union[dict, list],
     num_images: Optional[int] = None,
-) -> Tuple[Dict[str, float], int]:
+) -> tuple[dict[str, float], int]:
     """Metrics of a model, and the number of images that they are of.
 
     Args:
@@ -49,8 +50,8 @@ def evaluate(
     metrics = evaluator if isinstance(evaluator, list) else [evaluator]
     if num_images is not None:
         dataloader['sampler'] = dict(type=FirstImages, num_images=num_images)
-    dataloader = Runner.build_dataloader(dataloader)
-    dataset = dataloader.dataset
+    loader = Runner.build_dataloader(dataloader)
+    dataset = loader.dataset
     count = min(len(dataset), num_images or len(dataset))
     with tempfile.TemporaryDirectory() as folder:
         with_files = [metric for metric in metrics if metric.get('ann_file')]
@@ -59,16 +60,16 @@ def evaluate(
             images = {dataset.get_data_info(i)['img_id'] for i in range(count)}
             for metric in with_files:
                 metric['ann_file'] = _annotations_of(images, metric['ann_file'], folder)
-        evaluator = Evaluator(metrics)
-        evaluator.dataset_meta = dataset.metainfo
+        evaluation = Evaluator(metrics)
+        evaluation.dataset_meta = dataset.metainfo
         shown = 0
-        for batch in track_iter_progress((iter(dataloader), len(dataloader))):
+        for batch in track_iter_progress((iter(loader), len(loader))):
             outputs = model.val_step(batch)
-            evaluator.process(data_samples=outputs, data_batch=batch)
+            evaluation.process(data_samples=outputs, data_batch=batch)
             shown += len(outputs)
         # processes repeat images where these do not divide among them
         count = min(count, shown * get_world_size())
-        return evaluator.evaluate(count), count
+        return evaluation.evaluate(count), count
 
 
 def _annotations_of(images: set, ann_file: str, folder: str) -> str:
@@ -85,7 +86,7 @@ def _annotations_of(images: set, ann_file: str, folder: str) -> str:
     return path
 
 
-def main_metric(metrics: Dict[str, float]) -> float:
+def main_metric(metrics: dict[str, float]) -> float:
     """AP of the boxes, or top-1 accuracy, from 0 to 1.
 
     mmdet's metrics are none at all where nothing was detected.

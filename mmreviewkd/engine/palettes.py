@@ -1,6 +1,6 @@
 """A palette for all classes, before a checkpoint keeps a shorter one."""
 
-from typing import List
+from typing import Any
 
 from mmdet.registry import DATASETS
 from mmengine.config import Config
@@ -9,7 +9,7 @@ from ..visualization.palette import class_colors, is_short
 from .check_data import datasets
 
 
-def complete_palettes(cfg: Config, *splits: str) -> List[str]:
+def complete_palettes(cfg: Config, *splits: str) -> list[str]:
     """Generate the palettes that have fewer colours than there are classes.
 
     A config that inherits another's and sets only ``classes`` keeps its
@@ -23,12 +23,13 @@ def complete_palettes(cfg: Config, *splits: str) -> List[str]:
     Returns:
         list[str]: A warning for each palette that was too short.
     """
-    warnings = {}
+    warnings: dict[str, None] = {}
     for split in splits:
         dataloader = cfg.get(f'{split}_dataloader') or {}
         for dataset in datasets(dataloader.get('dataset')):
             meta = {**_metainfo(dataset), **(dataset.get('metainfo') or {})}
-            classes, palette = meta.get('classes'), meta.get('palette')
+            classes: Any = meta.get('classes')
+            palette: Any = meta.get('palette')
             if not classes or isinstance(classes, str):  # a file's name
                 continue
             number = len(classes)

@@ -62,7 +62,7 @@ def _is_torch_state(value: Any, fresh: Tensor) -> bool:
     return 1 <= left <= 624 and 0 <= position <= 625 - left
 
 
-def _is_numpy_state(value: Any, _) -> bool:
+def _is_numpy_state(value: Any, _: Tensor) -> bool:
     if not isinstance(value, tuple) or len(value) != 5:
         return False
     name, keys, position, has_gauss, gauss = value
@@ -78,7 +78,7 @@ def _is_numpy_state(value: Any, _) -> bool:
     )
 
 
-def _is_python_state(value: Any, _) -> bool:
+def _is_python_state(value: Any, _: Tensor) -> bool:
     try:
         random.Random().setstate(value)  # which looks at what it is given
     except (TypeError, ValueError, OverflowError):

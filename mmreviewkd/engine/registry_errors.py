@@ -1,7 +1,8 @@
 """Slips in what a config builds: unknown classes, unknown arguments."""
 
 import inspect
-from typing import Any, Iterable, List, Optional
+from collections.abc import Iterable
+from typing import Any, Optional
 
 from mmengine.registry import Registry
 
@@ -19,13 +20,13 @@ def registry_error(error: BaseException) -> Optional[str]:
         str | None: The line names the class, and near names if there are any.
         None where the error is about something else.
     """
-    *outer, build = failed_builds(error) or [None]
-    message = build and _message(build, error)
+    builds = failed_builds(error)
+    message = _message(builds[-1], error) if builds else None
     if not message:
         return None
     # innermost first
-    owners = [getattr(each.found, '__name__', '') for each in outer[::-1]]
-    owners = ' of '.join(filter(None, owners))
+    names = [getattr(each.found, '__name__', '') for each in reversed(builds[:-1])]
+    owners = ' of '.join(filter(None, names))
     return message + (f' (in {owners})' if owners else '')
 
 
@@ -73,7 +74,7 @@ def _message(build: Build, error: BaseException) -> Optional[str]:
     return f'type={name or build.type!r}: {text}' if build.direct else None
 
 
-def _arguments(found: Any) -> List[str]:
+def _arguments(found: Any) -> list[str]:
     """Names that a constructor takes, with those that it hands to its base."""
     names = []
     for call in _constructors(found):

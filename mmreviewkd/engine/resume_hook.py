@@ -1,12 +1,13 @@
 """A resumed run draws what the uninterrupted one would have drawn."""
 
-from typing import Any, Callable, Iterator
+from collections.abc import Iterator
+from typing import Any, Callable, Optional
 
 import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import all_gather_object
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.runner import IterBasedTrainLoop, get_priority
+from mmengine.runner import IterBasedTrainLoop, Runner, get_priority
 
 from ..compat.saving import find_latest_whole_checkpoint
 from ..errors import UserInputError
@@ -43,34 +44,43 @@ class ResumeHook(Hook):
     priority = get_priority('VERY_LOW') - 1
 
     def __init__(self) -> None:
-        self.states = None  # all processes', until the next iteration
-        self.data = None  # of the run that is resumed
+        # all processes', until the next iteration
+        self.states: Optional[list[dict]] = None
+        self.data: Optional[dict] = None  # of the run that is resumed
         self.batches_done = 0
-        self.seed = None  # the one that the data loader was built with
-        self.worker_seeds = None
+        # the one that the data loader was built with
+        self.seed: Optional[int] = None
+        self.worker_seeds: Optional[WorkerSeeds] = None
 
     # ------------------------------------------------------------------ save
     def after_train_iter(
-        self, runner, batch_idx, data_batch=None, outputs=None
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Optional[dict] = None,
     ) -> None:
         self.batches_done = batch_idx + 1
         if any(_saves_now(hook, runner) for hook in runner.hooks):
             self.states = all_gather_object(random_state())
 
-    def after_train_epoch(self, runner) -> None:
+    def after_train_epoch(self, runner: Runner) -> None:
         self.batches_done = 0
         self.states = all_gather_object(random_state())
 
-    def before_val(self, runner) -> None:
+    def before_val(self, runner: Runner) -> None:
         self.states = all_gather_object(random_state())
 
-    def after_val(self, runner) -> None:
+    def after_val(self, runner: Runner) -> None:
+        assert self.states is not None  # before_val has gathered them
         set_random_state(self.states[runner.rank])
 
-    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None
+    ) -> None:
         self.states = None
 
-    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """It is called in the first process alone."""
         states = self.states
         if states is None and runner.world_size == 1:
@@ -82,7 +92,7 @@ class ResumeHook(Hook):
             )
 
     # ---------------------------------------------------------------- resume
-    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         # mmengine goes on to replace it by the checkpoint's
         self.seed = runner.seed
         meta = checkpoint.get('meta') or {}
@@ -102,15 +112,15 @@ class ResumeHook(Hook):
                 '--resume'
             ) from None
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
         resumed = runner.iter > 0
         if not resumed:
             self.seed = runner.seed
-        known = resumed and self.states and self.data
-        if known:
-            self._use_seed(runner, by_iteration, self.data['seed'])
-            _compare(runner, by_iteration, self.data)
+        states, data = (self.states, self.data) if resumed else (None, None)
+        if states and data:
+            self._use_seed(runner, by_iteration, data['seed'])
+            _compare(runner, by_iteration, data)
         elif resumed:
             runner.logger.info(
                 'The checkpoint has no random states: what is '
@@ -119,15 +129,16 @@ class ResumeHook(Hook):
         loader = runner.train_dataloader
         # iteration-based loops have started their workers
         if loader.num_workers and not by_iteration:
+            assert self.seed is not None  # this run's, or the resumed one's
             self.worker_seeds = loader.worker_init_fn = WorkerSeeds(
                 loader.worker_init_fn, self.seed, runner.rank
             )
             # else torch draws from the training's state where workers start,
             # which persistent ones do once, and in a resumed run once more
             loader.generator = torch.Generator()
-        if not known or len(self.states) != runner.world_size:
+        if not states or not data or len(states) != runner.world_size:
             return
-        state = self.states[runner.rank]
+        state = states[runner.rank]
         if by_iteration:
             loop = runner.train_loop
             # unless the loop is told to skip nothing (mmengine 0.10.12)
@@ -140,11 +151,11 @@ class ResumeHook(Hook):
         else:
             set_random_state(state)
 
-    def before_train_epoch(self, runner) -> None:
+    def before_train_epoch(self, runner: Runner) -> None:
         if self.worker_seeds is not None:
             self.worker_seeds.begin(runner.epoch)
 
-    def _use_seed(self, runner, by_iteration: bool, seed: int) -> None:
+    def _use_seed(self, runner: Runner, by_iteration: bool, seed: int) -> None:
         """Shuffle by the seed of the run that is resumed.
 
         Where the config has none, mmengine has drawn another one and built the
@@ -167,7 +178,7 @@ class ResumeHook(Hook):
             loop.dataloader_iterator = type(loop.dataloader_iterator)(loop.dataloader)
 
 
-def _compare(runner, by_iteration: bool, saved: dict) -> None:
+def _compare(runner: Runner, by_iteration: bool, saved: dict) -> None:
     """Say where the run that goes on is another one."""
     now = _data(runner)
     other = [
@@ -188,7 +199,7 @@ def _compare(runner, by_iteration: bool, saved: dict) -> None:
         )
 
 
-def _data(runner) -> dict:
+def _data(runner: Runner) -> dict:
     """What decides which process or worker draws for which image."""
     loader = runner.train_dataloader
     return dict(
@@ -199,15 +210,14 @@ def _data(runner) -> dict:
     )
 
 
-def _saves_now(hook: Hook, runner) -> bool:
+def _saves_now(hook: Hook, runner: Runner) -> bool:
     """Whether a hook saves a checkpoint after this iteration."""
     return (
         isinstance(hook, CheckpointHook)
         and not hook.by_epoch
         and (
             hook.every_n_train_iters(runner, hook.interval, hook.save_begin)
-            or hook.save_last
-            and hook.is_last_train_iter(runner)
+            or (hook.save_last and hook.is_last_train_iter(runner))
         )
     )
 
@@ -227,7 +237,7 @@ def _check_resumable(checkpoint: dict, meta: dict) -> None:
         ('message_hub', isinstance(checkpoint.get('message_hub'), dict)),
         ('meta.epoch', _is_count(meta['epoch'])),
         ('meta.iter', _is_count(meta['iter'])),
-        ('meta.seed', seed is None or _is_count(seed) and seed < 2**32),
+        ('meta.seed', seed is None or (_is_count(seed) and seed < 2**32)),
         ('meta.data', data is None or _is_data(data)),
         ('random_states', states is None or isinstance(states, list)),
     ):
@@ -267,7 +277,7 @@ class _CallingAfter:
     def __iter__(self) -> Iterator:
         return self
 
-    def __next__(self):
+    def __next__(self) -> Any:
         if not self.steps:
             self.function()
         self.steps -= 1

@@ -1,12 +1,14 @@
 """Pictures of the review beside the scalars of a run."""
 
 import os.path as osp
+from typing import Optional
 
+import torch.nn as nn
 from mmdet.registry import HOOKS
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
-from mmengine.runner import IterBasedTrainLoop
+from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 from ..errors import UserInputError
 
@@ -40,7 +42,7 @@ class ReviewVisualizationHook(Hook):
         self.by_epoch = True
         self.validations = 0
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         if runner.val_loop is None:
             raise UserInputError(
                 'ReviewVisualizationHook draws validation images, and this '
@@ -54,7 +56,9 @@ class ReviewVisualizationHook(Hook):
         self.by_epoch = not isinstance(runner.train_loop, IterBasedTrainLoop)
 
     @master_only
-    def after_val_epoch(self, runner, metrics=None) -> None:
+    def after_val_epoch(
+        self, runner: Runner, metrics: Optional[dict[str, float]] = None
+    ) -> None:
         """The model is in eval mode here, whoever validates."""
         # plotting is for those who plot, and it imports mmcv.ops, whose
         # import may be what imports this package
@@ -74,5 +78,5 @@ class ReviewVisualizationHook(Hook):
             )
 
 
-def _plain(model):
+def _plain(model: nn.Module) -> BaseModel:
     return model.module if is_model_wrapper(model) else model

@@ -1,11 +1,11 @@
 """The weight of the review loss over a run."""
 
-from typing import Optional, Tuple
+from typing import Any, Optional
 
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from ..errors import UserInputError
 
@@ -38,17 +38,15 @@ class ReviewWeightHook(Hook):
     def __init__(
         self,
         warmup: int = 0,
-        decay: Optional[Tuple[int, int]] = None,
+        decay: Optional[tuple[int, int]] = None,
         stop: Optional[int] = None,
         by_epoch: bool = True,
     ) -> None:
         points = [0, warmup, *(decay or ())]
         if stop is not None:
             points.append(stop)
-        if (
-            points != sorted(points)
-            or decay
-            and (len(decay) != 2 or decay[0] == decay[1])
+        if points != sorted(points) or (
+            decay and (len(decay) != 2 or decay[0] == decay[1])
         ):
             raise UserInputError(
                 f'ReviewWeightHook(warmup={warmup}, decay={decay}, '
@@ -67,14 +65,16 @@ class ReviewWeightHook(Hook):
             factor *= min(1.0, max(0.0, (end - t) / (end - begin)))
         return factor
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         if self.by_epoch and not isinstance(runner.train_loop, EpochBasedTrainLoop):
             raise UserInputError(
                 'ReviewWeightHook counts epochs, and this run is iteration '
                 'based: set by_epoch=False, and points in iterations'
             )
 
-    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None
+    ) -> None:
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
         if not hasattr(model, 'review'):

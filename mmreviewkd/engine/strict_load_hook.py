@@ -3,6 +3,7 @@
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.runner import Runner
 
 from ..models.weights import load_whole
 
@@ -19,7 +20,7 @@ class StrictLoadHook(Hook):
     # before other hooks look for the weights
     priority = 'VERY_HIGH'
 
-    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Called between reading the file and filling the model.
 
         Raises:

@@ -8,16 +8,16 @@ the student's own validation data tells.
 import copy
 import logging
 import math
-from typing import Dict, Optional, Union
+from typing import Any, Optional, Union
 
-import torch.nn as nn
 from mmdet.registry import HOOKS, MODELS
 from mmengine.config import ConfigDict
 from mmengine.device import get_device
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.model import BaseModel, ImgDataPreprocessor, is_model_wrapper
 from mmengine.runner import Runner
+from torch import Tensor
 
 from ..errors import UserInputError, few
 from ..models.configs import model_config, plain_model
@@ -37,7 +37,7 @@ class WholeTeacher(BaseModel):
     Args:
         config (str | dict): As of :class:`mmreviewkd.models.Teacher`.
         checkpoint (str): Likewise.
-        preprocessor (nn.Module): The student's.
+        preprocessor (ImgDataPreprocessor): The student's.
         scale (float): Likewise.
         weights (str, optional): Likewise.
     """
@@ -46,7 +46,7 @@ class WholeTeacher(BaseModel):
         self,
         config: Union[str, dict],
         checkpoint: str,
-        preprocessor: nn.Module,
+        preprocessor: ImgDataPreprocessor,
         scale: float = 1.0,
         weights: Optional[str] = None,
     ) -> None:
@@ -56,7 +56,9 @@ class WholeTeacher(BaseModel):
         self.class_names = load_strictly(self.teacher, checkpoint, config, weights)
         self.eval()
 
-    def forward(self, inputs, data_samples=None, mode='tensor'):
+    def forward(
+        self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor'
+    ) -> Any:
         inputs = renormalize(
             inputs, data_samples, self.data_preprocessor, self.teacher.data_preprocessor
         )
@@ -84,7 +86,7 @@ def check_teacher(
     expected: Optional[float] = None,
     num_images: Optional[int] = None,
     data_preprocessor: Optional[dict] = None,
-) -> Dict[str, float]:
+) -> dict[str, float]:
     """Evaluate the teacher, print its figure, and warn where it is poor.
 
     Args:
@@ -153,7 +155,7 @@ def check_teacher(
     if value < chance + NEAR + _deviation(chance, count):
         problems.append(
             f'is near chance, {chance:.3f} for {len(classes)} classes'
-            if chance
+            if chance and classes
             else 'is near zero'
         )
     images = f'all {count}' if count == len(dataset) else count
@@ -185,7 +187,7 @@ def _check_arguments(expected: Optional[float], num_images: Optional[int]) -> No
         )
 
 
-def _chance(metrics: Dict[str, float], classes: Optional[tuple]) -> float:
+def _chance(metrics: dict[str, float], classes: Optional[tuple]) -> float:
     """What guessing gives; nothing in detection."""
     is_accuracy = any(name.endswith('accuracy/top1') for name in metrics)
     return 1 / len(classes) if is_accuracy and classes else 0.0
@@ -215,7 +217,7 @@ class TeacherCheckHook(Hook):
         _check_arguments(expected, num_images)
         self.num_images, self.expected = num_images, expected
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         model = runner.model
         if runner.cfg.get('val_dataloader') is None:
             raise UserInputError('TeacherCheckHook needs a val_dataloader')

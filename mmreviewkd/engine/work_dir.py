@@ -4,8 +4,8 @@ import functools
 import glob
 import logging
 import os.path as osp
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Iterator
 
 from filelock import FileLock, Timeout
 from mmengine.config import Config
@@ -73,7 +73,7 @@ def _acquire(lock: FileLock, work_dir: str) -> None:
         lock.acquire(timeout=PATIENCE)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _lock(work_dir: str) -> FileLock:
     # one object per folder: it counts how often it was taken
     return FileLock(osp.join(work_dir, 'train.lock'))

@@ -2,7 +2,7 @@
 
 import contextlib
 import random
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
 import torch
@@ -40,9 +40,9 @@ class WorkerSeeds:
         """Prepare a worker, in its own process."""
         if self.init_fn is not None:
             self.init_fn(worker_id)
-        current = None
+        current: Optional[int] = None
 
-        def seed_anew():
+        def seed_anew() -> None:
             nonlocal current
             epoch = int(self.epoch)
             if epoch != current:
@@ -51,25 +51,26 @@ class WorkerSeeds:
 
         # a copy of the process's own; torch passes no other way into the
         # loop that draws the items
-        dataset = get_worker_info().dataset
+        worker = get_worker_info()
+        assert worker is not None  # this runs in a worker
+        dataset = worker.dataset
         with contextlib.suppress(TypeError):  # a list, which draws nothing
             dataset.__class__ = _calling_first(type(dataset), seed_anew)
 
     def _seed(self, worker_id: int, epoch: int) -> None:
         sequence = np.random.SeedSequence((self.seed, self.rank, worker_id, epoch))
-        seeds = sequence.generate_state(3).tolist()
-        for seed, function in zip(
-            seeds, (random.seed, np.random.seed, torch.manual_seed)
-        ):
-            function(seed)
+        python_seed, numpy_seed, torch_seed = sequence.generate_state(3).tolist()
+        random.seed(python_seed)
+        np.random.seed(numpy_seed)
+        torch.manual_seed(torch_seed)
 
 
 def _calling_first(cls: type, function: Callable[[], None]) -> type:
     """A class that calls the function before each of its items is made."""
 
-    def calling_first(method):
+    def calling_first(method: Callable) -> Callable:
 
-        def made(self, index):
+        def made(self: Any, index: Any) -> Any:
             function()
             return method(self, index)
 

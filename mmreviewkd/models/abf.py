@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from contextlib import nullcontext
-from typing import Callable, Optional, Tuple
+from typing import Any, Callable, Optional
 
 import torch
 import torch.nn as nn
@@ -43,7 +43,7 @@ class ABF(nn.Module):
         self.output = _conv_bn(mid_channels, out_channels, 3)
 
     def fuse(
-        self, feature: Tensor, residual: Optional[Tensor], target_size: Tuple[int, int]
+        self, feature: Tensor, residual: Optional[Tensor], target_size: tuple[int, int]
     ) -> Tensor:
         """The residual for the next shallower level, and for the output.
 
@@ -58,11 +58,10 @@ class ABF(nn.Module):
             Tensor: (N, C_mid, *target_size).
         """
 
-        def run(feature, residual):
+        def run(feature: Tensor, residual: Optional[Tensor]) -> Tensor:
             x = self.reduce(feature)
             if self.attention is not None:
-                conv = self.attention.conv
-                x = _AttentionFusion.apply(x, residual, conv.weight, conv.bias)
+                x = _AttentionFusion.apply(x, residual, *self.attention.parameters())
             elif residual is not None:  # the ablation without attention
                 x = x + F.interpolate(residual, x.shape[-2:])
             if x.shape[-2:] != target_size:
@@ -83,8 +82,10 @@ class ABF(nn.Module):
         """
         if self.attention is None:
             return None
-        conv = self.attention.conv
-        return attention_maps(self.reduce(feature), residual, conv.weight, conv.bias)
+        assert residual is not None  # at every level but the deepest
+        return attention_maps(
+            self.reduce(feature), residual, *self.attention.parameters()
+        )
 
 
 class BatchNorm(nn.BatchNorm2d):
@@ -93,6 +94,8 @@ class BatchNorm(nn.BatchNorm2d):
     One value per channel has no batch statistics, and torch raises. Such a
     step normalises with the running ones, as evaluation does.
     """
+
+    num_batches_tracked: Tensor  # statistics are always kept
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and x.numel() == self.num_features:
@@ -109,15 +112,22 @@ class BatchNorm(nn.BatchNorm2d):
         return super().forward(x)
 
 
-def _conv_bn(in_channels: int, out_channels: int, kernel_size: int) -> nn.Sequential:
+class _ConvBN(nn.Sequential):
+    conv: nn.Conv2d
+    bn: BatchNorm
+
+
+def _conv_bn(in_channels: int, out_channels: int, kernel_size: int) -> _ConvBN:
     conv = nn.Conv2d(
         in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False
     )
     nn.init.kaiming_uniform_(conv.weight, a=1)
-    return nn.Sequential(OrderedDict(conv=conv, bn=BatchNorm(out_channels)))
+    return _ConvBN(OrderedDict(conv=conv, bn=BatchNorm(out_channels)))
 
 
-def recompute(function: Callable, bn: nn.Module, *args: Optional[Tensor]):
+def recompute(
+    function: Callable[..., Tensor], bn: BatchNorm, *args: Optional[Tensor]
+) -> Tensor:
     """Run ``function``, and run it again for the backward pass.
 
     What a 1x1 convolution, a BatchNorm and a few elementwise steps would keep
@@ -125,8 +135,8 @@ def recompute(function: Callable, bn: nn.Module, *args: Optional[Tensor]):
     costs a few percent of the 3x3 convolution's time.
 
     Args:
-        function (Callable): Tensors to tensors.
-        bn (nn.Module): The BatchNorm that ``function`` runs. Its statistics
+        function (Callable): Tensors to a tensor.
+        bn (BatchNorm): The one that ``function`` runs. Its statistics
             are not updated a second time.
         *args (Tensor | None): Arguments of ``function``.
     """
@@ -147,7 +157,7 @@ class _KeptStatistics:
     It is once for each backward pass, of which a retained graph has several.
     """
 
-    def __init__(self, bn: nn.Module) -> None:
+    def __init__(self, bn: BatchNorm) -> None:
         self.bn = bn
 
     def __enter__(self) -> None:
@@ -155,7 +165,7 @@ class _KeptStatistics:
         self.batches = self.bn.num_batches_tracked.clone()
         self.bn.momentum = 0.0
 
-    def __exit__(self, *exc_info) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.bn.momentum = self.momentum
         self.bn.num_batches_tracked.copy_(self.batches)
 
@@ -191,7 +201,7 @@ class _AttentionFusion(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx, x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor
+        ctx: Any, x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor
     ) -> Tensor:
         attention = attention_maps(x, residual, weight, bias)
         ctx.save_for_backward(x, residual, weight, attention)
@@ -201,11 +211,12 @@ class _AttentionFusion(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> Tuple[Tensor, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         x, residual, weight, attention = ctx.saved_tensors
         size, coarse_size = x.shape[-2:], residual.shape[-2:]
 
-        def down(values):  # the gradient of nearest upsampling: block sums
+        # the gradient of nearest upsampling: block sums
+        def down(values: Tensor) -> Tensor:
             return torch.ops.aten.upsample_nearest2d_backward(
                 values, size, (*values.shape[:2], *coarse_size)
             )

@@ -5,29 +5,36 @@ import difflib
 import glob
 import os.path as osp
 from importlib.metadata import PackageNotFoundError
-from typing import List, Optional, Union
+from typing import Optional, Union
 
 from mmengine.config import Config, ConfigDict
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.hub import get_config
 from mmengine.utils import get_installed_path, is_installed
 
-from ..errors import UserInputError
+from ..compat.config_names import PACKAGE, config_folder, config_path
+from ..errors import UserInputError, near
 
 
 def load_config(config: str) -> Config:
-    """A config by path, or by ``'mmdet::folder/name.py'``.
+    """A config by path or name: ``'mmdet::folder/name.py'``, ``'mmreviewkd::...'``.
 
     Raises:
         UserInputError: There is no such config; it names those nearest to it.
     """
     package, _, name = config.rpartition('::')
+    path = config_path(config)
+    if osp.isdir(path):
+        raise UserInputError(f'config {config} is a folder; give a file in it')
     try:
-        if package not in ('', *MODULE2PACKAGE):
-            raise FileNotFoundError(f'mmengine knows no package {package}')
+        if package not in ('', PACKAGE, *MODULE2PACKAGE):
+            known = near(package, [PACKAGE, *MODULE2PACKAGE])
+            raise FileNotFoundError(f'mmengine knows no package {package}{known}')
         if package and '/' not in name:
             raise FileNotFoundError(f'{package} keeps its configs in folders')
-        return get_config(config) if package else Config.fromfile(config)
+        if package in ('', PACKAGE):
+            return Config.fromfile(path)
+        return get_config(config)
     except ValueError as error:
         if 'external package' not in str(error):
             raise
@@ -36,32 +43,30 @@ def load_config(config: str) -> Config:
             'name; give the path of the file'
         ) from None
     except (FileNotFoundError, PackageNotFoundError) as error:
-        if osp.exists(config):  # then it is one of its bases
+        if osp.exists(path):  # then it is one of its bases
             raise UserInputError(f'config {config}: {error}') from None
-        near = _near_configs(package, name)
+        names = _near_configs(package, name)
         raise UserInputError(
             f'config {config} does not exist: {error}'
-            + (f'. Near names: {", ".join(near)}' if near else '')
+            + (f'. Near names: {", ".join(names)}' if names else '')
         ) from None
 
 
-def _near_configs(package: str, name: str) -> List[str]:
+def _near_configs(package: str, name: str) -> list[str]:
     """Existing configs whose names resemble one that does not exist."""
-    folder, prefix = osp.dirname(name), ''
+    folder, prefix = osp.dirname(name), f'{package}::' if package else ''
+    patterns = ['*.py', '*/*.py']
     if package:
-        if package not in MODULE2PACKAGE or not is_installed(package):
+        patterns += ['*/*/*.py']
+        if package == PACKAGE:
+            folder = config_folder()
+        elif package in MODULE2PACKAGE and is_installed(package):
+            folder = osp.join(get_installed_path(package), '.mim', 'configs')
+        else:
             return []
-        folder, prefix = (
-            osp.join(get_installed_path(package), '.mim', 'configs'),
-            f'{package}::',
-        )
     while folder and not osp.isdir(folder):
         folder = osp.dirname(folder)
-    paths = [
-        path
-        for pattern in ('*.py', '*/*.py')
-        for path in glob.glob(osp.join(folder, pattern))
-    ]
+    paths = [path for each in patterns for path in glob.glob(osp.join(folder, each))]
     names = [prefix + osp.relpath(path, folder) if package else path for path in paths]
     return difflib.get_close_matches(prefix + name, names, 3)
 

@@ -1,13 +1,16 @@
 """Where a model's features are, and which of two models' belong together."""
 
 import difflib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Optional
 
 import torch
 import torch.nn as nn
+from mmengine.model import BaseModel
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from ..errors import SettingError, UserInputError
 
@@ -23,13 +26,13 @@ def is_classifier(model: nn.Module) -> bool:
     return hasattr(model, 'level_names')
 
 
-def level_names(model: nn.Module, role: str, part: str) -> List[str]:
+def level_names(model: BaseModel, role: str, part: str) -> list[str]:
     """Modules of a model whose features the review compares, shallow to deep.
 
     A classifier tells them itself; a detector's are what a part puts out.
 
     Args:
-        model (nn.Module): A detector or an ``ImageClassifier``.
+        model (BaseModel): A detector or an ``ImageClassifier``.
         role (str): ``'student'`` or ``'teacher'``.
         part (str): ``'neck'`` or ``'backbone'``.
 
@@ -58,13 +61,13 @@ def level_names(model: nn.Module, role: str, part: str) -> List[str]:
     return [part]
 
 
-def extract(model: nn.Module, inputs: Tensor) -> Any:
+def extract(model: BaseModel, inputs: Tensor) -> Any:
     """A classifier's logits, or what a detector's heads take."""
     return model(inputs) if is_classifier(model) else model.extract_feat(inputs)
 
 
 @contextmanager
-def record(model: nn.Module, names: Sequence[str]) -> Iterator[List[Tensor]]:
+def record(model: nn.Module, names: Sequence[str]) -> Iterator[list[Tensor]]:
     """Collect features during one forward pass of ``model`` in the context.
 
     Args:
@@ -85,9 +88,11 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[List[Tensor]]:
             not put out maps or vectors, or they were overwritten in place.
     """
     modules = dict(model.named_modules(remove_duplicate=False))
-    taken, handles, features = {}, [], []
+    taken: dict[str, list[tuple[Tensor, int]]] = {}
+    handles: list[RemovableHandle] = []
+    features: list[Tensor] = []
 
-    def keep(name, values):
+    def keep(name: str, values: Any) -> None:
         values = [values] if isinstance(values, Tensor) else values
         for value in values:
             if not isinstance(value, Tensor) or value.dim() not in (2, 4):
@@ -102,7 +107,7 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[List[Tensor]]:
                 )
         taken[name] = [(value, _version(value)) for value in values]
 
-    def keep_output(name, module, args, output):
+    def keep_output(name: str, module: nn.Module, args: tuple, output: Any) -> None:
         if name in taken:
             raise UserInputError(
                 f'{type(module).__name__} ran twice in one pass; its features '
@@ -110,7 +115,7 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[List[Tensor]]:
             )
         keep(name, output)
 
-    def keep_input(name, module, args):
+    def keep_input(name: str, module: nn.Module, args: tuple) -> None:
         in_place = getattr(module, 'inplace', False)
         keep(name, args[0].clone() if in_place else args[0])
 
@@ -144,7 +149,7 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[List[Tensor]]:
             features.append(value[..., None, None] if value.dim() == 2 else value)
 
 
-def _find(model: nn.Module, modules: dict, name: str) -> nn.Module:
+def _find(model: nn.Module, modules: dict[str, nn.Module], name: str) -> nn.Module:
     path = name[: -len(_INPUT)] if name.endswith(_INPUT) else name
     if path in modules:
         return modules[path]
@@ -166,8 +171,8 @@ def _version(feature: Tensor) -> int:
 
 
 def probe(
-    model: nn.Module, names: Sequence[str]
-) -> Tuple[List[int], List[int], Optional[int]]:
+    model: BaseModel, names: Sequence[str]
+) -> tuple[list[int], list[int], Optional[int]]:
     """Strides in pixels, channels and, of a classifier, number of classes.
 
     They are read off a blank image, so that any backbone and neck will do.
@@ -196,7 +201,11 @@ def probe(
     )
 
 
-def match_levels(student_strides, teacher_strides, strides=None):
+def match_levels(
+    student_strides: Sequence[int],
+    teacher_strides: Sequence[int],
+    strides: Optional[Sequence[int]] = None,
+) -> list[tuple[int, int]]:
     """Indices of the student's and teacher's levels that learn together.
 
     Args:
@@ -239,13 +248,19 @@ def match_levels(student_strides, teacher_strides, strides=None):
     ]
 
 
-def match_in_order(student, student_strides, teacher, teacher_strides, strides):
+def match_in_order(
+    student: BaseModel,
+    student_strides: Sequence[int],
+    teacher: BaseModel,
+    teacher_strides: Sequence[int],
+    strides: Optional[Sequence[int]],
+) -> list[tuple[int, int]]:
     """Indices of two classifiers' stages that learn together: the same ones.
 
     Args:
-        student (nn.Module): The student.
+        student (BaseModel): The student.
         student_strides (Sequence[int]): Pixels per cell of each level.
-        teacher (nn.Module): The teacher.
+        teacher (BaseModel): The teacher.
         teacher_strides (Sequence[int]): The same of the teacher.
         strides (Sequence[int], optional): Of use to detectors alone.
 

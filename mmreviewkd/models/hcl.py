@@ -1,5 +1,7 @@
 """HCL, the hierarchical context loss between two feature maps."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -58,7 +60,7 @@ class _PooledSquares(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, difference: Tensor) -> Tensor:
+    def forward(ctx: Any, difference: Tensor) -> Tensor:
         sizes = [size for size in CONTEXTS if size < difference.size(2)]
         weights = [0.5**i for i in range(len(sizes) + 1)]
         pooled = [F.adaptive_avg_pool2d(difference, size) for size in sizes]
@@ -71,7 +73,7 @@ class _PooledSquares(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_loss: Tensor) -> Tensor:
+    def backward(ctx: Any, grad_loss: Tensor) -> Tensor:
         difference, *pooled = ctx.saved_tensors
         full, *weights = ctx.weights
         full /= difference.numel()

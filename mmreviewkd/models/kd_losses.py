@@ -54,7 +54,7 @@ def dkd_loss(
     """
     target = F.one_hot(labels, student.size(1)).bool()
 
-    def split(logits):
+    def split(logits: Tensor) -> tuple[Tensor, Tensor]:
         log_p = F.log_softmax(logits / temperature, 1)
         others = log_p.masked_fill(target, -torch.inf)
         right_or_not = torch.stack([log_p[target], others.logsumexp(1)], 1)

@@ -1,6 +1,7 @@
 """The same images as another model knows them: preprocessing and scale."""
 
-from typing import Sequence
+from collections.abc import Sequence
+from typing import Union
 
 import torch
 import torch.nn as nn
@@ -13,7 +14,10 @@ from ..errors import UserInputError
 
 
 def renormalize(
-    inputs: Tensor, data_samples: Sequence, source: nn.Module, target: nn.Module
+    inputs: Tensor,
+    data_samples: Union[Sequence, Tensor],
+    source: ImgDataPreprocessor,
+    target: ImgDataPreprocessor,
 ) -> Tensor:
     """What data preprocessor ``target`` would have made of the same images.
 
@@ -61,7 +65,7 @@ def renormalize(
     return images
 
 
-def resize(inputs: Tensor, scale: float, preprocessor: nn.Module) -> Tensor:
+def resize(inputs: Tensor, scale: float, preprocessor: ImgDataPreprocessor) -> Tensor:
     """Images at another scale, padded again as a data preprocessor would.
 
     Args:

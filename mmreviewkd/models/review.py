@@ -2,7 +2,9 @@
 
 import json
 import logging
-from typing import Iterator, List, Optional, Sequence, Tuple
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from typing import Any, Optional
 
 import torch
 import torch.nn as nn
@@ -31,6 +33,8 @@ class Review(nn.Module):
         distance (str): ``'hcl'``, or ``'l2'``, the plain mean square.
     """
 
+    levels: Sequence[ABF]
+
     def __init__(
         self,
         in_channels: Sequence[int],
@@ -51,7 +55,7 @@ class Review(nn.Module):
         mid_channels = mid_channels or min(512, in_channels[-1])
         self.fusion = fusion
         self.distance = hcl_loss if distance == 'hcl' else l2_loss
-        self.settings = {}
+        self.settings: dict[str, Any] = {}
         """What it is trained with, as a checkpoint remembers it."""
         deepest = len(in_channels) - 1
         # (student's level, teacher's level) of each transform
@@ -61,7 +65,7 @@ class Review(nn.Module):
             for i in range(j, len(in_channels))
             if i == j or fusion == 'pairs'
         ]
-        self.levels = nn.ModuleList(
+        self.levels = nn.ModuleList(  # type: ignore[assignment]  # no type of its items
             ABF(
                 in_channels[i],
                 mid_channels,
@@ -72,8 +76,8 @@ class Review(nn.Module):
         )
 
     def forward(
-        self, features: Sequence[Tensor], target_sizes: Sequence[Tuple[int, int]]
-    ) -> List[Tensor]:
+        self, features: Sequence[Tensor], target_sizes: Sequence[tuple[int, int]]
+    ) -> list[Tensor]:
         """Reviewed features, with the teacher's channels and sizes.
 
         Args:
@@ -94,16 +98,16 @@ class Review(nn.Module):
             features (Sequence[Tensor]): Student features, (N, C_i, H_i, W_i).
             targets (Sequence[Tensor]): Teacher features.
         """
-        sizes = [target.shape[-2:] for target in targets]
-        losses = [[] for _ in targets]
+        sizes = [(target.size(2), target.size(3)) for target in targets]
+        losses: list[list[Tensor]] = [[] for _ in targets]
         # one level at a time: no reviewed feature outlives its loss
         for abf, residual, j in self._residuals(features, sizes):
             losses[j].append(self.distance(abf.output(residual), targets[j]))
-        return torch.stack([sum(level) for level in losses])
+        return torch.stack([reduce(torch.add, level) for level in losses])
 
     def inspect(
-        self, features: Sequence[Tensor], target_sizes: Sequence[Tuple[int, int]]
-    ) -> List[Tuple[Optional[Tensor], Tensor]]:
+        self, features: Sequence[Tensor], target_sizes: Sequence[tuple[int, int]]
+    ) -> list[tuple[Optional[Tensor], Tensor]]:
         """Attention and reviewed feature of each level, to be looked at.
 
         In eval mode. Of ``'pairs'``, which reviews a level for several of the
@@ -118,7 +122,8 @@ class Review(nn.Module):
             the level's own feature and of the deeper residual comes through,
             or None where there is no attention; and (N, C, *target_size).
         """
-        views, deeper = [], None
+        views: list[tuple[Optional[Tensor], Tensor]] = []
+        deeper: Optional[Tensor] = None
         for (i, j), (abf, residual, _) in zip(
             reversed(self.transforms), self._residuals(features, target_sizes)
         ):
@@ -158,12 +163,13 @@ class Review(nn.Module):
             )
 
     def _residuals(
-        self, features: Sequence[Tensor], target_sizes: Sequence[Tuple[int, int]]
-    ) -> Iterator[Tuple[ABF, Tensor, int]]:
+        self, features: Sequence[Tensor], target_sizes: Sequence[tuple[int, int]]
+    ) -> Iterator[tuple[ABF, Tensor, int]]:
         """Each transform, its residual and teacher's level, deepest first."""
-        residual = None
+        residual: Optional[Tensor] = None
         for abf, (i, j) in zip(reversed(self.levels), reversed(self.transforms)):
             if self.fusion in ('pairs', 'none'):
                 residual = None
-            residual = abf.fuse(features[i], residual, tuple(target_sizes[j]))
+            height, width = target_sizes[j]
+            residual = abf.fuse(features[i], residual, (height, width))
             yield abf, residual, j

@@ -2,7 +2,8 @@
 
 import copy
 import os.path as osp
-from typing import Dict, List, Optional, Sequence, Union
+from collections.abc import Sequence
+from typing import Any, Callable, Optional, Union
 
 import torch
 import torch.nn as nn
@@ -74,6 +75,11 @@ class ReviewKD(BaseModel):
             models cannot be used.
     """
 
+    student: BaseModel
+    teacher: Teacher
+    review: Review
+    logits: Optional[Logits]
+
     def __init__(
         self,
         student: Optional[dict] = None,
@@ -82,7 +88,7 @@ class ReviewKD(BaseModel):
         logits: Optional[dict] = None,
         inherit: Sequence[str] = (),
         data_preprocessor: Optional[dict] = None,
-        **unknown,
+        **unknown: Any,
     ) -> None:
         refuse_unknown(unknown, ReviewKD.__init__)
         teacher = arguments_of(Teacher.__init__, 'teacher', teacher)
@@ -91,13 +97,15 @@ class ReviewKD(BaseModel):
         )
         if not isinstance(student, dict):
             raise UserInputError('ReviewKD needs student=dict(type=..., ...)')
-        student = MODELS.build(copy.deepcopy(plain_model(student, data_preprocessor)))
-        names = level_names(student, 'student', part)
+        student_model: BaseModel = MODELS.build(
+            copy.deepcopy(plain_model(student, data_preprocessor))
+        )
+        names = level_names(student_model, 'student', part)
         inherit = [inherit] if isinstance(inherit, str) else list(inherit)
-        if set(inherit) - set(student._modules):
+        if set(inherit) - set(student_model._modules):
             raise UserInputError(
-                f'inherit={inherit}: the parts of a {type(student).__name__} '
-                f'are {", ".join(student._modules)}'
+                f'inherit={inherit}: the parts of a {type(student_model).__name__} '
+                f'are {", ".join(student_model._modules)}'
             )
         super().__init__()
         self.names, self.inherit, self.weight = names, inherit, weight
@@ -117,68 +125,74 @@ class ReviewKD(BaseModel):
             memory['features'] = part
         if logits:
             memory['logits'] = dict(logits)
-        teacher = Teacher(**teacher, part=part, with_head=bool(logits))
-        check_preprocessors(student.data_preprocessor, teacher.preprocessor)
-        ours, channels, classes = probe(student, names)
-        if is_classifier(student) or is_classifier(teacher.model):
+        teacher_model = Teacher(**teacher, part=part, with_head=bool(logits))
+        check_preprocessors(student_model.data_preprocessor, teacher_model.preprocessor)
+        ours, channels, classes = probe(student_model, names)
+        if is_classifier(student_model) or is_classifier(teacher_model.model):
             self.pairs = match_in_order(
-                student, ours, teacher.model, teacher.strides, strides
+                student_model, ours, teacher_model.model, teacher_model.strides, strides
             )
             self.levels = [f'level {i}' for i, _ in self.pairs]
         else:
-            self.pairs = match_levels(ours, teacher.strides, strides)
+            self.pairs = match_levels(ours, teacher_model.strides, strides)
             self.levels = [f'stride {ours[i]}' for i, _ in self.pairs]
-        student.review = Review(
+        student_model.review = Review(
             [channels[i] for i, _ in self.pairs],
-            [teacher.channels[j] for _, j in self.pairs],
+            [teacher_model.channels[j] for _, j in self.pairs],
             **settings,
         )
-        student.review.settings.update(
+        student_model.review.settings.update(
             memory,
             levels=self.levels,
             channels=[
                 f'{abf.reduce.conv.in_channels}-{abf.output.conv.out_channels}'
-                for abf in student.review.levels
+                for abf in student_model.review.levels
             ],
             fusion=settings['fusion'],
             distance=settings['distance'],
         )
         # None is a child: the student shares its tables with this model
         # instead, the teacher is nobody's, and a loss has no parameters.
-        vars(self).update(
-            student=student,
-            teacher=teacher,
-            logits=Logits(logits, student, teacher, classes) if logits else None,
-            _parameters=student._parameters,
-            _buffers=student._buffers,
-            _modules=student._modules,
+        self.__dict__.update(
+            student=student_model,
+            teacher=teacher_model,
+            logits=Logits(logits, student_model, teacher_model, classes)
+            if logits
+            else None,
+            _parameters=student_model._parameters,
+            _buffers=student_model._buffers,
+            _modules=student_model._modules,
         )
 
     def forward(
-        self, inputs: Tensor, data_samples: Optional[list] = None, mode: str = 'tensor'
-    ) -> Union[Dict[str, Tensor], list, tuple, Tensor]:
+        self,
+        inputs: Tensor,
+        data_samples: Union[list, Tensor, None] = None,
+        mode: str = 'tensor',
+    ) -> Union[dict[str, Tensor], list, tuple, Tensor]:
         """The student's, with the review loss added in mode ``'loss'``.
 
         Args:
             inputs (Tensor): (N, 3, H, W).
-            data_samples (list[DetDataSample], optional): One per image.
+            data_samples (list[DetDataSample] | Tensor, optional): One per
+                image, or the labels of images, (N, ).
             mode (str): ``'loss'``, ``'predict'`` or ``'tensor'``.
         """
         if mode != 'loss':
             return self.student(inputs, data_samples, mode)
         with_review = self.factor > 0 and self.weight > 0
-        with_logits = self.factor > 0 and self.logits is not None
-        if with_review or with_logits:
+        logits = self.logits if self.factor > 0 else None
+        if with_review or logits:
             # first, while the student's activations do not yet fill the memory
             targets, outputs = self.teacher(
                 inputs, data_samples, self.data_preprocessor
             )
         names = self.names if with_review else []
-        modules = self.logits.modules(self.student) if with_logits else []
+        modules = logits.modules(self.student) if logits else []
         with record(self.student, names) as features, calls_of(modules) as calls:
             losses = self.student(inputs, data_samples, mode)
-        if with_logits:
-            losses['loss_logits'] = self.factor * self.logits(
+        if logits:
+            losses['loss_logits'] = self.factor * logits(
                 calls, self.teacher, outputs, data_samples
             )
         if with_review:
@@ -192,7 +206,7 @@ class ReviewKD(BaseModel):
 
     def _review_losses(
         self, features: Sequence[Tensor], targets: Sequence[Tensor]
-    ) -> Dict[str, Tensor]:
+    ) -> dict[str, Tensor]:
         features = [features[i] for i, _ in self.pairs]
         targets = [targets[j] for _, j in self.pairs]
         if len(features[0]) != len(targets[0]):
@@ -214,7 +228,7 @@ class ReviewKD(BaseModel):
         return losses
 
     def _check_finite(
-        self, features: List[Tensor], targets: List[Tensor], levels: Tensor
+        self, features: list[Tensor], targets: list[Tensor], levels: Tensor
     ) -> None:
         """Stop, unless it is an overflow that a GradScaler will skip.
 
@@ -268,11 +282,11 @@ class ReviewKD(BaseModel):
         self.student.train(mode)
         return self
 
-    def _load_from_state_dict(self, *args) -> None:
+    def _load_from_state_dict(self, *args: Any) -> None:
         # the student's own, which may know a checkpoint's names by others
         self.student._load_from_state_dict(*args)
 
-    def _apply(self, fn, *args, **kwargs) -> 'ReviewKD':
+    def _apply(self, fn: Callable, *args: Any, **kwargs: Any) -> 'ReviewKD':
         # what .to(), .cuda(), .half() and the like come down to
         self.teacher._apply(fn, *args, **kwargs)
         # students that distil themselves keep a teacher outside of all tables

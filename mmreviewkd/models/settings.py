@@ -2,19 +2,20 @@
 
 import inspect
 import math
-from typing import Callable, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, Callable, Optional
 
 from ..errors import SettingError, UserInputError, near
 
 
 def review_settings(
-    weight: float = None,
-    strides: Sequence[int] = None,
+    weight: Optional[float] = None,
+    strides: Optional[Sequence[int]] = None,
     features: str = 'neck',
-    mid_channels: int = None,
+    mid_channels: Optional[int] = None,
     fusion: str = 'abf',
     distance: str = 'hcl',
-):
+) -> tuple[float, Optional[Sequence[int]], str, dict[str, Any]]:
     """Check what stands in ``review=dict(...)``.
 
     Returns:
@@ -52,7 +53,7 @@ def review_settings(
     )
 
 
-def _are_strides(given) -> bool:
+def _are_strides(given: Any) -> bool:
     return (
         isinstance(given, (list, tuple))
         and len(given) > 0
@@ -61,7 +62,7 @@ def _are_strides(given) -> bool:
     )
 
 
-def arguments_of(function: Callable, name: str, given: Optional[dict]) -> dict:
+def arguments_of(function: Callable, name: str, given: Any) -> dict:
     """``given``, if it is what ``function`` takes.
 
     Args:
@@ -79,12 +80,12 @@ def arguments_of(function: Callable, name: str, given: Optional[dict]) -> dict:
         if key != 'self' and parameter.kind is not parameter.KEYWORD_ONLY
     }
     for key, value in given.items() if isinstance(given, dict) else ():
-        kinds = parameters[key].annotation if key in parameters else None
-        kinds = getattr(kinds, '__args__', (kinds,))
+        annotation: Any = parameters[key].annotation if key in parameters else None
+        kinds = getattr(annotation, '__args__', (annotation,))
         if str in kinds and not isinstance(value, kinds):
             raise UserInputError(
                 f'{name}=dict({key}={value!r}): must be '
-                + ' or '.join(kind.__name__ for kind in kinds)
+                + ' or '.join(k.__name__ for k in kinds if k is not type(None))
             )
     example = ', '.join(f'{key}=...' for key in parameters)
     if not isinstance(given, dict):

@@ -1,12 +1,14 @@
 """The teacher: a frozen model, outside the student."""
 
 import math
-from typing import Any, List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import Any, Optional, Union
 
 import torch
 import torch.nn as nn
 from mmdet.registry import MODELS
 from mmengine.logging import print_log
+from mmengine.model import BaseModel, ImgDataPreprocessor
 from torch import Tensor
 
 from ..errors import SettingError, UserInputError
@@ -25,8 +27,9 @@ class Teacher(nn.Module):
     EMA's, for one) share it: nothing ever changes in it.
 
     Args:
-        config (str | dict): Path of the teacher's config, ``'mmdet::...'``
-            for one that mmdet ships, or the model's dict itself.
+        config (str | dict): Path of the teacher's config, ``'mmdet::...'`` or
+            ``'mmreviewkd::...'`` for one that mmdet or this package ships, or
+            the model's dict itself.
         checkpoint (str): File or URL of its weights.
         scale (float): Side of the images that it sees, as a multiple of the
             student's. Levels then belong together where they are of one size,
@@ -63,7 +66,7 @@ class Teacher(nn.Module):
                 scale,
             )
         self.checkpoint, self.weights, self.scale = checkpoint, weights, scale
-        model = MODELS.build(model_config(config))
+        model: BaseModel = MODELS.build(model_config(config))
         self.names = level_names(model, 'teacher', part)
         if not is_classifier(model):
             # The other parts never run, so neither their memory nor their
@@ -98,8 +101,11 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def forward(
-        self, inputs: Tensor, data_samples: Sequence, preprocessor: nn.Module
-    ) -> Tuple[List[Tensor], Any]:
+        self,
+        inputs: Tensor,
+        data_samples: Union[Sequence, Tensor],
+        preprocessor: ImgDataPreprocessor,
+    ) -> tuple[list[Tensor], Any]:
         """Features, (N, C_i, H_i, W_i), and logits or what a head takes.
 
         Args:
@@ -107,7 +113,7 @@ class Teacher(nn.Module):
             data_samples (Sequence[DetDataSample] | Tensor): With
                 ``img_shape``, the part of each image that is not padding; or
                 labels of images without.
-            preprocessor (nn.Module): The student's, which made ``inputs``.
+            preprocessor (ImgDataPreprocessor): The student's, which made ``inputs``.
         """
         height, width = inputs.shape[-2:]
         inputs = renormalize(inputs, data_samples, preprocessor, self.preprocessor)
@@ -117,7 +123,7 @@ class Teacher(nn.Module):
         with record(self.model, self.names) as features:
             outputs = extract(self.model, inputs)
 
-        def cut(features):
+        def cut(features: Sequence[Tensor]) -> list[Tensor]:
             # where only the teacher's side is padded further, the cells of
             # the additional padding have no counterpart
             extents = [

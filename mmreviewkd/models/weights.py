@@ -2,7 +2,8 @@
 
 import re
 from collections import OrderedDict
-from typing import Any, Dict, Iterable, List, Optional, Union
+from collections.abc import Iterable
+from typing import Any, Optional, Union
 
 import torch.nn as nn
 from mmengine.runner import CheckpointLoader
@@ -37,14 +38,14 @@ def read_checkpoint(
         checkpoint = CheckpointLoader.load_checkpoint(filename, 'cpu')
     except FileNotFoundError as error:
         raise UserInputError(f'{role} {error}') from None
-    if entry or role == 'teacher' and 'state_dict' not in checkpoint:
+    if entry or (role == 'teacher' and 'state_dict' not in checkpoint):
         checkpoint = dict(
             checkpoint, state_dict=_weights_under(entry, checkpoint, filename)
         )
     return dict(checkpoint, state_dict=weights_of(checkpoint))
 
 
-def weights_of(checkpoint: dict) -> Dict[str, Tensor]:
+def weights_of(checkpoint: dict) -> dict[str, Tensor]:
     """The weights in a loaded checkpoint, without a wrapper's ``module.``.
 
     Args:
@@ -56,8 +57,8 @@ def weights_of(checkpoint: dict) -> Dict[str, Tensor]:
         (key[7:] if key.startswith('module.') else key, value)
         for key, value in saved.items()
     )
-    # torch's versions of the modules, by which they know their older names
-    weights._metadata = getattr(saved, '_metadata', {})
+    # where torch keeps the modules' versions, by which they know their older names
+    weights._metadata = getattr(saved, '_metadata', {})  # type: ignore[attr-defined]
     return weights
 
 
@@ -212,7 +213,7 @@ def load_whole(model: nn.Module, checkpoint: dict, filename: str) -> None:
         )
 
 
-def _fill(model: nn.Module, weights: Dict[str, Tensor]) -> dict:
+def _fill(model: nn.Module, weights: dict[str, Tensor]) -> dict:
     """Load weights where they fit, by the names that the model knows.
 
     Returns:
@@ -245,7 +246,7 @@ def _fill(model: nn.Module, weights: Dict[str, Tensor]) -> dict:
     }
 
 
-def _listed(problems: Dict[str, List[str]]) -> str:
+def _listed(problems: dict[str, list[str]]) -> str:
     return '; '.join(
         f'{len(keys)} {problem} (first: {", ".join(keys[:3])})'
         for problem, keys in problems.items()

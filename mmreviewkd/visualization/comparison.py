@@ -1,6 +1,6 @@
 """Several models beside each other: pictures and a table."""
 
-from typing import Dict, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +15,7 @@ from .palette import class_colors
 
 def draw_comparison(
     images: Sequence[np.ndarray],
-    columns: Dict[str, Sequence[InstanceData]],
+    columns: dict[str, Sequence[InstanceData]],
     dataset_meta: dict,
     out_file: str,
 ) -> None:
@@ -42,7 +42,7 @@ def draw_comparison(
     )
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(images), len(columns), squeeze=False)
-    present = set()
+    present: set[int] = set()
     for column, (title, detections) in enumerate(columns.items()):
         grid[0, column].set_title(title, fontsize=17, fontweight='bold')
         present.update(
@@ -102,7 +102,7 @@ def _draw_boxes(
 def draw_labels(
     images: Sequence[np.ndarray],
     truth: Sequence[int],
-    columns: Dict[str, Sequence[int]],
+    columns: dict[str, Sequence[int]],
     classes: Sequence[str],
     out_file: str,
 ) -> None:

@@ -4,7 +4,7 @@ import glob
 import json
 import os.path as osp
 from collections import defaultdict
-from typing import Dict, List, Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -15,7 +15,7 @@ from mmengine.fileio import load
 from ..errors import UserInputError
 
 
-def read_scalars(work_dir: str) -> List[dict]:
+def read_scalars(work_dir: str) -> list[dict]:
     """Everything that a run has logged, in the order of its steps.
 
     A resumed run has a log per start. Where two cover the same step, the later
@@ -46,7 +46,7 @@ def read_scalars(work_dir: str) -> List[dict]:
     return [entries[key] for key in sorted(entries)]
 
 
-def read_test_metrics(work_dir: str) -> Dict[str, float]:
+def read_test_metrics(work_dir: str) -> dict[str, float]:
     """What the last test in a folder has logged; empty without one."""
     paths = [
         path
@@ -57,7 +57,7 @@ def read_test_metrics(work_dir: str) -> Dict[str, float]:
     return load(paths[-1]) if paths else {}
 
 
-def epoch_means(entries: Sequence[dict], key: str) -> Tuple[List[int], List[float]]:
+def epoch_means(entries: Sequence[dict], key: str) -> tuple[list[int], list[float]]:
     """Epochs, and the mean of what was logged under ``key`` in each."""
     values = defaultdict(list)
     for entry in entries:
@@ -68,11 +68,11 @@ def epoch_means(entries: Sequence[dict], key: str) -> Tuple[List[int], List[floa
 
 
 def plot_curves(
-    runs: Dict[str, str],
+    runs: dict[str, str],
     out_file: str,
     metric: str = 'coco/bbox_mAP',
     percent: float = 100.0,
-    labels: Tuple[str, str] = ('detection loss', 'AP'),
+    labels: tuple[str, str] = ('detection loss', 'AP'),
 ) -> None:
     """Loss and score of several runs, side by side.
 

@@ -3,7 +3,7 @@
 import html
 import os
 import os.path as osp
-from typing import Dict, Sequence
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from ..errors import UserInputError
@@ -49,7 +49,7 @@ def make_folder(folder: str) -> None:
 
 
 def write_page(
-    out_file: str, title: str, facts: Dict[str, str], sections: Dict[str, Sequence[str]]
+    out_file: str, title: str, facts: dict[str, str], sections: dict[str, Sequence[str]]
 ) -> None:
     """Write HTML.
 

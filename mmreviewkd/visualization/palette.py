@@ -1,13 +1,14 @@
 """A colour for each class."""
 
-from typing import List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import Optional, Union
 
 from mmdet.visualization.palette import get_palette
 
 
 def class_colors(
     number: int, palette: Optional[Union[str, Sequence]] = None
-) -> List[Tuple[int]]:
+) -> list[tuple[int, ...]]:
     """RGB colours of classes, 0 to 255 each.
 
     Args:

@@ -1,6 +1,7 @@
 """What the review does to an image: attention and features of each level."""
 
-from typing import List, NamedTuple, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from mmengine.dataset import default_collate, pseudo_collate
+from mmengine.model import BaseModel
 from torch import Tensor
 
 from ..models.features import extract, is_classifier, record
@@ -52,7 +54,7 @@ class LevelMaps(NamedTuple):
 
 
 @torch.no_grad()
-def review_maps(model, item: dict) -> List[LevelMaps]:
+def review_maps(model: BaseModel, item: dict) -> list[LevelMaps]:
     """Look into the review of an image.
 
     Args:
@@ -93,7 +95,7 @@ def review_maps(model, item: dict) -> List[LevelMaps]:
     ]
 
 
-def shown_image(model, item: dict) -> np.ndarray:
+def shown_image(model: BaseModel, item: dict) -> np.ndarray:
     """An item's image as the model's student is shown it: RGB, (H, W, 3).
 
     Detectors' pipelines keep OpenCV's order of channels, classifiers' do not.
@@ -169,7 +171,7 @@ def _draw_level(
         )
 
 
-def _draw_maps(row: Sequence[Axes], maps: Sequence[np.ndarray], **scale) -> None:
+def _draw_maps(row: Sequence[Axes], maps: Sequence[np.ndarray], **scale: Any) -> None:
     """Maps of one scale, which the last one's bar shows."""
     for axes, values in zip(row, maps):
         drawn = axes.imshow(values, interpolation='nearest', **scale)

@@ -97,7 +97,7 @@ def test_ctrl_c_that_another_error_hides(capsys):
         try:
             raise KeyboardInterrupt
         except:  # noqa: E722, as mmengine does
-            raise SyntaxError('Failed to format the config file')
+            raise SyntaxError('Failed to format the config file')  # noqa: B904
     assert stop.value.code == 130
     assert capsys.readouterr().err == (
         'interrupted; the same command with --resume goes on from the last checkpoint\n'

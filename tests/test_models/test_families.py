@@ -396,7 +396,8 @@ NO_NECK = {
     'FasterRCNN': 'faster_rcnn/faster-rcnn_r50-caffe_c4-1x_coco',
     'MaskFormer': 'maskformer/maskformer_r50_ms-16xb1-75e_coco',
     'CornerNet': 'cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco',
-    'SoftTeacher': 'soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco',
+    'SoftTeacher': 'soft_teacher/'
+    'soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco',
     'QDTrack': 'qdtrack/qdtrack_faster-rcnn_r50_fpn_8xb2-4e_mot17halftrain_test-'
     'mot17halfval',
 }

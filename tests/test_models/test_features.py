@@ -114,9 +114,8 @@ def test_overwritten_by_code():
             return out
 
     model = nn.Sequential(Residual(), nn.Identity())
-    with pytest.raises(UserInputError) as error:
-        with record(model, ['0.conv']):
-            model(IMAGES)
+    with pytest.raises(UserInputError) as error, record(model, ['0.conv']):
+        model(IMAGES)
     assert str(error.value) == (
         'the feature of 0.conv of Sequential was overwritten in place behind '
         "it. If by a module, as by ReLU(inplace=True), name that module's "
@@ -153,9 +152,8 @@ def test_hooks_are_removed_after_an_exception(toy):
     ],
 )
 def test_bad_names(toy, names, message):
-    with pytest.raises(UserInputError, match=message):
-        with record(toy, names):
-            toy(IMAGES)
+    with pytest.raises(UserInputError, match=message), record(toy, names):
+        toy(IMAGES)
     assert hooks(toy) == 0
 
 
@@ -174,9 +172,8 @@ def test_neither_map_nor_vector(output, message):
             return output
 
     model = nn.Sequential(Odd())
-    with pytest.raises(UserInputError, match=message):
-        with record(model, ['0']):
-            model(IMAGES)
+    with pytest.raises(UserInputError, match=message), record(model, ['0']):
+        model(IMAGES)
     assert hooks(model) == 0
 
 

@@ -95,7 +95,7 @@ def test_the_teachers_roi_head_classifies_the_students_proposals(
         losses['loss_logits'],
         dkd_loss(taken['logits'], theirs, taken['labels'], 1.0, 0.25, 1.0),
     )
-    weights = [p for p in model.roi_head.bbox_head.parameters()]
+    weights = list(model.roi_head.bbox_head.parameters())
     grads = torch.autograd.grad(losses['loss_logits'], weights, allow_unused=True)
     assert any(g is not None and g.abs().sum() > 0 for g in grads)
     assert not any(p.requires_grad for p in model.teacher.parameters())

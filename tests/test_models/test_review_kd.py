@@ -2,9 +2,9 @@
 
 import copy
 
+from mmreviewkd.commands import textbook
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models.features import match_levels, record
-from tests import textbook
 from tests.conftest import save_weights, tiny_detector
 
 import pytest
@@ -228,9 +228,8 @@ def test_a_replaced_child_is_replaced_for_the_student_too(distiller):
 
 def test_record_leaves_nothing_behind(distiller):
     model = distiller()
-    with pytest.raises(ZeroDivisionError):
-        with record(model.student, ['neck']):
-            1 / 0
+    with pytest.raises(ZeroDivisionError), record(model.student, ['neck']):
+        raise ZeroDivisionError
     assert not model.neck._forward_hooks
     losses_of(model)
     assert not model.neck._forward_hooks
@@ -391,6 +390,10 @@ def test_levels_match_by_stride_whatever_their_order():
             'teacher=dict(config=None): must be str or dict',
         ),
         (
+            dict(teacher=dict(config='x.py', checkpoint='x.pth', weights=3)),
+            'teacher=dict(weights=3): must be str',
+        ),
+        (
             dict(review=dict(weight=1.0, features='head')),
             "review=dict(features='head'): must be 'neck' or 'backbone'",
         ),
@@ -412,6 +415,7 @@ def test_arguments_that_cannot_be_used(teachers, replaced, message):
     with pytest.raises(UserInputError) as error:
         MODELS.build(cfg)
     assert message in str(error.value)
+    assert 'NoneType' not in str(error.value)
 
 
 def test_student_and_teacher_need_a_neck(distiller, tmp_path):

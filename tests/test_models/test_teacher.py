@@ -183,7 +183,7 @@ def refused(cfg, path):
 
 
 def test_heads_are_neither_kept_nor_needed(checkpoint):
-    cfg, path, saved = checkpoint
+    _cfg, path, saved = checkpoint
     other = tiny_detector(num_classes=7)
     teacher = Teacher(other, str(path))
     assert {n.split('.')[0] for n, _ in teacher.model.named_parameters()} == {

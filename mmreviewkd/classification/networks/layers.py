@@ -1,7 +1,5 @@
 """What several of the networks are made of."""
 
-from typing import List
-
 import torch.nn as nn
 from torch import Tensor
 
@@ -31,7 +29,7 @@ def conv_bn_relu(
     kernel_size: int,
     stride: int = 1,
     groups: int = 1,
-) -> List[nn.Module]:
+) -> list[nn.Module]:
     """Three layers for an ``nn.Sequential``."""
     return [
         conv(in_channels, out_channels, kernel_size, stride, groups),

@@ -1,7 +1,5 @@
 """MobileNetV1 for ImageNet, which torchvision does not have."""
 
-from typing import Tuple
-
 import torch.nn as nn
 from mmdet.registry import MODELS
 from torch import Tensor
@@ -49,12 +47,12 @@ class MobileNetV1(nn.Module):
         self.fc = nn.Linear(in_channels, num_classes)
 
     @property
-    def levels_after(self) -> Tuple[str, ...]:
+    def levels_after(self) -> tuple[str, ...]:
         """Last block of each size, 1/4 to 1/32, and the pooled vector."""
         return 'model.3', 'model.5', 'model.11', 'model.13', 'model.14'
 
     @property
-    def levels_before(self) -> Tuple[str, ...]:
+    def levels_before(self) -> tuple[str, ...]:
         """The same before each block's last ReLU."""
         return (
             *(f'{name}.5.input' for name in self.levels_after[:-1]),

@@ -1,7 +1,5 @@
 """MobileNetV2 of half width for 32x32 images."""
 
-from typing import Tuple
-
 import torch.nn as nn
 from mmdet.registry import MODELS
 from torch import Tensor
@@ -78,7 +76,7 @@ class CifarMobileNetV2(nn.Module):
         initialize_linear(self.classifier[0])
 
     @property
-    def levels_after(self) -> Tuple[str, ...]:
+    def levels_after(self) -> tuple[str, ...]:
         """Last stage of each size, 16x16 to 2x2, and the pooled vector.
 
         The stages are linear: no activation follows.

@@ -1,6 +1,6 @@
 """ResNet of depth 6n + 2 for 32x32 images."""
 
-from typing import Sequence, Tuple
+from collections.abc import Sequence
 
 import torch.nn as nn
 from mmdet.registry import MODELS
@@ -69,12 +69,12 @@ class CifarResNet(nn.Module):
         initialize_convs(self)
 
     @property
-    def levels_after(self) -> Tuple[str, ...]:
+    def levels_after(self) -> tuple[str, ...]:
         """Stage outputs, 32x32 to 8x8, and the pooled vector."""
         return 'layer1', 'layer2', 'layer3', 'avgpool'
 
     @property
-    def levels_before(self) -> Tuple[str, ...]:
+    def levels_before(self) -> tuple[str, ...]:
         """The same before each stage's last ReLU."""
         last = self._blocks - 1
         return (

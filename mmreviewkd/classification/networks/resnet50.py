@@ -1,7 +1,5 @@
 """ResNet-50 for 32x32 images."""
 
-from typing import Tuple
-
 import torch.nn as nn
 from mmdet.registry import MODELS
 from torch import Tensor
@@ -69,12 +67,12 @@ class CifarResNet50(nn.Module):
         initialize_convs(self)
 
     @property
-    def levels_after(self) -> Tuple[str, ...]:
+    def levels_after(self) -> tuple[str, ...]:
         """Stage outputs, 32x32 to 4x4, and the pooled vector."""
         return 'layer1', 'layer2', 'layer3', 'layer4', 'avgpool'
 
     @property
-    def levels_before(self) -> Tuple[str, ...]:
+    def levels_before(self) -> tuple[str, ...]:
         """The same before each stage's last ReLU."""
         return (
             *(

@@ -1,7 +1,5 @@
 """ShuffleNetV1 for 32x32 images."""
 
-from typing import Tuple
-
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -82,12 +80,12 @@ class CifarShuffleNetV1(nn.Module):
         self.linear = nn.Linear(in_channels, num_classes)
 
     @property
-    def levels_after(self) -> Tuple[str, ...]:
+    def levels_after(self) -> tuple[str, ...]:
         """Stage outputs, 16x16 to 4x4, and the pooled vector."""
         return 'layer1', 'layer2', 'layer3', 'avgpool'
 
     @property
-    def levels_before(self) -> Tuple[str, ...]:
+    def levels_before(self) -> tuple[str, ...]:
         """The same before each stage's last ReLU."""
         return (
             *(

@@ -1,7 +1,5 @@
 """ShuffleNetV2 for 32x32 images."""
 
-from typing import Tuple
-
 import torch
 import torch.nn as nn
 from mmdet.registry import MODELS
@@ -101,12 +99,12 @@ class CifarShuffleNetV2(nn.Module):
         self.linear = nn.Linear(_LAST, num_classes)
 
     @property
-    def levels_after(self) -> Tuple[str, ...]:
+    def levels_after(self) -> tuple[str, ...]:
         """Stage outputs, 16x16 to 4x4, and the pooled vector."""
         return 'layer1', 'layer2', 'layer3', 'avgpool'
 
     @property
-    def levels_before(self) -> Tuple[str, ...]:
+    def levels_before(self) -> tuple[str, ...]:
         """The same before each stage's last ReLU, and before its shuffle."""
         return (
             *(

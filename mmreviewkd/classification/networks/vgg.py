@@ -1,7 +1,5 @@
 """VGG with BatchNorm for 32x32 images."""
 
-from typing import Tuple
-
 import torch.nn as nn
 from mmdet.registry import MODELS
 from torch import Tensor
@@ -59,12 +57,12 @@ class CifarVGG(nn.Module):
         initialize_linear(self.classifier)
 
     @property
-    def levels_after(self) -> Tuple[str, ...]:
+    def levels_after(self) -> tuple[str, ...]:
         """Stage outputs, 16x16, 8x8, 4x4 and 4x4, and the pooled vector."""
         return 'relu1', 'relu2', 'relu3', 'relu4', 'avgpool'
 
     @property
-    def levels_before(self) -> Tuple[str, ...]:
+    def levels_before(self) -> tuple[str, ...]:
         """The same before each stage's last ReLU."""
         return 'block1', 'block2', 'block3', 'block4', 'avgpool'
 

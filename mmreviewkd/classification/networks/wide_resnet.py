@@ -1,7 +1,5 @@
 """Wide residual network of depth 6n + 4 for 32x32 images."""
 
-from typing import Tuple
-
 import torch.nn as nn
 from mmdet.registry import MODELS
 from torch import Tensor
@@ -87,7 +85,7 @@ class CifarWideResNet(nn.Module):
         nn.init.zeros_(self.fc.bias)
 
     @property
-    def levels_after(self) -> Tuple[str, ...]:
+    def levels_after(self) -> tuple[str, ...]:
         """Stage outputs, 32x32 to 8x8, and the pooled vector.
 
         The published student features. They are sums without an activation.
@@ -95,7 +93,7 @@ class CifarWideResNet(nn.Module):
         return 'block1', 'block2', 'block3', 'avgpool'
 
     @property
-    def levels_before(self) -> Tuple[str, ...]:
+    def levels_before(self) -> tuple[str, ...]:
         """Stage outputs after the BatchNorm that follows, and the vector."""
         return 'block2.layer.0.bn1', 'block3.layer.0.bn1', 'bn1', 'avgpool'
 

@@ -1,0 +1,206 @@
+"""Which logits of two models are for the same image, RoI or anchor."""
+
+from typing import Any, Optional
+
+import torch
+import torch.nn as nn
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from ..errors import UserInputError
+from .features import is_classifier
+from .teacher import Teacher
+
+Calls = list[list[tuple]]
+"""For each of some modules, ``(args, output)`` of each of its calls."""
+
+Rows = tuple[Tensor, Tensor, Tensor]
+"""The student's and the teacher's logits, (M, classes), and labels, (M, )."""
+
+
+class LogitRows:
+    """Where models of one kind have their logits."""
+
+    use_sigmoid: bool
+    losses: str
+    """The losses for logits of this kind; for messages."""
+
+    def classes(self, model: BaseModel) -> int:
+        """How many classes the model tells apart."""
+        raise NotImplementedError
+
+    def check(self, student: BaseModel, teacher: Teacher) -> None:
+        """Raise an error where the logits of the two cannot be compared."""
+
+    def modules(self, student: BaseModel) -> list[nn.Module]:
+        """Those whose calls in a training pass :meth:`rows` needs."""
+        raise NotImplementedError
+
+    def rows(
+        self, calls: Calls, teacher: Teacher, outputs: Any, data_samples: Any
+    ) -> Rows:
+        """Logits and labels, from what :class:`Logits` is called with."""
+        raise NotImplementedError
+
+
+class ImageRows(LogitRows):
+    """One row per image, of two classifiers."""
+
+    use_sigmoid, losses = False, 'KDLoss or DKDLoss'
+
+    def modules(self, student: BaseModel) -> list[nn.Module]:
+        return [student.backbone]
+
+    def rows(
+        self, calls: Calls, teacher: Teacher, outputs: Any, data_samples: Any
+    ) -> Rows:
+        (((_, logits),),) = calls
+        return logits.flatten(1), outputs, data_samples
+
+
+class RoIRows(LogitRows):
+    """One row per proposal that the student is trained on.
+
+    The teacher's RoI head classifies the student's proposals; the background
+    is one class more.
+    """
+
+    use_sigmoid, losses = False, 'KDLoss or DKDLoss'
+
+    def classes(self, model: BaseModel) -> int:
+        return model.roi_head.bbox_head.num_classes
+
+    def check(self, student: BaseModel, teacher: Teacher) -> None:
+        for role, model in ('student', student), ('teacher', teacher.model):
+            head = model.roi_head.bbox_head
+            if getattr(head.loss_cls, 'use_sigmoid', False):
+                raise UserInputError(
+                    f"logits: the {role}'s RoI head has sigmoid "
+                    'probabilities, and no class for the background'
+                )
+            if head.custom_cls_channels:
+                raise UserInputError(
+                    f"logits: the {role}'s {type(head.loss_cls).__name__} has "
+                    'channels that are no classes'
+                )
+
+    def modules(self, student: BaseModel) -> list[nn.Module]:
+        head = student.roi_head
+        return [head.bbox_roi_extractor, head.bbox_head.loss_cls]
+
+    def rows(
+        self, calls: Calls, teacher: Teacher, outputs: Any, data_samples: Any
+    ) -> Rows:
+        head = teacher.model.roi_head
+        if not calls[1]:  # there was nothing to classify
+            nothing = calls[0][-1][1].flatten()[:0]
+            return nothing, nothing, nothing
+        # PISA weighs by the loss of detached logits first
+        (logits, labels, *_), _ = calls[1][-1]
+        # a mask head may share the extractor: the boxes' call is the first
+        rois = next(
+            (args[1] for args, _ in calls[0] if len(args[1]) == len(logits)), None
+        )
+        if rois is None:
+            raise UserInputError(
+                f'logits: {type(head.bbox_head).__name__} does not classify '
+                'each proposal once'
+            )
+        with torch.no_grad():
+            rois = torch.cat([rois[:, :1], rois[:, 1:] * teacher.scale], 1)
+            theirs = head._bbox_forward(outputs, rois)['cls_score']
+        return logits, theirs, labels
+
+
+class AnchorRows(LogitRows):
+    """One row per positive anchor, of two heads with the same anchors.
+
+    Of the others, nearly all are easy background, on which the focal loss
+    keeps its weight small and a divergence would not.
+    """
+
+    use_sigmoid, losses = True, 'BinaryKDLoss'
+
+    def classes(self, model: BaseModel) -> int:
+        return model.bbox_head.num_classes
+
+    def check(self, student: BaseModel, teacher: Teacher) -> None:
+        ours, theirs = student.bbox_head, teacher.model.bbox_head
+        for head in (ours, theirs):
+            generator = getattr(head, 'prior_generator', None)
+            if not hasattr(generator, 'base_anchors'):
+                raise UserInputError(
+                    f'logits: {type(head).__name__} has no anchors of fixed shapes'
+                )
+        anchors = [
+            [base.tolist() for base in head.prior_generator.base_anchors]
+            for head in (ours, theirs)
+        ]
+        strides = [head.prior_generator.strides for head in (ours, theirs)]
+        if anchors[0] != anchors[1] or strides[0] != strides[1]:
+            raise UserInputError(
+                'logits: student and teacher must have the same anchors; '
+                f'theirs differ in size, shape or stride (student: strides '
+                f'{strides[0]}, {len(anchors[0][0])} per cell; teacher: '
+                f'{strides[1]}, {len(anchors[1][0])})'
+            )
+        if not ours.use_sigmoid_cls or not theirs.use_sigmoid_cls:
+            raise UserInputError(
+                'logits: both heads must have sigmoid probabilities for their anchors'
+            )
+        if teacher.scale != 1:
+            raise UserInputError(
+                f'logits: with teacher=dict(scale={teacher.scale}) the '
+                "teacher's anchors are others than the student's"
+            )
+
+    def modules(self, student: BaseModel) -> list[nn.Module]:
+        return [student.bbox_head.loss_cls]
+
+    def rows(
+        self, calls: Calls, teacher: Teacher, outputs: Any, data_samples: Any
+    ) -> Rows:
+        head = teacher.model.bbox_head
+        with torch.no_grad():
+            maps = head(outputs)[0]
+        theirs = [
+            scores.permute(0, 2, 3, 1).reshape(-1, head.cls_out_channels)
+            for scores in maps
+        ]
+        arguments = [args for args, _ in calls[0]]
+        ours: list[Any] = [
+            len(args[0]) if isinstance(args[1], Tensor) else 'none'
+            for args in arguments
+        ]
+        if ours != [len(t) for t in theirs]:
+            raise UserInputError(
+                f'logits: {type(head).__name__} does not classify its anchors '
+                'level by level, each with a label, as RetinaHead does '
+                f"(rows of its loss: {ours}, of the teacher's logits: "
+                f'{[len(t) for t in theirs]})'
+            )
+        logits = [args[0] for args in arguments]
+        labels = [args[1] for args in arguments]
+        positive = [(each >= 0) & (each < head.num_classes) for each in labels]
+
+        def chosen(levels: list[Tensor]) -> Tensor:
+            return torch.cat([values[rows] for values, rows in zip(levels, positive)])
+
+        return chosen(logits), chosen(theirs), chosen(labels)
+
+
+def kind_of(model: BaseModel) -> Optional[type[LogitRows]]:
+    """Where a model has its logits; None where the losses know no such place."""
+    # mmdet's heads import mmcv.ops, whose import may be what imports this
+    from mmdet.models.dense_heads import AnchorHead
+    from mmdet.models.roi_heads.bbox_heads import BBoxHead
+
+    if is_classifier(model):
+        return ImageRows
+    if isinstance(
+        getattr(getattr(model, 'roi_head', None), 'bbox_head', None), BBoxHead
+    ):
+        return RoIRows
+    if isinstance(getattr(model, 'bbox_head', None), AnchorHead):
+        return AnchorRows
+    return None
