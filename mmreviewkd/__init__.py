@@ -17,6 +17,7 @@ with quiet_interruption():
         keep_checkpoints_whole,
         keep_what_is_not_the_runs_own,
         register_safe_loaders,
+        serve_config_names,
     )
 
     ensure_mmcv_ops()
@@ -24,6 +25,7 @@ with quiet_interruption():
     keep_checkpoints_whole()
     keep_what_is_not_the_runs_own()
     allow_gloo_without_gpu()
+    serve_config_names()
 
     from . import classification, engine, models  # noqa: F401
 

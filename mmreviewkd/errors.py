@@ -1,7 +1,8 @@
 """Mistakes that the user can correct, and how they read."""
 
 import difflib
-from typing import Any, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 class UserInputError(ValueError):

@@ -6,17 +6,17 @@ import os
 # two threads on small maps only get in each other's way
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
-import mmreviewkd  # noqa: E402, F401
-from tests.robustness_page import named_tests  # noqa: E402
+import mmreviewkd  # noqa: F401
+from tests.robustness_page import named_tests
 
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-import torch  # noqa: E402
-from mmdet.registry import MODELS  # noqa: E402
-from mmengine.hub import get_config  # noqa: E402
-from mmengine.registry import init_default_scope  # noqa: E402
-from mmengine.visualization import Visualizer  # noqa: E402
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.hub import get_config
+from mmengine.registry import init_default_scope
+from mmengine.visualization import Visualizer
 
 torch.set_num_threads(1)
 

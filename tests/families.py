@@ -99,9 +99,7 @@ def _shrink(cfg, by):
     if not isinstance(cfg, dict):
         return
     for key, value in list(cfg.items()):
-        if key == 'init_cfg' and 'Pretrained' in str(value):
-            cfg[key] = None
-        elif key == 'pretrained':
+        if (key == 'init_cfg' and 'Pretrained' in str(value)) or key == 'pretrained':
             cfg[key] = None
         elif key in _AT_MOST and isinstance(value, (int, float)):
             cfg[key] = min(value, _AT_MOST[key])

@@ -39,7 +39,7 @@ class Script:
             PYTHONWARNINGS='ignore',
         )
         self.cwd = cwd
-        self.file = tempfile.TemporaryFile('w+')
+        self.file = tempfile.TemporaryFile('w+')  # noqa: SIM115, closed at the end
         self.process = subprocess.Popen(
             ['bash', str(TOOLS / name), *map(str, args)],
             cwd=cwd,

@@ -24,8 +24,8 @@ def named_tests():
                 found = [path for path in files if str(path).endswith(f'/{file}')]
                 assert len(found) == 1, (file, found)
                 (path,) = found
-                in_head = line.startswith('| fault') or line.startswith('| feature')
-                here = here + [path] if in_head and number else [path]
+                in_head = line.startswith(('| fault', '| feature'))
+                here = [*here, path] if in_head and number else [path]
                 if not function and not in_head:
                     named.append((path, None))
             if function:

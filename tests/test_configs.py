@@ -4,6 +4,7 @@ import functools
 from pathlib import Path
 
 from mmreviewkd.models import ReviewKD, features, teacher
+from mmreviewkd.models.configs import load_config
 
 import mmengine
 import pytest
@@ -27,20 +28,28 @@ _LOAD = functools.lru_cache(maxsize=None)(mmengine.load)
 
 # strides | the student's channels | the teacher's, of each pair across shapes
 LEVELS = {
-    'backbone_retinanet_r101-r18_fpn_1x_coco': '4,8,16,32 | 64,128,256,512 | 256,512,1024,2048',
-    'binary-kd_retinanet_r101-r50_fpn_1x_coco': '8,16,32,64,128 | 256,256,256,256,256 | 256,256,256,256,256',
-    'cascade-mask-rcnn-x101_faster-rcnn-r50_fpn_1x_coco': '4,8,16,32,64 | 256,256,256,256,256 | 256,256,256,256,256',
-    'faster-rcnn-r101_retinanet-r50_fpn_1x_coco': '8,16,32,64 | 256,256,256,256 | 256,256,256,256',
-    'fcos-x101_retinanet-r50_fpn_1x_coco': '8,16,32,64,128 | 256,256,256,256,256 | 256,256,256,256,256',
-    'half-size_retinanet_r101-r18_fpn_1x_coco': '8,16,32,64 | 256,256,256,256 | 256,256,256,256',
-    'mask-rcnn_swin-s-r50_fpn_1x_coco': '4,8,16,32,64 | 256,256,256,256,256 | 256,256,256,256,256',
+    'backbone_retinanet_r101-r18_fpn_1x_coco': '4,8,16,32 | '
+    '64,128,256,512 | 256,512,1024,2048',
+    'binary-kd_retinanet_r101-r50_fpn_1x_coco': '8,16,32,64,128 | '
+    '256,256,256,256,256 | 256,256,256,256,256',
+    'cascade-mask-rcnn-x101_faster-rcnn-r50_fpn_1x_coco': '4,8,16,32,64 | '
+    '256,256,256,256,256 | 256,256,256,256,256',
+    'faster-rcnn-r101_retinanet-r50_fpn_1x_coco': '8,16,32,64 | '
+    '256,256,256,256 | 256,256,256,256',
+    'fcos-x101_retinanet-r50_fpn_1x_coco': '8,16,32,64,128 | '
+    '256,256,256,256,256 | 256,256,256,256,256',
+    'half-size_retinanet_r101-r18_fpn_1x_coco': '8,16,32,64 | '
+    '256,256,256,256 | 256,256,256,256',
+    'mask-rcnn_swin-s-r50_fpn_1x_coco': '4,8,16,32,64 | '
+    '256,256,256,256,256 | 256,256,256,256,256',
     'rtmdet_l-tiny_8xb32-300e_coco': '8,16,32 | 96,96,96 | 256,256,256',
 }
 
 
 @pytest.fixture(autouse=True)
-def in_root(monkeypatch):
-    monkeypatch.chdir(ROOT)
+def elsewhere(monkeypatch, tmp_path):
+    """No config depends on the folder that a program is started in."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +70,7 @@ def quick(monkeypatch):
 
 def base_of(path):
     """A leaf config's base, as the repository or mmdet names it."""
-    base = path.read_text().split("'")[1]
+    base = (ROOT / path).read_text().split("'")[1]
     return base if '::' in base else (path.parent / base).as_posix()
 
 
@@ -71,13 +80,13 @@ def load_base(path):
     return (
         Config.fromstring(f"_base_ = '{base}'", '.py')
         if '::' in base
-        else Config.fromfile(base)
+        else Config.fromfile(ROOT / base)
     )
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=str)
 def test_builds(path, quick):
-    cfg = Config.fromfile(path)
+    cfg = Config.fromfile(ROOT / path)
     model = MODELS.build(cfg.model)
     if path not in DISTILLED:
         return
@@ -91,9 +100,9 @@ def test_builds(path, quick):
         assert ','.join(str(a.output.conv.out_channels) for a in levels) == theirs
     elif path.parts[1] in DETECTORS:
         assert len(model.pairs) == 5
-    assert len(path.read_text().splitlines()) <= 15
+    assert len((ROOT / path).read_text().splitlines()) <= 15
     # student alone and distilled differ in the model and in nothing else
-    cfg = Config.fromfile(path)  # mmdet's builders write into theirs
+    cfg = Config.fromfile(ROOT / path)  # mmdet's builders write into theirs
     base = load_base(path)
     assert cfg.model.student == base.model
     for key in set(base) - {'model', 'custom_imports', 'custom_hooks'}:
@@ -105,7 +114,7 @@ def test_builds(path, quick):
 )
 def test_mmdets_teacher_has_mmdets_weights(path):
     # as mmdet's own index pairs them
-    given = Config.fromfile(path).model.teacher
+    given = Config.fromfile(ROOT / path).model.teacher
     assert given.checkpoint == get_config(given.config, True).model_path
 
 
@@ -122,7 +131,7 @@ def test_mmdets_teacher_has_mmdets_weights(path):
     ],
 )
 def test_published_coco_settings(name, weight, in_channels):
-    cfg = Config.fromfile(f'configs/coco/review-kd_{name}_fpn_ms-1x_coco.py')
+    cfg = load_config(f'mmreviewkd::coco/review-kd_{name}_fpn_ms-1x_coco.py')
     assert cfg.model.review == dict(weight=weight)
     # batch 8 at lr 0.01 (RetinaNet 0.005), 180k iterations, decay at 120k and
     # 160k, is twice the batch and rate for 12 epochs, decay after 8 and 11
@@ -199,14 +208,14 @@ cifar100 vgg13 mobilenet-v2 - 512 | 12,16,48,160,1280 | 128,256,512,512,512
 cifar100 resnet50 mobilenet-v2 - 512 | 12,16,48,160,1280 | 256,512,1024,2048,2048
 imagenet resnet34 resnet18 1.0 512 | 64,128,256,512,512 | 64,128,256,512,512
 imagenet resnet50 mobilenet-v1 8.0 256 | 128,256,512,1024,1024 | 256,512,1024,2048,2048
-"""  # noqa: E501
+"""
 
 
 @pytest.mark.parametrize('row', PUBLISHED.strip().splitlines())
 def test_published_classification_settings(row):
     facts, channels_in, channels_out = row.split(' | ')
     folder, big, small, weight, mid = facts.split()
-    cfg = Config.fromfile(f'configs/{folder}/review-kd_{big}_{small}.py')
+    cfg = load_config(f'mmreviewkd::{folder}/review-kd_{big}_{small}.py')
     if weight != '-':  # else not published, and the config says why it is so
         assert cfg.model.review.weight == float(weight)
     model = MODELS.build(cfg.model)
@@ -240,8 +249,8 @@ def test_authors_imagenet_features_are_after_the_activation_of_resnets():
         ('resnet34_resnet18', (True, True)),
         ('resnet50_mobilenet-v1', (False, True)),
     ):
-        path = f'configs/imagenet/ablation/after-relu_{name}.py'
-        model = MODELS.build(Config.fromfile(path).model)
+        cfg = load_config(f'mmreviewkd::imagenet/ablation/after-relu_{name}.py')
+        model = MODELS.build(cfg.model)
         networks = model.student.backbone, model.teacher.model.backbone
         for network, names, is_after in zip(
             networks, (model.names, model.teacher.names), after
@@ -277,17 +286,17 @@ def test_public_teachers_have_their_statistics():
 
 @pytest.mark.parametrize('path', METAFILES, ids=str)
 def test_metafile(path):
-    text = path.read_text(encoding='utf-8')
+    text = (ROOT / path).read_text(encoding='utf-8')
     meta = yaml.safe_load(text)
     (collection,) = meta['Collections']
-    readme = Path(collection['README']).read_text(encoding='utf-8')
+    readme = (ROOT / collection['README']).read_text(encoding='utf-8')
     named = {}
     for entry in meta['Models']:
         assert entry['In Collection'] == collection['Name']
         config = Path(entry['Config'])
         assert config.parent.parts[:2] == path.parent.parts
         assert config.stem == entry['Name']
-        assert config.is_file() and config not in named
+        assert (ROOT / config).is_file() and config not in named
         named[config] = entry
         results = entry['Results']
         for result in [] if results == 'not run' else results:
@@ -296,13 +305,14 @@ def test_metafile(path):
     distilled = {p for p in DISTILLED if p.parent == path.parent}
     assert distilled <= set(named)
     for config, entry in named.items():
-        cfg = Config.fromfile(config)
+        cfg = Config.fromfile(ROOT / config)
         facts = entry['Metadata']
         assert facts['Epochs'] == cfg.train_cfg.max_epochs
         if cfg.model.type != 'ReviewKD':
             assert not {'Teacher', 'Review weight'} & set(facts)
             continue
-        assert facts['Teacher'] == cfg.model.teacher.config
+        given = cfg.model.teacher.config.replace('mmreviewkd::', 'configs/')
+        assert facts['Teacher'] == given
         assert facts['Review weight'] == cfg.model.review.weight
         if config in distilled:
             assert facts['Student'] == base_of(config)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from mmreviewkd.commands import COMMANDS
+
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -19,6 +21,8 @@ def test_files_that_it_names_are_there():
     assert links and tools
     for path in [f'docs/{link}' for link in links] + tools:
         assert (ROOT / path).is_file(), path
+    used = re.findall(r'^mmreviewkd ([\w-]+) ', TEXT, re.MULTILINE)
+    assert {'train', 'test', 'distill', 'export'} <= set(used) <= set(COMMANDS)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-# Shapes, full or hollow, 32x32, drawn by tools/demo_cls.py
+# Shapes, full or hollow, 32x32, drawn by "mmreviewkd demo-cls"
 _base_ = './cifar100.py'
 data_root = 'work_dirs/demo_cls/data/'
 train_dataloader = dict(

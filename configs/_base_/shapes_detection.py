@@ -1,4 +1,4 @@
-# Shapes in clutter, 128x128, drawn by tools/demo.py
+# Shapes in clutter, 128x128, drawn by "mmreviewkd demo"
 data_root = 'work_dirs/demo/data/'
 metainfo = dict(
     classes=('circle', 'square', 'triangle', 'star', 'cross'),

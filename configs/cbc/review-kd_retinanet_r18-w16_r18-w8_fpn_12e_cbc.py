@@ -6,7 +6,7 @@ model = dict(
     type='ReviewKD',
     student=_base_.model,
     teacher=dict(
-        config=f'configs/cbc/{teacher}.py',
+        config=f'mmreviewkd::cbc/{teacher}.py',
         checkpoint=f'work_dirs/{teacher}/epoch_12.pth',
     ),
     review=dict(weight=1.0),

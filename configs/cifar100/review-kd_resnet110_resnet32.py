@@ -4,7 +4,7 @@ model = dict(
     type='ReviewKD',
     student=_base_.model,
     teacher=dict(
-        config='configs/cifar100/resnet110.py',
+        config='mmreviewkd::cifar100/resnet110.py',
         checkpoint='work_dirs/resnet110/epoch_240.pth',
     ),
     review=dict(weight=1.0),

@@ -4,7 +4,7 @@ model = dict(
     type='ReviewKD',
     student=_base_.model,
     teacher=dict(
-        config='configs/cifar100/resnet32x4.py',
+        config='mmreviewkd::cifar100/resnet32x4.py',
         checkpoint='work_dirs/resnet32x4/epoch_240.pth',
     ),
     review=dict(weight=8.0),

@@ -4,7 +4,7 @@ model = dict(
     type='ReviewKD',
     student=_base_.model,
     teacher=dict(
-        config='configs/cifar100/resnet50.py',
+        config='mmreviewkd::cifar100/resnet50.py',
         checkpoint='work_dirs/resnet50/epoch_240.pth',
     ),
     # not published; that of ResNet50-MobileNetV1 on ImageNet

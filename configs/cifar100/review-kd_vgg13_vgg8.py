@@ -4,7 +4,8 @@ model = dict(
     type='ReviewKD',
     student=_base_.model,
     teacher=dict(
-        config='configs/cifar100/vgg13.py', checkpoint='work_dirs/vgg13/epoch_240.pth'
+        config='mmreviewkd::cifar100/vgg13.py',
+        checkpoint='work_dirs/vgg13/epoch_240.pth',
     ),
     # not published; that of the other pairs of one family at this width
     review=dict(weight=5.0),

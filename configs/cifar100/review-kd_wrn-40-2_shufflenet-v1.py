@@ -4,7 +4,7 @@ model = dict(
     type='ReviewKD',
     student=_base_.model,
     teacher=dict(
-        config='configs/cifar100/wrn-40-2.py',
+        config='mmreviewkd::cifar100/wrn-40-2.py',
         checkpoint='work_dirs/wrn-40-2/epoch_240.pth',
     ),
     review=dict(weight=5.0),

@@ -4,7 +4,7 @@ model = dict(
     type='ReviewKD',
     student=_base_.model,
     teacher=dict(
-        config='configs/cifar20/resnet20.py',
+        config='mmreviewkd::cifar20/resnet20.py',
         checkpoint='work_dirs/cifar20_resnet20/epoch_10.pth',
     ),
     # of the ResNet56-ResNet20 pair; 20 of 240 epochs of warm-up

@@ -6,7 +6,7 @@ model = dict(
     type='ReviewKD',
     student=_base_.model,
     teacher=dict(
-        config=f'configs/demo/{teacher}.py',
+        config=f'mmreviewkd::demo/{teacher}.py',
         checkpoint='work_dirs/demo/teacher/epoch_6.pth',
     ),
     review=dict(weight=1.0),

@@ -4,7 +4,7 @@ model = dict(
     type='ReviewKD',
     student=_base_.model,
     teacher=dict(
-        config='configs/demo_cls/resnet14_glyphs.py',
+        config='mmreviewkd::demo_cls/resnet14_glyphs.py',
         checkpoint='work_dirs/demo_cls/teacher/epoch_6.pth',
     ),
     review=dict(weight=1.0),

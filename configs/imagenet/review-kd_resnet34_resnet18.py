@@ -4,7 +4,7 @@ model = dict(
     type='ReviewKD',
     student=_base_.model,
     teacher=dict(
-        config='configs/imagenet/resnet34.py', checkpoint='torchvision://resnet34'
+        config='mmreviewkd::imagenet/resnet34.py', checkpoint='torchvision://resnet34'
     ),
     review=dict(weight=1.0),
 )

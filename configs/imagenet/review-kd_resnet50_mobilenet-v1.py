@@ -4,7 +4,7 @@ model = dict(
     type='ReviewKD',
     student=_base_.model,
     teacher=dict(
-        config='configs/imagenet/resnet50.py', checkpoint='torchvision://resnet50'
+        config='mmreviewkd::imagenet/resnet50.py', checkpoint='torchvision://resnet50'
     ),
     review=dict(weight=8.0, mid_channels=256),
 )

@@ -1,6 +1,7 @@
 """What upstream lacks on some machines, applied once at import."""
 
 from .checkpoint import load_from_local, register_safe_loaders
+from .config_names import serve_config_names
 from .distributed import allow_gloo_without_gpu
 from .kept_checkpoints import keep_what_is_not_the_runs_own
 from .mmcv_ext import ensure_mmcv_ops
@@ -13,4 +14,5 @@ __all__ = [
     'keep_what_is_not_the_runs_own',
     'load_from_local',
     'register_safe_loaders',
+    'serve_config_names',
 ]

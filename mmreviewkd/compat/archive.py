@@ -12,7 +12,7 @@ import os
 import struct
 import sys
 import zipfile
-from typing import Any, BinaryIO, Callable, Dict
+from typing import Any, BinaryIO, Callable
 
 import torch
 
@@ -60,10 +60,10 @@ class _Storages:
 
     def __init__(self, length: int, place: Place) -> None:
         self.left, self.place = length, place
-        self.read: Dict[str, torch.UntypedStorage] = {}
+        self.read: dict[str, torch.UntypedStorage] = {}
         """Storages on the CPU, as the file has them."""
-        self.placed: Dict[str, torch.UntypedStorage] = {}
-        self.dtypes: Dict[str, torch.dtype] = {}
+        self.placed: dict[str, torch.UntypedStorage] = {}
+        self.dtypes: dict[str, torch.dtype] = {}
 
     def new(self, key: str, bytes_: int) -> torch.UntypedStorage:
         self.left -= bytes_

@@ -7,7 +7,7 @@ other way to learn it from mmengine 0.8 to 0.10 and mmcv 2.0 to 2.1.
 """
 
 import traceback
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 from mmcv.cnn.bricks import conv, norm
 from mmengine.registry import Registry, build_functions
@@ -41,7 +41,7 @@ class Build(NamedTuple):
     """Whether it failed by itself, or in the call of what it found."""
 
 
-def failed_builds(error: BaseException) -> List[Build]:
+def failed_builds(error: BaseException) -> list[Build]:
     """The builds that an exception went through, outermost first."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     codes = [frame.f_code for frame in frames] + [None]

@@ -11,9 +11,10 @@ import os.path as osp
 import re
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPException, InvalidURL
-from typing import Callable, Iterator, Optional, TypeVar
+from typing import Callable, Optional, TypeVar
 from urllib.error import HTTPError
 from urllib.parse import urlparse
 from urllib.request import Request, urlopen

@@ -1,6 +1,7 @@
 """What a checkpoint must not hold, and how it is refused."""
 
-from typing import Any, Iterable, NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 
 class NotData(Exception):
@@ -57,18 +58,14 @@ def are_keys(values: Iterable) -> bool:
     """
     return all(
         _is_key(value)
-        or type(value) is tuple
-        and len(value) <= 8
-        and all(map(_is_key, value))
+        or (type(value) is tuple and len(value) <= 8 and all(map(_is_key, value)))
         for value in values
     )
 
 
 def _is_key(value: Any) -> bool:
-    return (
-        type(value) in (str, bool, type(None))
-        or type(value) is int
-        and abs(value) < 2**60
+    return type(value) in (str, bool, type(None)) or (
+        type(value) is int and abs(value) < 2**60
     )
 
 

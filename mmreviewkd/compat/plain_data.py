@@ -265,6 +265,6 @@ def state_setter(made: Any) -> Optional[Callable]:
     """How an object that a file has made gets its content, if it does."""
     for kind, fill in STATES.items():
         # numpy's dtypes are of classes of their own
-        if type(made) is kind or kind is np.dtype and isinstance(made, kind):
+        if type(made) is kind or (kind is np.dtype and isinstance(made, kind)):
             return fill
     return None

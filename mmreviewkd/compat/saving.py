@@ -13,7 +13,7 @@ import os.path as osp
 import uuid
 import zipfile
 from pathlib import Path
-from typing import Dict, Optional, Union
+from typing import Optional, Union
 
 import mmengine.runner.runner
 from mmengine._strategy import BaseStrategy
@@ -74,7 +74,7 @@ def find_latest_whole_checkpoint(path: str) -> Optional[str]:
     if osp.isfile(note):
         with open(note) as file:
             last = file.read().strip()
-        if last and '://' in last or _is_whole(last):
+        if (last and '://' in last) or _is_whole(last):
             return last
     candidates = [
         name
@@ -103,7 +103,7 @@ def _is_whole(filename: str) -> bool:
     return osp.isfile(filename) and zipfile.is_zipfile(filename)
 
 
-def plain_state_dict(self) -> Dict[str, Tensor]:
+def plain_state_dict(self) -> dict[str, Tensor]:
     """``BaseStrategy.model_state_dict``, by the model's own names."""
     model = self.model.module if is_model_wrapper(self.model) else self.model
     return weights_to_cpu(model.state_dict())

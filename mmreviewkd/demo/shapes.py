@@ -9,7 +9,6 @@ import json
 import os
 import os.path as osp
 import shutil
-from typing import List, Tuple
 
 import cv2
 import numpy as np
@@ -64,7 +63,7 @@ def make_dataset(root: str, num_train: int, num_val: int, seed: int) -> None:
 
 def draw_image(
     rng: np.random.Generator,
-) -> Tuple[np.ndarray, List[Tuple[int, np.ndarray]]]:
+) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
     """One image and its shapes.
 
     Returns:

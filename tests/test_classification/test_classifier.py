@@ -6,6 +6,7 @@ from pathlib import Path
 from mmreviewkd.compat import load_from_local
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models import Teacher
+from mmreviewkd.models.configs import model_config
 from tests.test_classification.test_distillation import batch, classifier, distiller
 from tests.test_tools.test_entry_points import call
 
@@ -14,7 +15,6 @@ import pytest
 import torch
 import torch.nn as nn
 from mmdet.registry import MODELS
-from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -137,10 +137,9 @@ def test_levels_of_a_network_that_does_not_tell():
         MODELS.build(classifier(levels='middle')).level_names('student')
 
 
-def test_a_public_teacher_sees_its_own_normalisation(tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    config = 'configs/cifar100/public/resnet56.py'
-    network = MODELS.build(Config.fromfile(config).model).backbone
+def test_a_public_teacher_sees_its_own_normalisation(tmp_path):
+    config = 'mmreviewkd::cifar100/public/resnet56.py'
+    network = MODELS.build(model_config(config)).backbone
     model = distiller(
         dict(config=config, checkpoint=public(tmp_path / 'p.pth', network, True)),
         student=classifier(num_classes=100),

@@ -1,14 +1,14 @@
 """The one distiller around classifiers, and the ablations of the paper."""
 
 import copy
-from pathlib import Path
 
+from mmreviewkd.commands import textbook
 from mmreviewkd.compat import load_from_local
 from mmreviewkd.engine import check_teacher
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models import Review
+from mmreviewkd.models.configs import load_config
 from mmreviewkd.models.kd_losses import kd_loss
-from tests import textbook
 
 import numpy as np
 import pytest
@@ -17,8 +17,6 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.runner import Runner
-
-ROOT = Path(__file__).parents[2]
 
 
 def classifier(depth=8, widths=(4, 4, 8, 16), num_classes=10, **replaced):
@@ -271,8 +269,7 @@ def test_bare_networks_checkpoint_is_a_teacher(teacher, tmp_path):
         distiller(dict(teacher, checkpoint=str(tmp_path / 'ckpt.pth')))
 
 
-def test_run_save_resume_and_plain_student(tmp_path, teacher, monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_run_save_resume_and_plain_student(tmp_path, teacher):
     rng = np.random.RandomState(0)
     for part, count in (('train', 96), ('test', 40)):
         labels = rng.randint(0, 10, count)
@@ -282,7 +279,7 @@ def test_run_save_resume_and_plain_student(tmp_path, teacher, monkeypatch):
         np.savez(tmp_path / part, x=images.astype(np.uint8), y=labels)
 
     def run(config, name, model, **options):
-        cfg = Config.fromfile(config)
+        cfg = load_config(config)
         cfg.model = model
         cfg.work_dir, cfg.visualizer.name = str(tmp_path / 'run'), name
         for loader, part in (('train', 'train'), ('val', 'test'), ('test', 'test')):
@@ -293,7 +290,7 @@ def test_run_save_resume_and_plain_student(tmp_path, teacher, monkeypatch):
         cfg.merge_from_dict(options)
         return Runner.from_cfg(cfg)
 
-    distil = 'configs/cifar20/review-kd_resnet20_resnet8.py'
+    distil = 'mmreviewkd::cifar20/review-kd_resnet20_resnet8.py'
     model = dict(
         type='ReviewKD', student=classifier(), teacher=teacher, review=dict(weight=0.6)
     )
@@ -313,7 +310,7 @@ def test_run_save_resume_and_plain_student(tmp_path, teacher, monkeypatch):
 
     # the plain student's config, and no more
     plain = run(
-        'configs/cifar20/resnet8.py',
+        'mmreviewkd::cifar20/resnet8.py',
         'plain',
         classifier(),
         load_from=str(tmp_path / 'run' / 'epoch_2.pth'),

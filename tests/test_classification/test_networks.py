@@ -475,7 +475,7 @@ def forward_mobile_v1(w, x):
         before.append(y)
     pooled, logits = w.logits('fc', x)
     before = [before[i - 1] for i in (3, 5, 11, 13)]
-    return logits, [b.relu() for b in before] + [pooled], before + [pooled]
+    return logits, [b.relu() for b in before] + [pooled], [*before, pooled]
 
 
 @pytest.mark.parametrize(

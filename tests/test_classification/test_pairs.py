@@ -42,7 +42,6 @@ assert len([c for c in CONFIGS if c.name.startswith('review-kd_')]) == 14
     ids=str,
 )
 def test_two_iterations_resume_and_export(path, tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)
     # the teachers' weights are downloads, or come out of their own runs
     monkeypatch.setattr(teacher, 'load_strictly', lambda *args: None)
     side = 224 if path.parts[1] == 'imagenet' else 32
@@ -53,7 +52,7 @@ def test_two_iterations_resume_and_export(path, tmp_path, monkeypatch):
         x=rng.randint(0, 256, (4, side, side, 3)).astype(np.uint8),
     )
     for epochs in (1, 2):
-        cfg = Config.fromfile(path)
+        cfg = Config.fromfile(ROOT / path)
         cfg.work_dir = str(tmp_path / 'run')
         cfg.visualizer.name = f'{path.stem}_{epochs}'
         cfg.train_dataloader = dict(
@@ -98,7 +97,7 @@ def test_two_iterations_resume_and_export(path, tmp_path, monkeypatch):
         ],
     )
     runpy.run_path(str(ROOT / 'tools' / 'export_student.py'), run_name='__main__')
-    plain = MODELS.build(plain_model(Config.fromfile(path).model))
+    plain = MODELS.build(plain_model(Config.fromfile(ROOT / path).model))
     plain.load_state_dict(load_from_local(str(tmp_path / 'student.pth'))['state_dict'])
     for key, value in plain.state_dict().items():
         assert torch.equal(value, runner.model.state_dict()[key]), key

@@ -25,7 +25,7 @@ def outcome_of(function, output):
     process = os.fork()
     if not process:
         faulthandler.disable()
-        sys.stdout = sys.stderr = stream = open(output, 'w')
+        sys.stdout = sys.stderr = stream = open(output, 'w')  # noqa: SIM115
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
         try:

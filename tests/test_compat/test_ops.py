@@ -652,7 +652,7 @@ def test_deform_conv2d_in_half_precision(dtype):
 
 def test_modulated_deform_conv2d_with_offsets_of_a_larger_map():
     """As DyHead calls it, for a level of half the offsets' size."""
-    x, offset, mask, weight, bias = deform_inputs(GEOMETRIES[1], (3, 3))
+    x, offset, _mask, weight, bias = deform_inputs(GEOMETRIES[1], (3, 3))
     cells = offset.size(2) * offset.size(3)
     larger = [torch.randn(2, channels, 12, 14).double() for channels in (18, 9)]
 

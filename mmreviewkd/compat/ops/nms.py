@@ -1,7 +1,5 @@
 """Non-maximum suppression."""
 
-from typing import List
-
 import torch
 import torchvision
 from torch import Tensor
@@ -93,7 +91,7 @@ def softnms(
     return torch.tensor(kept, dtype=torch.long)
 
 
-def nms_match(dets: Tensor, iou_threshold: float) -> List[List[int]]:
+def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
     """Of greedy NMS, each kept box, best first, with those that it removes.
 
     Args:
