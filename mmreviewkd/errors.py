@@ -8,7 +8,7 @@ from typing import Any
 class UserInputError(ValueError):
     """A config, path, checkpoint or dataset that cannot be used as given.
 
-    The message names what was given and what was expected; ``tools/`` print it
+    The message names what was given and what was expected; commands print it
     as one line instead of a traceback.
     """
 

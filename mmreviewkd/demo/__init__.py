@@ -1,4 +1,4 @@
-"""What the embedded demo draws, for ``tools/demo.py``."""
+"""What the embedded demo draws, for ``mmreviewkd demo``."""
 
 from .shapes import CLASSES, make_dataset
 

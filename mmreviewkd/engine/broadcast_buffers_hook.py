@@ -15,7 +15,7 @@ class BroadcastBuffersHook(Hook):
     validate their share of the images with theirs, and the result is no
     checkpoint's.
 
-    ``tools/train.py`` and ``tools/distill.py`` add the hook on their own.
+    ``mmreviewkd train`` and ``mmreviewkd distill`` add the hook on their own.
     """
 
     # also after EMAHook has exchanged the weights

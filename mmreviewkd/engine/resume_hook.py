@@ -31,7 +31,7 @@ class ResumeHook(Hook):
     The run warns where it is resumed with another number of processes or
     workers, another batch size or another number of images.
 
-    ``tools/train.py`` and ``tools/distill.py`` add the hook on their own. With
+    ``mmreviewkd train`` and ``mmreviewkd distill`` add the hook on their own. With
     mmdet's ``tools/train.py`` name it in the config:
     ``custom_hooks = [dict(type='ResumeHook')]``.
 
