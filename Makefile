@@ -1,13 +1,19 @@
 # make demo, demo-cls: distil on embedded data; make test: the fast suite.
 # All need nothing but Python >= 3.9 with pip, and install into an environment of
 # their own once, one per stack and Python: PYTHON=python3.12 STACK=onedl. The
-# versions of the README's table: PIP_CONSTRAINT=constraints/onedl-3.13.txt
+# versions of the README's table: PIP_CONSTRAINT=$PWD/constraints/onedl-3.13.txt
 PYTHON ?= python3
-VERSION := $(shell $(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[:2])")
+VERSION := $(shell $(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[:2] if sys.version_info >= (3, 9) else '')" 2>/dev/null)
+ifeq ($(VERSION),)
+$(error PYTHON=$(PYTHON): must be an interpreter of Python >= 3.9)
+endif
 # OpenMMLab's last releases know no Python after 3.12
 STACK ?= $(if $(filter 3.9 3.10 3.11 3.12,$(VERSION)),openmmlab,onedl)
 ifeq ($(filter $(STACK),openmmlab onedl),)
 $(error STACK=$(STACK): must be openmmlab or onedl)
+endif
+ifeq ($(STACK)$(filter 3.9 3.10 3.11 3.12,$(VERSION)),openmmlab)
+$(error STACK=openmmlab: has no release for Python $(VERSION); STACK=onedl has)
 endif
 VENV = .venv-$(STACK)-$(VERSION)
 BIN = $(VENV)/bin
@@ -42,7 +48,7 @@ test-fuzz: $(VENV)/current
 test-mmcv: .venv-mmcv/current
 	.venv-mmcv/bin/python -m pytest -q -m mmcv
 
-# style and types
+# style and types; mypy needs Python >= 3.10
 lint: $(VENV)/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -14,12 +14,22 @@ imported by then.
 import os
 import sys
 
+TYPE_CHECKING = False  # stands for typing's, which is not imported by then
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
 
 class ServedOperators:
     """Finds ``mmcv._ext`` by importing mmreviewkd, which provides it."""
 
     @staticmethod
-    def find_spec(name, path=None, target=None):
+    def find_spec(
+        name: str,
+        path: 'Sequence[str] | None' = None,
+        target: 'ModuleType | None' = None,
+    ) -> 'ModuleSpec | None':
         """The spec of ``mmcv._ext`` as mmreviewkd serves it; None of all else.
 
         mmreviewkd itself looks whether there is a compiled ``mmcv._ext``, and is
@@ -41,7 +51,7 @@ class ServedOperators:
         return sys.modules[name].__spec__
 
 
-def install():
+def install() -> None:
     """Let imports ask :class:`ServedOperators`.
 
     It is asked last, so that a compiled mmcv is never replaced.

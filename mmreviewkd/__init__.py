@@ -5,10 +5,14 @@ the import serves missing mmcv operators, makes checkpoints load safely and
 registers the models.
 """
 
+import sys
+from contextlib import redirect_stdout
+
 from .environment import check_environment, quiet_interruption
 from .version import __version__
 
-with quiet_interruption():
+# what packages print while they are imported is not what a command puts out
+with quiet_interruption(), redirect_stdout(sys.stderr):
     check_environment()
 
     from .compat import (

@@ -17,8 +17,7 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-
-from packaging.version import Version
+from types import FrameType
 
 OPENMMLAB = dict(
     mmengine=('mmengine', 'mmengine-lite'), mmcv=('mmcv', 'mmcv-lite'), mmdet=('mmdet',)
@@ -71,7 +70,7 @@ def quiet_interruption() -> Iterator[None]:
         yield
         return
 
-    def end(signum, frame):
+    def end(signum: int, frame: FrameType | None) -> None:
         print('interrupted', file=sys.stderr, flush=True)
         os._exit(130)
 
@@ -89,6 +88,7 @@ def _installed(*names: str) -> str | None:
             return version(name)
         except PackageNotFoundError:
             pass
+    return None
 
 
 def _found(stack: dict[str, tuple]) -> list[str]:
@@ -104,6 +104,7 @@ def _found(stack: dict[str, tuple]) -> list[str]:
 def _old_python() -> str | None:
     if sys.version_info < (3, 9):  # noqa: UP036, where pip was not asked
         return 'mmreviewkd needs Python >= 3.9, found ' + sys.version.split()[0]
+    return None
 
 
 def _wrong_stack() -> str | None:
@@ -123,9 +124,12 @@ def _wrong_stack() -> str | None:
                 '"mmreviewkd[openmmlab]" or "mmreviewkd[onedl]"; see '
                 '"Installation" in README.md'
             )
+    return None
 
 
 def _wrong_version() -> str | None:
+    from packaging.version import Version
+
     for name, (low, high) in _VERSIONS.items():
         names = (*OPENMMLAB.get(name, (name,)), *ONEDL.get(name, ()))
         found = _installed(*names)
@@ -139,13 +143,16 @@ def _wrong_version() -> str | None:
                 + (f', < {high}' if high else '')
                 + f', found {found}'
             )
+    return None
 
 
 def _too_new_mmcv() -> str | None:
     """mmdet says, in its source, which mmcv it refuses to be imported with."""
+    from packaging.version import Version
+
     spec, found = find_spec('mmdet'), _installed(*OPENMMLAB['mmcv'])
     if not found or not spec or not spec.submodule_search_locations:
-        return
+        return None
     source = Path(spec.submodule_search_locations[0], '__init__.py')
     limit = source.exists() and re.search(
         r"mmcv_maximum_version = '([\d.]+)'", source.read_text(encoding='utf-8')
@@ -154,17 +161,20 @@ def _too_new_mmcv() -> str | None:
         return (
             f'mmdet {_installed("mmdet")} takes mmcv < {limit.group(1)}, found {found}'
         )
+    return None
 
 
 def _broken_torchvision() -> str | None:
     try:
         importlib.import_module('torchvision')
-    except (ImportError, RuntimeError) as error:
+    except Exception as error:  # whatever a library of another torch raises
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         return (
             f'torchvision {_installed("torchvision")} does not belong to '
-            f'torch {_installed("torch")} ({str(error).splitlines()[0]}). '
+            f'torch {_installed("torch")} ({reason}). '
             'Remedy: install the two together, as https://pytorch.org says'
         )
+    return None
 
 
 def _missing_pkg_resources() -> str | None:
@@ -175,11 +185,11 @@ def _missing_pkg_resources() -> str | None:
         or not spec
         or not any(
             'pkg_resources' in path.read_text(encoding='utf-8')
-            for folder in spec.submodule_search_locations
+            for folder in spec.submodule_search_locations or ()
             for path in Path(folder).rglob('*.py')
         )
     ):
-        return
+        return None
     setuptools = _installed('setuptools')
     names = (*OPENMMLAB['mmengine'], *ONEDL['mmengine'])
     return (
@@ -193,6 +203,8 @@ def _missing_pkg_resources() -> str | None:
 def _a_tool_starts() -> bool:
     """Whether the program is the ``mmreviewkd`` command or one of ``tools/``."""
     main = sys.modules['__main__']
+    if (main.__doc__ or '').startswith('The command ``mmreviewkd '):
+        return True  # of another copy of the repository, too
     program = getattr(main, '__file__', None)
     if program is None:
         # "python -m mmreviewkd" while Python looks for its __main__.py

@@ -3,7 +3,7 @@
 import functools
 from pathlib import Path
 
-from mmreviewkd.models import ReviewKD, features, teacher
+from mmreviewkd.models import Distilled, detectors, teacher
 from mmreviewkd.models.configs import load_config
 
 import mmengine
@@ -60,7 +60,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(
         teacher, 'load_strictly', lambda model, *args: loaded.append(args[:2])
     )
-    monkeypatch.setattr(features, '_BLANK_SIZE', 128)
+    monkeypatch.setattr(detectors, '_BLANK_SIZE', 128)
     for name in ('uniform_', 'normal_'):
         monkeypatch.setattr(torch.Tensor, name, lambda self, *_, **__: self)
     # mmengine reads all of mmdet's metafiles for each mmdet::...
@@ -90,16 +90,18 @@ def test_builds(path, quick):
     model = MODELS.build(cfg.model)
     if path not in DISTILLED:
         return
-    assert isinstance(model, ReviewKD)
+    assert isinstance(model, Distilled)
     assert quick == [(cfg.model.teacher.checkpoint, cfg.model.teacher.config)]
     if path.parts[1] == 'pairs':
         strides, ours, theirs = LEVELS[path.stem.partition('_')[2]].split(' | ')
         levels = model.review.levels
-        assert model.levels == [f'stride {s}' for s in strides.split(',')]
+        assert model.distillation.match.names == [
+            f'stride {s}' for s in strides.split(',')
+        ]
         assert ','.join(str(a.reduce.conv.in_channels) for a in levels) == ours
         assert ','.join(str(a.output.conv.out_channels) for a in levels) == theirs
     elif path.parts[1] in DETECTORS:
-        assert len(model.pairs) == 5
+        assert len(model.distillation.match.indices) == 5
     assert len((ROOT / path).read_text().splitlines()) <= 15
     # student alone and distilled differ in the model and in nothing else
     cfg = Config.fromfile(ROOT / path)  # mmdet's builders write into theirs
@@ -174,7 +176,7 @@ def test_published_coco_settings(name, weight, in_channels):
         assert abf.reduce.conv.in_channels == 256
         assert abf.reduce.conv.out_channels == 256
         assert abf.output.conv.out_channels == 256
-    assert model.teacher.channels == [256] * 5
+    assert model.distillation.teacher.levels.channels == [256] * 5
     assert model.neck.in_channels == in_channels
     model.train()
     norms = [m for m in model.backbone.modules() if isinstance(m, torch.nn.BatchNorm2d)]
@@ -251,10 +253,10 @@ def test_authors_imagenet_features_are_after_the_activation_of_resnets():
     ):
         cfg = load_config(f'mmreviewkd::imagenet/ablation/after-relu_{name}.py')
         model = MODELS.build(cfg.model)
-        networks = model.student.backbone, model.teacher.model.backbone
-        for network, names, is_after in zip(
-            networks, (model.names, model.teacher.names), after
-        ):
+        teacher = model.distillation.teacher
+        networks = model.backbone, teacher.model.backbone
+        recorded = model.distillation.names, teacher.names
+        for network, names, is_after in zip(networks, recorded, after):
             levels = network.levels_after if is_after else network.levels_before
             assert names == [f'backbone.{level}' for level in levels]
             assert network.levels_after != network.levels_before
@@ -309,11 +311,18 @@ def test_metafile(path):
         facts = entry['Metadata']
         assert facts['Epochs'] == cfg.train_cfg.max_epochs
         if cfg.model.type != 'ReviewKD':
-            assert not {'Teacher', 'Review weight'} & set(facts)
+            assert not {key for key in facts if key.endswith(('Teacher', ' weight'))}
             continue
         given = cfg.model.teacher.config.replace('mmreviewkd::', 'configs/')
         assert facts['Teacher'] == given
-        assert facts['Review weight'] == cfg.model.review.weight
+        methods = dict(cfg.model.get('methods', {}))
+        if 'review' in cfg.model:
+            methods['review'] = cfg.model.review
+        assert {
+            key[: -len(' weight')].lower(): value
+            for key, value in facts.items()
+            if key.endswith(' weight')
+        } == {name: method.weight for name, method in methods.items()}
         if config in distilled:
             assert facts['Student'] == base_of(config)
             assert config.stem in readme

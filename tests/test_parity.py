@@ -6,7 +6,7 @@ there is nothing to compare. Level 0 is the shallowest.
 
 from pathlib import Path
 
-from mmreviewkd.models import Review, hcl_loss
+from mmreviewkd.methods import Review, hcl_loss
 
 import numpy as np
 import pytest

@@ -1,6 +1,7 @@
 """Top-k accuracy."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
@@ -17,11 +18,11 @@ class Accuracy(BaseMetric):
 
     default_prefix = 'accuracy'
 
-    def __init__(self, topk: Sequence[int] = (1, 5), **kwargs) -> None:
+    def __init__(self, topk: Sequence[int] = (1, 5), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.topk = topk
 
-    def process(self, data_batch, data_samples) -> None:
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         for sample in data_samples:
             scores = sample['pred_scores']
             # ahead of the right class, or level with it

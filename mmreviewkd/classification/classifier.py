@@ -1,7 +1,7 @@
 """An image classifier that mmengine's Runner trains and tests."""
 
 from collections.abc import Sequence
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import torch.nn as nn
 import torch.nn.functional as F
@@ -60,6 +60,7 @@ class ImageClassifier(BaseModel):
         logits = self.backbone(inputs)
         if mode == 'tensor':
             return logits
+        assert data_samples is not None, f'mode {mode!r} needs labels'
         if mode == 'loss':
             return dict(
                 loss_cls=self.loss_weight * F.cross_entropy(logits, data_samples)
@@ -92,7 +93,7 @@ class ImageClassifier(BaseModel):
             levels = getattr(self.backbone, f'levels_{levels}')
         return [f'backbone.{name}' for name in levels]
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         """Take the backbone's own names as well, which public files have."""
         known = self.backbone.state_dict()
         keys = [key[len(prefix) :] for key in state_dict]

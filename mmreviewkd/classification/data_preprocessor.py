@@ -1,6 +1,6 @@
 """Augmentation and normalisation of a whole batch, on the device."""
 
-from typing import Union
+from typing import Any, Union
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +25,7 @@ class CropFlipPreprocessor(ImgDataPreprocessor):
             and ``std`` in units of 0 to 255.
     """
 
-    def __init__(self, padding: int = 0, flip: bool = False, **kwargs) -> None:
+    def __init__(self, padding: int = 0, flip: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.padding, self.flip = padding, flip
 

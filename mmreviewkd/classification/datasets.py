@@ -5,7 +5,7 @@ import os.path as osp
 import zipfile
 from collections.abc import Sequence
 from functools import partial
-from typing import Optional
+from typing import Optional, Union
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ import torchvision
 from mmdet.registry import DATASETS
 from mmengine.registry import FUNCTIONS
 from PIL.Image import Image
+from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import transforms
 from torchvision.transforms import functional
@@ -43,31 +44,31 @@ class TensorImages(Dataset):
         source: str,
         only_classes: Optional[int] = None,
     ) -> None:
-        labels = torch.as_tensor(np.asarray(labels), dtype=torch.long)
-        if len(images) != len(labels) or not len(labels):
+        numbers = torch.as_tensor(np.asarray(labels), dtype=torch.long)
+        if len(images) != len(numbers) or not len(numbers):
             raise UserInputError(
-                f'{source} has {len(images)} images and {len(labels)} labels'
+                f'{source} has {len(images)} images and {len(numbers)} labels'
             )
-        if labels.min() < 0 or labels.max() >= len(classes):
+        if numbers.min() < 0 or numbers.max() >= len(classes):
             raise UserInputError(
-                f'{source} has labels from {labels.min()} to {labels.max()}; '
+                f'{source} has labels from {numbers.min()} to {numbers.max()}; '
                 f'of {len(classes)} classes they go from 0 to '
                 f'{len(classes) - 1}'
             )
-        images = torch.as_tensor(
+        pixels = torch.as_tensor(
             np.ascontiguousarray(np.asarray(images).transpose(0, 3, 1, 2))
         )
         if only_classes:
-            kept = labels < only_classes
-            images, labels = images[kept], labels[kept]
+            kept = numbers < only_classes
+            pixels, numbers = pixels[kept], numbers[kept]
             classes = classes[:only_classes]
-        self.images, self.labels = images, labels
+        self.images, self.labels = pixels, numbers
         self.metainfo = dict(classes=tuple(classes))
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> dict:
+    def __getitem__(self, index: Union[int, Tensor]) -> dict:
         return dict(inputs=self.images[index], data_samples=self.labels[index])
 
     def __getitems__(self, indices: list[int]) -> dict:

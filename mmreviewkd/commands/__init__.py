@@ -9,7 +9,9 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import Optional
+from contextlib import redirect_stdout
+from types import ModuleType
+from typing import Any, Optional
 
 import shtab
 
@@ -73,11 +75,12 @@ def run(
         command.run(args)
 
 
-def _module(name: str):
-    return importlib.import_module(f'{__name__}.{name.replace("-", "_")}')
+def _module(name: str) -> Any:
+    with redirect_stdout(sys.stderr):
+        return importlib.import_module(f'{__name__}.{name.replace("-", "_")}')
 
 
-def _help(command) -> dict:
+def _help(command: ModuleType) -> dict[str, Any]:
     return dict(
         description=command.__doc__,
         # examples and lists in the text keep their lines

@@ -1,10 +1,24 @@
 """Flags that several commands share."""
 
 import argparse
+from typing import Any
+
+import shtab
 
 from ..engine.cfg_options import CfgOptionsAction
 
 CONFIG = 'path, or mmdet::folder/name.py or mmreviewkd::folder/name.py'
+
+
+def add_path(parser: argparse.ArgumentParser, *names: str, **settings: Any) -> None:
+    """Add an argument that is a file or folder, which shells then complete.
+
+    Args:
+        parser (ArgumentParser): Of a command.
+        names (str): As of its ``add_argument``.
+        settings: Likewise.
+    """
+    parser.add_argument(*names, **settings).complete = shtab.FILE  # type: ignore[attr-defined]
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +38,7 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags that mmdet's ``train.py`` and ``test.py`` have in common."""
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+    add_path(parser, '--work-dir', help='folder for logs and checkpoints')
     add_cfg_options(parser)
     parser.add_argument(
         '--launcher',
@@ -47,7 +61,8 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='scale the learning rate with the batch size',
     )
-    parser.add_argument(
+    add_path(
+        parser,
         '--resume',
         nargs='?',
         const='auto',

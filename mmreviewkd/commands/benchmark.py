@@ -20,18 +20,25 @@ Examples:
 import argparse
 import json
 import os.path as osp
+import re
 import statistics
 import sys
 import tempfile
 import time
 from functools import partial
 from itertools import accumulate
+from typing import Callable
 
 import torch
+from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from ..models import Review
+from ..errors import UserInputError
+from ..methods import Review
 from . import textbook
+
+Step = Callable[[], Tensor]
+Clear = Callable[[], None]
 
 VARIANTS = ('textbook', 'mmreviewkd')
 # an image of 800x1344 on CUDA, of 400x672 elsewhere, at strides 4 to 64
@@ -65,7 +72,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check(args: argparse.Namespace) -> None:
+    """Refuse what cannot be measured.
+
+    Raises:
+        UserInputError: It names the flag.
+    """
+    if args.device.startswith('cuda') and not torch.cuda.is_available():
+        raise UserInputError(f'--device {args.device}: torch sees no GPU')
+    for name in ('batch', 'channels', 'repeats'):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise UserInputError(f'--{name} {value}: must be at least 1')
+    for shape in args.shapes or ():
+        if not re.fullmatch('[1-9][0-9]*x[1-9][0-9]*', shape):
+            raise UserInputError(f'--shapes {shape}: must be HEIGHTxWIDTH, as 25x42')
+
+
 def run(args: argparse.Namespace) -> None:
+    check(args)
     args.on_cuda = args.device.startswith('cuda')
     args.shapes = args.shapes or (CUDA_SHAPES if args.on_cuda else CPU_SHAPES)
     args.batch = args.batch or (2 if args.on_cuda else 1)
@@ -105,7 +130,7 @@ def run(args: argparse.Namespace) -> None:
         sys.exit('the two losses do not agree')
 
 
-def build_steps(args):
+def build_steps(args: argparse.Namespace) -> tuple[dict[str, Step], Clear]:
     """Each variant's forward and backward pass, on the same tensors."""
     torch.manual_seed(0)
     device = torch.device(args.device)
@@ -120,18 +145,19 @@ def build_steps(args):
     features = [feature.requires_grad_() for feature in features]
     params = dict([*review.named_parameters(), *review.named_buffers()])
 
-    def textbook_loss():
+    def textbook_loss() -> Tensor:
         reviewed = textbook.review(params, features, sizes)
-        return sum(map(textbook.hcl, reviewed, targets))
+        losses = map(textbook.hcl, reviewed, targets)
+        return sum(losses, torch.zeros((), device=device))
 
-    def step(compute_loss):
+    def step(compute_loss: Step) -> Tensor:
         amp_dtype = torch.float16 if device.type == 'cuda' else torch.bfloat16
         with torch.autocast(device.type, amp_dtype, enabled=args.amp):
             loss = compute_loss()
         loss.backward()
         return loss.detach()
 
-    def clear():
+    def clear() -> None:
         for tensor in (*review.parameters(), *features):
             tensor.grad = None
 
@@ -141,10 +167,13 @@ def build_steps(args):
     return {name: partial(step, loss) for name, loss in losses.items()}, clear
 
 
-def measure_time(args, steps, clear):
+def measure_time(
+    args: argparse.Namespace, steps: dict[str, Step], clear: Clear
+) -> tuple[dict[str, float], dict[str, Tensor]]:
     """Each variant's median seconds, and its loss."""
     wait = torch.cuda.synchronize if args.on_cuda else lambda: None
-    seconds, losses = {name: [] for name in VARIANTS}, {}
+    seconds: dict[str, list[float]] = {name: [] for name in VARIANTS}
+    losses: dict[str, Tensor] = {}
     for repeat in range(args.repeats + 2):  # two to warm up
         for name in VARIANTS:
             clear()
@@ -158,7 +187,7 @@ def measure_time(args, steps, clear):
     return medians, losses
 
 
-def measure_memory(args, step, clear):
+def measure_memory(args: argparse.Namespace, step: Step, clear: Clear) -> int:
     """Peak bytes that one step allocates beyond what is held already."""
     clear()
     if args.on_cuda:

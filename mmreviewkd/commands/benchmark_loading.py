@@ -5,7 +5,7 @@ flips, on the device, of the same random images:
 
 - per image: PIL image, RandomCrop, RandomHorizontalFlip, ToTensor and
   Normalize, collated by torch's DataLoader with each number of workers;
-- per batch: what ``configs/_base_/cifar100.py`` builds. A batch is one
+- per batch: what ``mmreviewkd::_base_/cifar100.py`` builds. A batch is one
   indexing of a tensor of bytes, augmented and normalised on the device.
 
 Medians of interleaved epochs (A B C A B C ...) in this process; starting the
@@ -77,7 +77,7 @@ class PILImages(Dataset):
         return self.transform(image), self.labels[index]
 
 
-def build_per_batch(args, cfg: Config, archive: str) -> Callable:
+def build_per_batch(args: argparse.Namespace, cfg: Config, archive: str) -> Callable:
     """The package's pipeline, by way of its config and mmengine's Runner."""
     init_default_scope('mmdet')
     loader = Runner.build_dataloader(
@@ -96,7 +96,9 @@ def build_per_batch(args, cfg: Config, archive: str) -> Callable:
     return epoch
 
 
-def build_per_image(args, cfg: Config, archive: str, workers: int) -> Callable:
+def build_per_image(
+    args: argparse.Namespace, cfg: Config, archive: str, workers: int
+) -> Callable:
     """The pipeline of torchvision's examples, with the same settings."""
     settings = cfg.model.data_preprocessor
     with np.load(archive) as arrays:
@@ -128,7 +130,7 @@ def build_per_image(args, cfg: Config, archive: str, workers: int) -> Callable:
     return epoch
 
 
-def images_per_second(args, epoch: Callable) -> float:
+def images_per_second(args: argparse.Namespace, epoch: Callable) -> float:
     """Of one epoch."""
     start, count = time.perf_counter(), 0
     for images in epoch():
@@ -157,7 +159,7 @@ def run(args: argparse.Namespace) -> None:
             },
             'per batch': build_per_batch(args, cfg, archive),
         }
-    speeds = {name: [] for name in pipelines}
+    speeds: dict[str, list[float]] = {name: [] for name in pipelines}
     for repeat in range(-1, args.repeats):
         for name, epoch in pipelines.items():
             speed = images_per_second(args, epoch)

@@ -9,16 +9,15 @@ from mmengine.registry import init_default_scope
 from ..engine import check_teacher
 from ..engine.check_data import check_data
 from ..engine.launch import read_config
-from ..errors import UserInputError
-from ..models.configs import plain_model, type_name
+from ..models.configs import distiller_config, student_config
 from ..models.weights import load_whole, read_checkpoint
-from .arguments import add_cfg_options
+from .arguments import add_cfg_options, add_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help='config of a distillation')
+    add_path(parser, 'config', help='config of a distillation')
     parser.add_argument('--expected', type=float, help='known AP or accuracy, 0 to 1')
-    parser.add_argument('--student-checkpoint', help='evaluated too, and compared')
+    add_path(parser, '--student-checkpoint', help='evaluated too, and compared')
     parser.add_argument('--num-images', type=int, help='only so many; all by default')
     add_cfg_options(parser)
 
@@ -26,27 +25,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     cfg = read_config(args.config, args)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    if type_name(cfg.model) != 'ReviewKD':
-        raise UserInputError(
-            f'{args.config} has no teacher: its model is '
-            f'a {cfg.model.type}, not a ReviewKD'
-        )
+    distiller = distiller_config(cfg)
     check_data(cfg, 'val')
-    preprocessor = cfg.get('data_preprocessor')
     student = None
     if args.student_checkpoint:
-        student = MODELS.build(plain_model(cfg.model, preprocessor))
+        student = MODELS.build(student_config(cfg))
         load_whole(
             student.to(get_device()),
             read_checkpoint(args.student_checkpoint, 'student'),
             args.student_checkpoint,
         )
     check_teacher(
-        cfg.model,
+        distiller,
         cfg.val_dataloader,
         cfg.val_evaluator,
         student,
         args.expected,
         args.num_images,
-        preprocessor,
     )

@@ -20,6 +20,7 @@ from ..visualization import (
     read_scalars,
     read_test_metrics,
 )
+from .arguments import add_path
 
 _SIZES = dict(s=' small', m=' medium', l=' large')
 # end of a metric's key: file of its curves, labels of loss and score, percent
@@ -48,12 +49,12 @@ class Run(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('runs', nargs='+', metavar='RUN', help='work dirs of mmengine')
+    add_path(parser, 'runs', nargs='+', metavar='RUN', help='work dirs of mmengine')
     parser.add_argument(
         '--names', nargs='+', help="one per run; default: the folders' names"
     )
-    parser.add_argument(
-        '--out-dir', help='new folder; default: work_dirs/compare_RUN_RUN...'
+    add_path(
+        parser, '--out-dir', help='new folder; default: work_dirs/compare_RUN_RUN...'
     )
 
 
@@ -80,7 +81,7 @@ def name_runs(folders: Sequence[str], names: Optional[Sequence[str]]) -> list[st
             f'{len(folders)} runs need as many names, each another: --names '
             f'(now: {", ".join(names)})'
         )
-    return names
+    return list(names)
 
 
 def default_folder(folders: Sequence[str]) -> str:

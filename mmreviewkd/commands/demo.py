@@ -26,10 +26,12 @@ from mmengine.device import get_device
 from mmengine.evaluator import Evaluator
 from mmengine.runner import find_latest_checkpoint
 
+from ..compat.config_names import config_folder
 from ..demo import make_dataset
 from ..errors import UserInputError
 from ..models.configs import load_config
 from ..visualization import draw_comparison, markdown_table, plot_curves
+from .arguments import add_path
 
 TEACHER = 'mmreviewkd::demo/faster-rcnn_r18-w32_fpn_6e_shapes.py'
 STUDENT = 'mmreviewkd::demo/faster-rcnn_r18-w8_fpn_6e_shapes.py'
@@ -45,7 +47,8 @@ RESULTS = ('table.md', 'summary.json', 'predictions.png', 'curves.png')
 
 
 def add_arguments(parser: argparse.ArgumentParser, folder: str = 'demo') -> None:
-    parser.add_argument(
+    add_path(
+        parser,
         '--work-dir',
         default=osp.join('work_dirs', folder),
         help='folder for all that the demo writes; default: %(default)s',
@@ -103,17 +106,14 @@ def train(name: str, config: str, settings: dict, args: argparse.Namespace) -> N
         )
     if args.quick:
         settings['train_cfg.max_epochs'] = 1
-    command = [
-        sys.executable,
-        '-m',
-        'mmreviewkd',
-        'train',
-        config,
-        '--work-dir',
-        osp.join(work_dir, name),
-        '--cfg-options',
-        *(f'{key}={value}' for key, value in settings.items()),
-    ]
+    # no --cfg-options, which split a path at commas and blanks
+    cfg = load_config(config)
+    cfg.merge_from_dict(settings)
+    path = osp.join(work_dir, f'{name}.py')
+    cfg.dump(path)
+    # a script, so that Python looks for packages beside it, not where the user is
+    tool = osp.join(osp.dirname(config_folder()), 'tools', 'train.py')
+    command = [sys.executable, tool, path, '--work-dir', osp.join(work_dir, name)]
     status = subprocess.run(command).returncode
     if status:
         raise UserInputError(
@@ -153,8 +153,8 @@ def evaluate(
         )
         metrics[name] = Evaluator(cfg.val_evaluator)
     dataset = DATASETS.build(cfg.val_dataloader.dataset)
-    seconds = {name: [] for name in RUNS}
-    predictions = {name: [] for name in RUNS}
+    seconds: dict[str, list[float]] = {name: [] for name in RUNS}
+    predictions: dict[str, list[DetDataSample]] = {name: [] for name in RUNS}
     for index in range(len(dataset)):
         batch = pseudo_collate([dataset[index]])
         # in turn, so that whatever else the machine does slows all three

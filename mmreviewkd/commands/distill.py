@@ -20,15 +20,14 @@ from ..engine.launch import read_config, train
 from ..engine.work_dir import holds_run, locked_work_dir
 from ..errors import SettingError, UserInputError
 from ..models.configs import plain_model
-from .arguments import CONFIG, add_train_arguments
+from .arguments import CONFIG, add_path, add_train_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('student', help=f"the student's config: {CONFIG}")
-    parser.add_argument(
-        '--teacher', required=True, help="the teacher's config, likewise"
-    )
-    parser.add_argument(
+    add_path(parser, 'student', help=f"the student's config: {CONFIG}")
+    add_path(parser, '--teacher', required=True, help="the teacher's config, likewise")
+    add_path(
+        parser,
         '--teacher-checkpoint',
         required=True,
         help="file or URL of the teacher's weights",
@@ -95,7 +94,7 @@ def run(args: argparse.Namespace) -> None:
         train(Config.fromfile(path), args)
 
 
-def refuse_second_run(cfg, args):
+def refuse_second_run(cfg: Config, args: argparse.Namespace) -> None:
     if args.resume is None and holds_run(cfg.work_dir):
         raise UserInputError(
             f'{cfg.work_dir} holds a run already; go on with it by --resume, '
@@ -103,7 +102,7 @@ def refuse_second_run(cfg, args):
         )
 
 
-def name_flag(error):
+def name_flag(error: SettingError) -> str:
     """What an error says, with the flag in place of the config's setting."""
     flag = dict(weights='teacher-weights').get(error.name, error.name)
     many = isinstance(error.value, (list, tuple))
@@ -111,10 +110,10 @@ def name_flag(error):
     return error.message.replace('{}', ' '.join(map(str, [f'--{flag}', *values])))
 
 
-def distill(cfg, args):
+def distill(cfg: Config, args: argparse.Namespace) -> Config:
     """Wrap the config's model, which becomes the student, in ReviewKD."""
 
-    def absolute(path):
+    def absolute(path: str) -> str:
         # the merged config may be used from another folder
         return osp.abspath(path) if osp.exists(path) else path
 

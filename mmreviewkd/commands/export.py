@@ -1,7 +1,7 @@
 """Write a plain student checkpoint: weights and class names, nothing else.
 
 Every checkpoint of a run loads into the plain student's config as it is; this
-one is also free of the review's weights, the optimizer and the logs.
+one is also free of what was trained beside it, the optimizer and the logs.
 """
 
 import argparse
@@ -10,7 +10,9 @@ import os.path as osp
 from mmengine.runner import CheckpointLoader, save_checkpoint
 
 from ..errors import UserInputError
+from ..models.weights import methods_in
 from ..version import __version__
+from .arguments import add_path
 
 
 def export_student(source: str, target: str) -> None:
@@ -36,11 +38,12 @@ def export_student(source: str, target: str) -> None:
             f'{source} has no "state_dict"; it is not a checkpoint of mmengine'
         )
     meta = checkpoint.get('meta') or {}
+    methods = methods_in(checkpoint['state_dict'])
     student = dict(
         state_dict={
             key: value
             for key, value in checkpoint['state_dict'].items()
-            if not key.startswith('review.')
+            if key.partition('.')[0] not in methods
         },
         meta={
             key: meta[key] for key in ('dataset_meta', 'epoch', 'iter') if key in meta
@@ -56,8 +59,8 @@ def export_student(source: str, target: str) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('source', metavar='IN', help='checkpoint of a run')
-    parser.add_argument('target', metavar='OUT', help='file to write')
+    add_path(parser, 'source', metavar='IN', help='checkpoint of a run')
+    add_path(parser, 'target', metavar='OUT', help='file to write')
 
 
 def run(args: argparse.Namespace) -> None:

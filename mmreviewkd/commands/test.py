@@ -11,20 +11,22 @@ from ..engine.check_settings import check_settings
 from ..engine.checks import check_machine
 from ..engine.launch import add_test_time_augmentation, build_runner, read_config
 from ..errors import UserInputError
-from ..models.configs import plain_model, type_name
-from .arguments import CONFIG, add_run_arguments
+from ..models.configs import student_config, type_name
+from .arguments import CONFIG, add_path, add_run_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help=CONFIG)
-    parser.add_argument('checkpoint', help='checkpoint file')
+    add_path(parser, 'config', help=CONFIG)
+    add_path(parser, 'checkpoint', help='checkpoint file')
     add_run_arguments(parser)
-    parser.add_argument('--out', help='dump predictions to this .pkl file')
+    add_path(parser, '--out', help='dump predictions to this .pkl file')
     parser.add_argument(
         '--show', action='store_true', help='show predictions in a window'
     )
-    parser.add_argument(
-        '--show-dir', help='save images with predictions to WORK_DIR/TIMESTAMP/SHOW_DIR'
+    add_path(
+        parser,
+        '--show-dir',
+        help='save images with predictions to WORK_DIR/TIMESTAMP/SHOW_DIR',
     )
     parser.add_argument(
         '--wait-time', type=float, default=2, help='seconds per shown image'
@@ -39,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
     cfg.load_from = args.checkpoint
     distilled = type_name(cfg.model) == 'ReviewKD'
     # the student alone is tested; the teacher's file need not be there
-    cfg.model = plain_model(cfg.model, cfg.get('data_preprocessor'))
+    cfg.model = student_config(cfg)
     check_settings(cfg, 'test')
     check_data(cfg, 'test')
     check_machine(cfg)

@@ -5,11 +5,17 @@ measures the package against it. Works on the parameters of a
 :class:`mmreviewkd.models.Review`, read through its ``state_dict``.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Optional
+
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 
-def conv_bn(params, name, x, training, padding):
+def conv_bn(
+    params: Mapping[str, Tensor], name: str, x: Tensor, training: bool, padding: int
+) -> Tensor:
     x = F.conv2d(x, params[f'{name}.conv.weight'], padding=padding)
     return F.batch_norm(
         x,
@@ -21,9 +27,15 @@ def conv_bn(params, name, x, training, padding):
     )
 
 
-def review(params, features, sizes, training=True):
+def review(
+    params: Mapping[str, Tensor],
+    features: Sequence[Tensor],
+    sizes: Sequence[Sequence[int]],
+    training: bool = True,
+) -> list[Tensor]:
     """Reviewed features, shallow to deep; ``params`` by 'levels.0. ...'."""
-    reviewed, residual = [], None
+    reviewed: list[Tensor] = []
+    residual: Optional[Tensor] = None
     for i in reversed(range(len(features))):
         x = conv_bn(params, f'levels.{i}.reduce', features[i], training, 0)
         if residual is not None:
@@ -43,7 +55,7 @@ def review(params, features, sizes, training=True):
     return reviewed
 
 
-def hcl(student, teacher):
+def hcl(student: Tensor, teacher: Tensor) -> Tensor:
     loss, total, weight = F.mse_loss(student, teacher), 1.0, 1.0
     for size in (4, 2, 1):
         if size >= student.size(2):

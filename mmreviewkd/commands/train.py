@@ -3,11 +3,11 @@
 import argparse
 
 from ..engine.launch import read_config, train
-from .arguments import CONFIG, add_train_arguments
+from .arguments import CONFIG, add_path, add_train_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help=CONFIG)
+    add_path(parser, 'config', help=CONFIG)
     add_train_arguments(parser)
 
 

@@ -30,10 +30,12 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ..engine.check_data import check_data
 from ..engine.launch import read_config
-from ..engine.teacher_check import WholeTeacher
+from ..engine.teacher_check import ShownTeacher
 from ..errors import UserInputError
-from ..models.configs import plain_model, type_name
-from ..models.features import is_classifier
+from ..models import Distilled, Teacher
+from ..models.adapters import adapter_of
+from ..models.configs import distiller_config, student_config
+from ..models.weights import methods_in
 from ..visualization import (
     check_new,
     draw_comparison,
@@ -43,27 +45,29 @@ from ..visualization import (
     shown_image,
     write_page,
 )
-from .arguments import add_cfg_options
+from .arguments import add_cfg_options, add_path
 
 _FEW = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help='config of a distillation')
-    parser.add_argument('checkpoint', help='checkpoint of such a run')
-    parser.add_argument(
+    add_path(parser, 'config', help='config of a distillation')
+    add_path(parser, 'checkpoint', help='checkpoint of such a run')
+    add_path(
+        parser,
         'images',
         nargs='*',
         help='files or folders; by default the first '
         f"{_FEW} of the config's validation images",
     )
-    parser.add_argument(
+    add_path(
+        parser,
         '--alone',
         metavar='CHECKPOINT',
         help='of the student trained without teacher: its predictions, too',
     )
-    parser.add_argument(
-        '--out-dir', help='new folder; default: work_dirs/CONFIG_visualized'
+    add_path(
+        parser, '--out-dir', help='new folder; default: work_dirs/CONFIG_visualized'
     )
     parser.add_argument(
         '--score-thr',
@@ -89,24 +93,20 @@ def run(args: argparse.Namespace) -> None:
 
 def load_models(cfg: Config, args: argparse.Namespace) -> tuple:
     """Models by the title of their column, and the student's classes."""
-    if type_name(cfg.model) != 'ReviewKD':
+    distilled = MODELS.build(distiller_config(cfg))
+    if not hasattr(distilled, 'review'):
+        raise UserInputError(f'{args.config} has no review, which is what is drawn')
+    adapter = adapter_of(distilled)
+    if not adapter.has_boxes:
         raise UserInputError(
-            f'{args.config} has no review: its model is a '
-            f'{cfg.model.type}, not a ReviewKD'
-        )
-    config = copy.deepcopy(cfg.model)
-    config.student = plain_model(config, cfg.get('data_preprocessor'))
-    distilled = MODELS.build(config)
-    if is_classifier(distilled.student):
-        raise UserInputError(
-            f'{args.config} distils a classifier, which has no boxes to draw; '
+            f'{args.config} distils a {adapter.kind}, which has no boxes to draw; '
             "custom_hooks=[dict(type='ReviewVisualizationHook')] draws its "
             'review during training'
         )
     meta = load(distilled, args.checkpoint, args.config, distilled=True)
-    models = dict(teacher=load_teacher(config.teacher, distilled, meta))
+    models = dict(teacher=load_teacher(distilled, meta))
     if args.alone:
-        models['student alone'] = MODELS.build(config.student)
+        models['student alone'] = MODELS.build(student_config(cfg))
         load(models['student alone'], args.alone, args.config, distilled=False)
     models['distilled student'] = distilled
     return {
@@ -137,7 +137,7 @@ def load(model: BaseModel, filename: str, config: str, distilled: bool) -> dict:
             'it lacks weights or class names'
         )
     weights = checkpoint['state_dict']
-    if distilled != any(key.startswith('review.') for key in weights):
+    if distilled != bool(methods_in(weights)):
         raise UserInputError(
             f'{filename} has no review.* weights: it is of no distilled run, '
             'or was exported from one'
@@ -156,12 +156,13 @@ def load(model: BaseModel, filename: str, config: str, distilled: bool) -> dict:
     return meta
 
 
-def load_teacher(
-    teacher: dict, distilled: BaseModel, meta: dict
-) -> Optional[BaseModel]:
-    """The teacher with its head, if its boxes compare with the student's."""
-    model = WholeTeacher(**teacher, preprocessor=distilled.data_preprocessor)
-    known = model.class_names
+def load_teacher(distilled: Distilled, meta: dict) -> Optional[BaseModel]:
+    """The teacher with its heads, if its boxes compare with the student's."""
+    blind = distilled.distillation.teacher
+    model = ShownTeacher(
+        Teacher(blind.settings, blind.source, part=blind.part, heads='all')
+    )
+    known = blind.class_names
     if known and known != tuple(meta['classes']):
         print('no predictions of the teacher: it knows other classes')
         return None

@@ -121,7 +121,7 @@ def _read_zip(archive: zipfile.ZipFile, storages: _Storages) -> Any:
     if f'{root}byteorder' in records:
         _check_byte_order(archive.read(f'{root}byteorder') == b'little')
 
-    def fill(key):
+    def fill(key: str) -> None:
         record = records[f'{root}data/{key}']
         storage = storages.read[key]
         if record.file_size != storage.nbytes():
@@ -163,7 +163,7 @@ def _read_legacy(file: BinaryIO, storages: _Storages) -> Any:
     return result
 
 
-def _read_into(storage: torch.UntypedStorage, file: BinaryIO) -> None:
+def _read_into(storage: torch.UntypedStorage, file: Any) -> None:
     if not storage.nbytes():
         return
     data = torch.empty(0, dtype=torch.uint8).set_(storage).numpy()

@@ -3,9 +3,9 @@
 mmengine calls ``torch.load`` with torch's default: before 2.6 that runs any
 code a file holds, from 2.6 on it refuses mmengine's own checkpoints, which
 hold :class:`mmengine.logging.HistoryBuffer`, so that resume fails. The loaders
-here replace mmengine's of every scheme (0.10.7), and so serve ``load_from``,
-``--resume``, ``init_detector`` and the teacher alike. ``torch.load`` itself,
-which others call, stays what it is.
+here replace mmengine's of every scheme (0.10.7, OneDL's 0.10.12), and so serve
+``load_from``, ``--resume``, ``init_detector`` and the teacher alike.
+``torch.load`` itself, which others call, stays what it is.
 """
 
 import io
@@ -164,7 +164,7 @@ def _find(filename: str, name: str, urls: dict) -> str:
 
 def _load(file: BinaryIO, filename: str, map_location: Any) -> dict:
 
-    def place(storage, location):
+    def place(storage: torch.UntypedStorage, location: str) -> torch.UntypedStorage:
         if callable(map_location):
             placed = map_location(storage, location)
             if placed is not None:

@@ -1,14 +1,15 @@
 """Faults of a COCO annotation file name the file, and are found early.
 
-mmdet (3.0 to 3.3) hands on what the JSON parser or a dict lookup raises, and
-compares the file's categories with nothing. What is replaced here serves the
-datasets and the metrics alike, and no file is parsed for it once more.
+mmdet (3.0 to 3.3, OneDL's 3.5.1) hands on what the JSON parser or a dict lookup
+raises, and compares the file's categories with nothing. What is replaced here
+serves the datasets and the metrics alike, and no file is parsed for it once more.
 """
 
 import functools
 import os.path as osp
 from typing import Any, Callable, Optional
 
+from mmengine.dataset import BaseDataset
 from mmengine.evaluator import BaseMetric
 from pycocotools.coco import COCO
 
@@ -33,14 +34,17 @@ def name_annotation_files(check: Callable[[str, COCO, tuple], None]) -> None:
 
 
 def annotations_of(metric: BaseMetric) -> Optional[COCO]:
-    """The annotations that mmdet's CocoMetric has read, if it has."""
+    """The annotations that mmdet's CocoMetric has read, if it has.
+
+    It keeps them under a private name alone, the same in mmdet 3.3.0 and 3.5.1.
+    """
     return getattr(metric, '_coco_api', None)
 
 
 def _named(init: Callable) -> Callable:
 
     @functools.wraps(init)
-    def named(self, annotation_file=None):
+    def named(self: COCO, annotation_file: Any = None) -> None:
         try:
             init(self, annotation_file)
         except ValueError as error:  # JSON's and Unicode's are
@@ -73,10 +77,11 @@ def _named(init: Callable) -> Callable:
 def _checked(load: Callable, check: Callable) -> Callable:
 
     @functools.wraps(load)
-    def checked(self):
-        opened, odd = self.COCOAPI, []
+    def checked(self: BaseDataset) -> list[dict]:
+        opened = self.COCOAPI
+        odd: list[dict] = []
 
-        def open_and_check(path):
+        def open_and_check(path: str) -> COCO:
             coco = opened(path)
             odd.extend(coco.dataset.get('annotations') or [])
             check(self.ann_file, coco, self.metainfo['classes'])

@@ -1,8 +1,8 @@
 """Several processes on a machine without GPU, over ``backend='gloo'``.
 
-mmengine, from 0.8 to 0.10.7, calls ``torch.cuda.set_device`` in each of its
-launchers, whatever the backend, and gives DistributedDataParallel the GPU to
-use; both fail where there is none. torch, seen in 2.14.1, may then abort a
+mmengine, from 0.8 to 0.10.7 and OneDL's 0.10.12, calls ``torch.cuda.set_device``
+in each of its launchers, whatever the backend, and gives DistributedDataParallel
+the GPU to use; both fail where there is none. torch, seen in 2.14.1, may then abort a
 process that has done all its work: one of gloo's threads needs the interpreter
 to let go of its last work, and until Python 3.14 a thread that asks for an
 interpreter that is being taken down ends the process.
@@ -11,9 +11,10 @@ interpreter that is being taken down ends the process.
 import atexit
 import functools
 import time
-from typing import Callable
+from typing import Any, Callable
 
 import torch
+import torch.nn as nn
 from mmengine.dist import utils
 from mmengine.model import MMDistributedDataParallel
 
@@ -22,7 +23,7 @@ def _without_gpu(launch: Callable) -> Callable:
     """``launch``, which selects no GPU where there is none to select."""
 
     @functools.wraps(launch)
-    def wrapper(backend, **kwargs):
+    def wrapper(backend: str, **kwargs: Any) -> None:
         if backend != 'gloo' or torch.cuda.is_available():
             return launch(backend, **kwargs)
         set_device = torch.cuda.set_device
@@ -41,7 +42,9 @@ def _on_its_device(init: Callable) -> Callable:
     """``MMDistributedDataParallel.__init__`` for models on the CPU, too."""
 
     @functools.wraps(init)
-    def wrapper(self, module, *args, **kwargs):
+    def wrapper(
+        self: MMDistributedDataParallel, module: nn.Module, *args: Any, **kwargs: Any
+    ) -> None:
         if all(p.device.type == 'cpu' for p in module.parameters()):
             kwargs['device_ids'] = None
         init(self, module, *args, **kwargs)

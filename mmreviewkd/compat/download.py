@@ -9,33 +9,23 @@ import logging
 import os
 import os.path as osp
 import re
-import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http.client import HTTPException, InvalidURL
 from typing import Callable, Optional, TypeVar
-from urllib.error import HTTPError
 from urllib.parse import urlparse
-from urllib.request import Request, urlopen
 
 import torch
 from filelock import FileLock, Timeout
 from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.logging import print_log
-from tqdm import tqdm
 
 from ..errors import UserInputError
+from .transfer import BY_HAND, discard_part, receive
 
 T = TypeVar('T')
 
-TIMEOUT = 30.0
-"""Seconds without a byte after which an attempt is given up."""
-WAITS = (1, 3, 10)
-"""Seconds to wait before each further attempt."""
 _HASH = re.compile(r'-(?=\d*[a-f])([a-f0-9]{8,})\.')
 _CHUNK = 1 << 16
-_BY_HAND = 'or download the file by hand and give its path'
 
 
 def download(url: str, read: Callable[[str], T], folder: Optional[str] = None) -> T:
@@ -59,7 +49,7 @@ def download(url: str, read: Callable[[str], T], folder: Optional[str] = None) -
     """
     folder = osp.expanduser(folder or osp.join(torch.hub.get_dir(), 'checkpoints'))
     path = osp.join(folder, _cached_name(url))
-    failure = [None]
+    failure: list[Optional[str]] = [None]
     if get_rank() == 0:
         try:
             return _cached(url, read, path)
@@ -107,7 +97,7 @@ def _cached(url: str, read: Callable[[str], T], path: str) -> T:
             raise UserInputError(
                 f'{str(error).replace(path, url)}. It was not kept; open the '
                 'URL in a browser to see what it gives, a login page for '
-                f'example, {_BY_HAND}'
+                f'example, {BY_HAND}'
             ) from error
 
 
@@ -135,148 +125,20 @@ def _locked(url: str, path: str) -> Iterator[None]:
             f'checkpoint {url} cannot be kept in the folder '
             f'{osp.dirname(path)}: {reason}. Set the environment variable '
             'TORCH_HOME to a folder that can be written and has space, '
-            f'{_BY_HAND}'
+            f'{BY_HAND}'
         ) from error
 
 
 def _fetch(url: str, path: str) -> None:
     print_log(f'downloading {url} to {path}', 'current')
     try:
-        _receive_whole(url, path)
+        receive(url, path)
         _check_hash(url, path)
         os.replace(f'{path}.part', path)
-        _discard_part(path)
+        discard_part(path)
     except OSError:
-        _discard_part(path)  # a full disk gets its space back
+        discard_part(path)  # a full disk gets its space back
         raise
-
-
-def _receive_whole(url: str, path: str) -> None:
-    for attempt, wait in enumerate((*WAITS, None), 1):
-        try:
-            return _receive_rest(url, path)
-        except _Failure as error:
-            failure = error
-        if failure.code == 416 and osp.exists(f'{path}.part'):
-            _discard_part(path)  # longer than the file is by now
-        elif failure.is_final:
-            break
-        if wait is None:
-            break
-        print_log(
-            f'{url}: {failure}; attempt {attempt + 1} of {len(WAITS) + 1} in {wait} s',
-            'current',
-            logging.WARNING,
-        )
-        time.sleep(wait)
-    kept = (
-        ' (what has come is kept, and another run goes on from there)'
-        if _received(path)
-        else ''
-    )
-    raise UserInputError(
-        f'checkpoint {url} cannot be downloaded: {failure}{kept}. Check the '
-        f'address and the connection, {_BY_HAND}'
-    ) from failure
-
-
-class _Failure(Exception):
-    """An attempt that failed; ``code`` is HTTP's, if the server gave one."""
-
-    def __init__(self, reason: str, code: Optional[int] = None) -> None:
-        super().__init__(' '.join(reason.split()))
-        self.code = code
-        # of the client's errors, those that time may mend are not
-        self.is_final = code is not None and code < 500 and code not in (408, 429)
-
-
-@contextmanager
-def _failures() -> Iterator[None]:
-    """Tell errors of the network from those of the disk."""
-    try:
-        yield
-    except HTTPError as error:
-        error.close()
-        raise _Failure(f'HTTP {error.code} {error.reason}', error.code) from error
-    except (InvalidURL, ValueError) as error:
-        raise _Failure(str(error), 400) from error
-    except (HTTPException, OSError) as error:
-        reason = getattr(error, 'reason', error)
-        if isinstance(reason, socket.timeout):
-            reason = f'no answer within {TIMEOUT:g} s'
-        elif isinstance(reason, socket.gaierror):
-            reason = f'unknown host ({reason.strerror})'
-        elif getattr(reason, 'strerror', None):
-            reason = reason.strerror
-        raise _Failure(str(reason) or type(reason).__name__) from error
-
-
-def _receive_rest(url: str, path: str) -> None:
-    """Make one request, for what is not in the part yet."""
-    part = f'{path}.part'
-    request = Request(url, headers={'User-Agent': 'mmreviewkd'})
-    size = _received(path)
-    if size:
-        with open(f'{part}.validator', encoding='latin-1') as file:
-            request.add_header('If-Range', file.read())
-        request.add_header('Range', f'bytes={size}-')
-    with _failures():
-        response = urlopen(request, timeout=TIMEOUT)
-    with response:
-        if response.status != 206:  # no ranges, or the file has changed
-            size = 0
-            _begin_part(path, response.headers)
-        elif not response.headers.get('Content-Range', '').startswith(f'bytes {size}-'):
-            raise _Failure('the server sent another range than asked', 416)
-        total = None if response.length is None else size + response.length
-        with (
-            open(part, 'ab') as file,
-            tqdm(
-                desc=osp.basename(path),
-                initial=size,
-                total=total,
-                unit='B',
-                unit_scale=True,
-                unit_divisor=1024,
-                disable=None,
-            ) as bar,
-        ):  # None: unless stderr is a terminal
-            while True:
-                with _failures():
-                    chunk = response.read(_CHUNK)
-                if not chunk:
-                    break
-                file.write(chunk)
-                size += len(chunk)
-                bar.update(len(chunk))
-    if total is not None and size < total:
-        raise _Failure(f'the connection ended after {size} of {total} bytes')
-
-
-def _received(path: str) -> int:
-    """Bytes of a download begun earlier that can go on, or 0."""
-    part = f'{path}.part'
-    if osp.isfile(part) and osp.isfile(f'{part}.validator'):
-        return osp.getsize(part)
-    return 0
-
-
-def _begin_part(path: str, headers) -> None:
-    """Empty the part, and note by what the server will know the file."""
-    _discard_part(path)
-    open(f'{path}.part', 'wb').close()
-    validator = headers.get('ETag', 'W/')
-    if validator.startswith('W/'):  # weak: not for ranges
-        validator = headers.get('Last-Modified')
-    if validator:
-        with open(f'{path}.part.validator', 'w', encoding='latin-1') as file:
-            file.write(validator)
-
-
-def _discard_part(path: str) -> None:
-    for name in (f'{path}.part.validator', f'{path}.part'):
-        with suppress(FileNotFoundError):
-            os.remove(name)
 
 
 def _check_hash(url: str, path: str) -> None:
@@ -291,11 +153,11 @@ def _check_hash(url: str, path: str) -> None:
             digest.update(chunk)
     if not digest.hexdigest().startswith(expected.group(1)):
         size = osp.getsize(f'{path}.part')
-        _discard_part(path)
+        discard_part(path)
         raise UserInputError(
             f'checkpoint {url} cannot be downloaded: the hash of what came is '
             f'{digest.hexdigest()[: len(expected.group(1))]}, not '
             f'{expected.group(1)} (it has {size} bytes, begins with {head!r} '
             'and was not kept). Open the URL in a browser to see what it '
-            f'gives, {_BY_HAND}'
+            f'gives, {BY_HAND}'
         )

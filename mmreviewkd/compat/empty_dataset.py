@@ -1,11 +1,12 @@
 """A dataset without images says so.
 
-mmengine (0.8 to 0.10) joins the images' records, and where there is none NumPy
-asks for "at least one array".
+mmengine (0.8 to 0.10, OneDL's 0.10.12) joins the images' records, and where there
+is none NumPy asks for "at least one array".
 """
 
 import functools
 
+import numpy as np
 from mmengine.dataset import BaseDataset
 
 from ..errors import UserInputError
@@ -18,7 +19,7 @@ def name_empty_datasets() -> None:
         return
 
     @functools.wraps(serialize)
-    def named(self):
+    def named(self: BaseDataset) -> tuple[np.ndarray, np.ndarray]:
         if not self.data_list:
             reason = 'its annotations list none'
             if self.filter_cfg and not self.test_mode:

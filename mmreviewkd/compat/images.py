@@ -4,6 +4,7 @@ mmcv (2.0 to 2.2) hands on what OpenCV raises, which does not know the file.
 """
 
 import functools
+from typing import Optional
 
 from mmcv.transforms import LoadImageFromFile
 
@@ -17,7 +18,7 @@ def name_unreadable_images() -> None:
         return
 
     @functools.wraps(transform)
-    def named(self, results):
+    def named(self: LoadImageFromFile, results: dict) -> Optional[dict]:
         try:
             return transform(self, results)
         except Exception as error:  # each way of decoding has its own

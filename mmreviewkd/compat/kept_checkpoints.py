@@ -11,6 +11,7 @@ from typing import Any
 
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
+from mmengine.runner import Runner
 
 
 def keep_what_is_not_the_runs_own() -> None:
@@ -20,7 +21,7 @@ def keep_what_is_not_the_runs_own() -> None:
         return
 
     @functools.wraps(before_train)
-    def checked(self, runner) -> None:
+    def checked(self: CheckpointHook, runner: Runner) -> None:
         info = runner.message_hub.runtime_info
         folder = runner.work_dir
         if self.out_dir not in (None, folder):

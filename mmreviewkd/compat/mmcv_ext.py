@@ -1,13 +1,16 @@
 """A stand-in for ``mmcv._ext``, the extension that ``mmcv.ops`` loads.
 
+It has that name in mmcv 2.0 to 2.2 and in OneDL's 2.3.6.
+
 Where the extension does not import (mmcv-lite, mmcv built without torch or for
 another torch), :func:`ensure_mmcv_ops` puts the stand-in into ``sys.modules``.
 """
 
 import importlib.abc
-import importlib.machinery
 import sys
 import types
+from importlib.machinery import ModuleSpec
+from typing import Callable, NoReturn
 
 from .ops import SERVED
 from .ops.unavailable import unavailable
@@ -28,17 +31,17 @@ def get_compiling_cuda_version() -> str:
 class _Operators(types.ModuleType):
     """Any operator can be looked up; one not served raises when called."""
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
         if name.startswith('__'):  # probed by the import system and inspect
             raise AttributeError(name)
         return lambda *args, **kwargs: unavailable(name)
 
 
 class _Loader(importlib.abc.Loader):
-    def create_module(self, spec):
+    def create_module(self, spec: ModuleSpec) -> types.ModuleType:
         return sys.modules[_NAME]
 
-    def exec_module(self, module):
+    def exec_module(self, module: types.ModuleType) -> None:
         pass  # made by ensure_mmcv_ops, complete
 
 
@@ -63,7 +66,7 @@ def ensure_mmcv_ops() -> str:
     module = _Operators(_NAME, __doc__)
     # mmcv's check_ops_exist looks for a loader in the module's spec, and by
     # it the finder of mmreviewkd_mmcv_ops.pth hands the module to an import
-    module.__spec__ = importlib.machinery.ModuleSpec(_NAME, _Loader())
+    module.__spec__ = ModuleSpec(_NAME, _Loader())
     module.__dict__.update(
         {
             function.__name__: function

@@ -11,6 +11,7 @@ import _compat_pickle
 import math
 import re
 from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from typing import Any, Callable, Optional
 
 import numpy as np
@@ -18,6 +19,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 from . import plain_tensors
+from .internals import set_module_versions
 from .not_data import Name, NotData, are_keys, expect, is_size, short
 
 
@@ -109,7 +111,9 @@ def _statistic(owner: Name, name: str) -> None:
 
 
 def _fill_history(history: HistoryBuffer, state: dict) -> None:
-    arrays = [
+    # the object is there already, and has no public way to be filled (mmengine
+    # 0.10.7, OneDL's 0.10.12)
+    arrays: list[Any] = [
         state.get(key) if type(state) is dict else None
         for key in ('_log_history', '_count_history')
     ]
@@ -124,7 +128,7 @@ def _fill_history(history: HistoryBuffer, state: dict) -> None:
     history.max_length = state['max_length']
 
 
-def _ordered_dict(items: list = ()) -> OrderedDict:
+def _ordered_dict(items: Sequence[list] = ()) -> OrderedDict:
     # Python 2 wrote the items as an argument, Python 3 sets them afterwards
     expect(
         all(type(item) is list and len(item) == 2 for item in items)
@@ -137,7 +141,7 @@ def _ordered_dict(items: list = ()) -> OrderedDict:
 
 def _set_versions(weights: OrderedDict, state: dict) -> None:
     """Of a state dict's modules; torch obeys more than that if it is there."""
-    versions = state.get('_metadata') if type(state) is dict else None
+    versions: Any = state.get('_metadata') if type(state) is dict else None
     expect(
         isinstance(versions, dict)
         and len(state) == 1
@@ -150,9 +154,12 @@ def _set_versions(weights: OrderedDict, state: dict) -> None:
         'collections.OrderedDict',
         'its attributes are not the versions of modules',
     )
-    weights._metadata = OrderedDict(
-        (name, {'version': each['version']} if 'version' in each else {})
-        for name, each in versions.items()
+    set_module_versions(
+        weights,
+        OrderedDict(
+            (name, {'version': each['version']} if 'version' in each else {})
+            for name, each in versions.items()
+        ),
     )
 
 
@@ -194,7 +201,7 @@ def _complex(real: float, imaginary: float) -> complex:
 
 _HISTORY = 'mmengine.logging.history_buffer.HistoryBuffer'
 
-CALLS = {
+CALLS: dict[str, Callable] = {
     **plain_tensors.CALLS,
     'collections.OrderedDict': _ordered_dict,
     'collections.Counter': _counter,
@@ -216,7 +223,7 @@ CALLS = {
 OBJECTS = {_HISTORY: _empty_history}
 """Classes of which a file may make an object, without arguments."""
 
-STATES = {
+STATES: dict[type, Callable[[Any, Any], None]] = {
     np.ndarray: _fill_array,
     np.dtype: _set_byte_order,
     HistoryBuffer: _fill_history,

@@ -1,7 +1,7 @@
 """The names of torch that a checkpoint may hold, each with its one use."""
 
 import math
-from typing import Any, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 import torch
 from torch import Tensor
@@ -149,7 +149,7 @@ def _device(kind: str, index: Optional[int] = None) -> torch.device:
     return torch.device(kind) if index is None else torch.device(kind, index)
 
 
-CALLS = {
+CALLS: dict[str, Callable] = {
     'torch._utils._rebuild_tensor': _tensor,
     'torch._utils._rebuild_tensor_v2': _tensor,
     'torch._utils._rebuild_tensor_v3': _tensor_of_type,

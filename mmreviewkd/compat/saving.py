@@ -2,8 +2,9 @@
 
 mmengine writes a checkpoint straight to its place, so that a killed run or a
 full disk leaves a torn file there, and resumes from whatever
-``last_checkpoint`` names. Its FlexibleRunner, from 0.8 to 0.10.7, moreover
-saves a model in DistributedDataParallel with ``module.`` before every name.
+``last_checkpoint`` names. Its FlexibleRunner, from 0.8 to 0.10.7 and in
+OneDL's 0.10.12, moreover saves a model in DistributedDataParallel with
+``module.`` before every name.
 """
 
 import glob
@@ -26,7 +27,7 @@ from torch import Tensor
 _PART = '.part'
 
 
-def put_whole(self, obj: bytes, filepath: Union[str, Path]) -> None:
+def put_whole(self: LocalBackend, obj: bytes, filepath: Union[str, Path]) -> None:
     """``LocalBackend.put`` that replaces the file once all is on disk.
 
     Raises:
@@ -103,7 +104,7 @@ def _is_whole(filename: str) -> bool:
     return osp.isfile(filename) and zipfile.is_zipfile(filename)
 
 
-def plain_state_dict(self) -> dict[str, Tensor]:
+def plain_state_dict(self: BaseStrategy) -> dict[str, Tensor]:
     """``BaseStrategy.model_state_dict``, by the model's own names."""
     model = self.model.module if is_model_wrapper(self.model) else self.model
     return weights_to_cpu(model.state_dict())

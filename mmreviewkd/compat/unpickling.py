@@ -5,7 +5,7 @@ import pickletools
 from collections import OrderedDict
 from typing import Any, BinaryIO, Callable, Optional
 
-from .not_data import Name, are_keys, expect, short
+from .not_data import Name, NotData, are_keys, expect, short
 from .plain_data import OBJECTS, call, global_name, state_setter
 
 
@@ -42,7 +42,8 @@ def _check_structure(result: Any, length: int) -> None:
         result: What a pickle has made.
         length (int): Bytes of the pickle, or more.
     """
-    walks, path = {}, {}  # values in each container; containers on the way
+    walks: dict[int, int] = {}  # values in each container
+    path: dict[int, Any] = {}  # containers on the way
     todo = [(result, False)]
     while todo:
         value, is_left = todo.pop()
@@ -90,8 +91,10 @@ class _Machine:
         self.persistent_load = persistent_load
         self.budget = 16 * length + 10**6
         """Bytes and items that may still be handed to calls."""
-        self.stack, self.marks, self.memo = [], [], {}
-        self.unfilled = {}
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, Any] = {}
+        self.unfilled: dict[int, Any] = {}
         """Objects without their state yet, by identity."""
         self.handlers = dict(
             BINPUT=self.put,
@@ -203,17 +206,12 @@ class _Machine:
     def build(self, state: Any) -> None:
         made = self.stack[-1]
         self.charge(state)
-        expect(
-            self.unfilled.pop(id(made), None) is not None,
-            short(made),
-            'its state is set',
-        )
-        state_setter(made)(made, state)
+        fill = state_setter(made)
+        if fill is None or self.unfilled.pop(id(made), None) is None:
+            raise NotData(short(made), 'its state is set')
+        fill(made, state)
 
     def load_persistent(self, reference: Any) -> None:
-        expect(
-            self.persistent_load is not None,
-            'a persistent id',
-            'there is nothing that it could name',
-        )
+        if self.persistent_load is None:
+            raise NotData('a persistent id', 'there is nothing that it could name')
         self.stack.append(self.persistent_load(reference))

@@ -37,7 +37,8 @@ def make_dataset(root: str, num_train: int, num_val: int, seed: int) -> None:
     os.makedirs(osp.join(unfinished, 'annotations'))
     for number, (split, size) in enumerate((('train', num_train), ('val', num_val))):
         os.makedirs(osp.join(unfinished, split))
-        images, annotations = [], []
+        images: list[dict] = []
+        annotations: list[dict] = []
         for index in range(size):
             pixels, shapes = draw_image(np.random.default_rng([seed, number, index]))
             name = f'{index:04}.png'
@@ -74,7 +75,7 @@ def draw_image(
     image = _background(rng)
     for _ in range(rng.integers(4, 12)):
         _draw_clutter(image, rng)
-    shapes = []
+    shapes: list[tuple[int, np.ndarray]] = []
     for _ in range(rng.integers(2, 7)):
         label = int(rng.integers(len(CLASSES)))
         mask = np.zeros((SIZE, SIZE), np.uint8)

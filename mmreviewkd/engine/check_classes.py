@@ -1,24 +1,22 @@
 """The classes of the data against each other and the model's heads."""
 
-from collections.abc import Iterator, Sized
+from collections.abc import Sized
 from typing import Optional, Union
 
 import torch.nn as nn
 from mmdet.evaluation import CocoMetric
 from mmengine.evaluator import Evaluator
-from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.model import BaseModel
 from mmengine.runner import BaseLoop, Runner
 
 from ..compat.coco import annotations_of
 from ..errors import UserInputError, few
-from ..models import ReviewKD
-from ..models.features import is_classifier, probe
+from ..models import Distilled
+from ..models.adapters import adapter_of
 from ..models.weights import names_in
 from .check_categories import check_categories
 from .check_data import datasets
-
-# of other classes than the boxes'
-_OTHER_HEADS = ('rpn', 'semantic', 'panoptic')
+from .unwrap import unwrap
 
 
 def check_classes(runner: Runner, *splits: str, student: bool = False) -> None:
@@ -126,16 +124,13 @@ def _check_model(
 ) -> None:
     if not isinstance(model, nn.Module):
         return  # FlexibleRunner builds it later
-    if is_model_wrapper(model):
-        model = model.module
+    model = unwrap(model)
     setting = 'model.'
-    if student or isinstance(model, ReviewKD):
+    if student or isinstance(model, Distilled):
         setting += 'student.'
-    if isinstance(model, ReviewKD):
-        model = model.student
     wrong = {
         f'{setting}{name}.num_classes': number
-        for name, number in _numbers_of_classes(model)
+        for name, number in adapter_of(model).class_settings(model)
         if number not in (len(classes), things)
     }
     if wrong:
@@ -144,36 +139,3 @@ def _check_model(
             + few([f'{name}={number}' for name, number in wrong.items()])
             + f'; set {few(list(wrong))} to {things}'
         )
-
-
-def _numbers_of_classes(model: BaseModel) -> Iterator[tuple[str, int]]:
-    """Settings of a model and how many classes they tell apart."""
-    if is_classifier(model):
-        *_, classes = probe(model, ())
-        assert classes is not None  # a classifier's are counted
-        yield 'backbone', classes
-    for name, module in model.named_modules():
-        number = _num_classes(name, module)
-        if number is not None:
-            # test time augmentation wraps the model
-            yield name.removeprefix('module.'), number
-
-
-def _num_classes(name: str, module: nn.Module) -> Optional[int]:
-    """As of a head that classifies boxes or masks."""
-    parts = [part for part in name.split('.') if not part.isdigit()]
-    if (
-        not parts
-        or not parts[-1].endswith('_head')
-        or any(other in part for part in parts for other in _OTHER_HEADS)
-    ):
-        return None
-    # an RPN alone is its detector's bbox_head; a tracker's data may name
-    # classes that its detector does not tell apart
-    if (
-        'RPN' in type(module).__name__
-        or parts[0] == 'detector'
-        or getattr(module, 'class_agnostic', False)
-    ):
-        return None
-    return getattr(module, 'num_classes', None)

@@ -1,6 +1,5 @@
 """Do teacher and student go together? Asked before a run, and in its log."""
 
-import copy
 import gc
 import logging
 import os.path as osp
@@ -11,7 +10,12 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger, print_log
 from mmengine.registry import DefaultScope
 
-from ..models.configs import model_config, plain_model, type_name
+from ..models.configs import (
+    distiller_config,
+    model_config,
+    student_config,
+    type_name,
+)
 
 
 def check_pair(cfg: Config) -> None:
@@ -27,9 +31,6 @@ def check_pair(cfg: Config) -> None:
         UserInputError: The models do not fit each other, a checkpoint does
             not fit its model, or a setting cannot be used.
     """
-    model = copy.copy(cfg.model)
-    if cfg.get('data_preprocessor'):
-        model.setdefault('data_preprocessor', cfg.data_preprocessor)
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel(max(level, logging.WARNING))
@@ -38,7 +39,7 @@ def check_pair(cfg: Config) -> None:
             torch.random.fork_rng(devices=[]),
             DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')),
         ):
-            MODELS.build(model)
+            MODELS.build(distiller_config(cfg))
     finally:
         logger.setLevel(level)
         gc.collect()
@@ -53,8 +54,7 @@ def warn_if_alike(cfg: Config) -> None:
     if type_name(cfg.model) != 'ReviewKD':
         return
     teacher = cfg.model['teacher']
-    student = plain_model(cfg.model, cfg.get('data_preprocessor'))
-    if student != model_config(teacher['config']):
+    if student_config(cfg) != model_config(teacher['config']):
         return
     weights = cfg.get('load_from')
     if weights and _place(weights) == _place(teacher['checkpoint']):

@@ -74,8 +74,8 @@ def process_rank(cfg: Config) -> int:
 def check_strategy(cfg: Config) -> None:
     """Find a way of sharding that a distillation cannot be trained in.
 
-    ReviewKD shares its student's tables of modules, which FSDP replaces one
-    by one.
+    FSDP cuts a model's parameters into flat pieces, while the teacher lies outside of
+    what it wraps; the two have not been tried together.
 
     Raises:
         UserInputError: It names the setting.

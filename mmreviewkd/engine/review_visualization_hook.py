@@ -3,14 +3,14 @@
 import os.path as osp
 from typing import Optional
 
-import torch.nn as nn
 from mmdet.registry import HOOKS
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from ..errors import UserInputError
+from ..models import Distilled
+from .unwrap import unwrap
 
 
 @HOOKS.register_module()
@@ -48,10 +48,11 @@ class ReviewVisualizationHook(Hook):
                 'ReviewVisualizationHook draws validation images, and this '
                 'run has no val_dataloader'
             )
-        if not hasattr(_plain(runner.model), 'review'):
+        model = unwrap(runner.model)
+        if not isinstance(model, Distilled) or not hasattr(model, 'review'):
             raise UserInputError(
-                'ReviewVisualizationHook needs a ReviewKD model, not '
-                f'{type(_plain(runner.model)).__name__}'
+                'ReviewVisualizationHook needs a ReviewKD model with a review, not '
+                f'{type(model).__name__}'
             )
         self.by_epoch = not isinstance(runner.train_loop, IterBasedTrainLoop)
 
@@ -67,7 +68,7 @@ class ReviewVisualizationHook(Hook):
         self.validations += 1
         if (self.validations - 1) % self.interval:
             return
-        model, dataset = _plain(runner.model), runner.val_dataloader.dataset
+        model, dataset = unwrap(runner.model), runner.val_dataloader.dataset
         for index in range(min(self.num_images, len(dataset))):
             item = dataset[index]
             path = getattr(item['data_samples'], 'img_path', str(index))
@@ -76,7 +77,3 @@ class ReviewVisualizationHook(Hook):
                 draw_review(shown_image(model, item), review_maps(model, item)),
                 runner.epoch if self.by_epoch else runner.iter,
             )
-
-
-def _plain(model: nn.Module) -> BaseModel:
-    return model.module if is_model_wrapper(model) else model

@@ -1,22 +1,24 @@
-"""The weight of the review loss over a run."""
+"""The weights of the methods over a run."""
 
+from collections.abc import Sequence
 from typing import Any, Optional
 
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from ..errors import UserInputError
+from ..models import Distilled
+from .unwrap import unwrap
 
 
 @HOOKS.register_module()
 class ReviewWeightHook(Hook):
-    """Warm the review up, let it fade, or end it.
+    """Warm the methods of a distillation up, let them fade, or end them.
 
-    The weight is the config's times a factor that depends on the runner's
+    A weight is the config's times a factor that depends on the runner's
     progress alone, so that a resumed run goes on with it. It is logged as
-    ``review_weight``. A loss between logits goes by the same factor.
+    ``NAME_weight``, for one as ``review_weight``.
 
     Args:
         warmup (int): Epochs or iterations, counted from 0, in which the factor
@@ -28,9 +30,12 @@ class ReviewWeightHook(Hook):
             neither teacher nor review run, and a step takes the student's
             time.
         by_epoch (bool): Whether ``t`` counts epochs or iterations.
+        methods (Sequence[str], optional): Names of those that the factor is for; all
+            by default. Several hooks can vary several methods.
 
     Raises:
-        UserInputError: Points of time that are negative or out of order.
+        UserInputError: Points of time that are negative or out of order, or a method
+            that the run does not have.
     """
 
     priority = 'VERY_HIGH'
@@ -41,6 +46,7 @@ class ReviewWeightHook(Hook):
         decay: Optional[tuple[int, int]] = None,
         stop: Optional[int] = None,
         by_epoch: bool = True,
+        methods: Optional[Sequence[str]] = None,
     ) -> None:
         points = [0, warmup, *(decay or ())]
         if stop is not None:
@@ -54,6 +60,7 @@ class ReviewWeightHook(Hook):
             )
         self.warmup, self.decay, self.stop = warmup, decay, stop
         self.by_epoch = by_epoch
+        self.methods = methods
 
     def factor(self, t: int) -> float:
         """Factor at epoch or iteration ``t``."""
@@ -75,13 +82,22 @@ class ReviewWeightHook(Hook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None
     ) -> None:
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
-        if not hasattr(model, 'review'):
+        model = unwrap(runner.model)
+        if not isinstance(model, Distilled):
             raise UserInputError(
                 f'ReviewWeightHook needs a ReviewKD model, not {type(model).__name__}'
             )
-        model.factor = self.factor(runner.epoch if self.by_epoch else runner.iter)
-        runner.message_hub.update_scalar(
-            'train/review_weight', model.weight * model.factor
-        )
+        known = model.distillation.methods
+        names = known if self.methods is None else self.methods
+        if set(names) - set(known):
+            raise UserInputError(
+                f'ReviewWeightHook(methods={self.methods!r}): the methods of this '
+                f'run are {", ".join(known)}'
+            )
+        factor = self.factor(runner.epoch if self.by_epoch else runner.iter)
+        for name in names:
+            method = getattr(model, name)
+            method.factor = factor
+            runner.message_hub.update_scalar(
+                f'train/{name}_weight', method.weight * factor
+            )

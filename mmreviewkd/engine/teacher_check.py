@@ -15,15 +15,17 @@ from mmengine.config import ConfigDict
 from mmengine.device import get_device
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import BaseModel, ImgDataPreprocessor, is_model_wrapper
+from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import Tensor
 
 from ..errors import UserInputError, few
-from ..models.configs import model_config, plain_model
-from ..models.renormalize import renormalize, resize
-from ..models.weights import load_strictly, names_in
+from ..models import Teacher
+from ..models.configs import distiller_config, plain_model
+from ..models.settings import read_settings
+from ..models.weights import names_in
 from .evaluation import evaluate, main_metric
+from .unwrap import unwrap
 
 NEAR = 0.01
 """How far above zero, or above guessing, a figure still tells nothing."""
@@ -31,51 +33,66 @@ TOLERANCE = 0.01
 """Of the expected figure: what another resizing or mmcv may change."""
 
 
-class WholeTeacher(BaseModel):
-    """The teacher with its heads, shown what the student's pipeline makes.
+class ShownTeacher(BaseModel):
+    """A teacher as a model that is evaluated on what the student's pipeline makes.
 
     Args:
-        config (str | dict): As of :class:`mmreviewkd.models.Teacher`.
-        checkpoint (str): Likewise.
-        preprocessor (ImgDataPreprocessor): The student's.
-        scale (float): Likewise.
-        weights (str, optional): Likewise.
+        teacher (Teacher): With all its heads.
     """
 
-    def __init__(
-        self,
-        config: Union[str, dict],
-        checkpoint: str,
-        preprocessor: ImgDataPreprocessor,
-        scale: float = 1.0,
-        weights: Optional[str] = None,
-    ) -> None:
-        super().__init__(data_preprocessor=preprocessor)
-        self.scale = scale
-        self.teacher = MODELS.build(model_config(config))
-        self.class_names = load_strictly(self.teacher, checkpoint, config, weights)
+    def __init__(self, teacher: Teacher) -> None:
+        super().__init__(data_preprocessor=teacher.source)
+        self.teacher = teacher
         self.eval()
 
     def forward(
         self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor'
     ) -> Any:
-        inputs = renormalize(
-            inputs, data_samples, self.data_preprocessor, self.teacher.data_preprocessor
-        )
-        if self.scale != 1:
-            inputs = resize(inputs, self.scale, self.teacher.data_preprocessor)
-            for sample in data_samples:
-                # by which boxes go back to the image
-                sample.set_metainfo(
-                    dict(
-                        batch_input_shape=tuple(inputs.shape[-2:]),
-                        img_shape=tuple(
-                            round(n * self.scale) for n in sample.img_shape
-                        ),
-                        scale_factor=tuple(n * self.scale for n in sample.scale_factor),
-                    )
+        inputs = self.teacher.see(inputs, data_samples)
+        scale = self.teacher.settings.scale
+        for sample in data_samples if scale != 1 else ():
+            # by which boxes go back to the image
+            sample.set_metainfo(
+                dict(
+                    batch_input_shape=tuple(inputs.shape[-2:]),
+                    img_shape=tuple(round(n * scale) for n in sample.img_shape),
+                    scale_factor=tuple(n * scale for n in sample.scale_factor),
                 )
-        return self.teacher(inputs, data_samples, mode)
+            )
+        return self.teacher.model(inputs, data_samples, mode)
+
+
+def shown_teacher(distiller: dict) -> ShownTeacher:
+    """Build the teacher of a distillation, with all its heads.
+
+    Args:
+        distiller (dict): Config of a ReviewKD model, with the student's data
+            preprocessor.
+
+    Raises:
+        UserInputError: There is no such preprocessor, or the teacher cannot be used.
+    """
+    preprocessor = plain_model(distiller).get('data_preprocessor')
+    if preprocessor is None:
+        raise UserInputError(
+            'the student has no data_preprocessor, in its '
+            'model or beside it; the teacher cannot be shown '
+            'the same images'
+        )
+    settings = read_settings(
+        distiller['teacher'],
+        distiller.get('review'),
+        distiller.get('logits'),
+        distiller.get('methods'),
+    )
+    return ShownTeacher(
+        Teacher(
+            settings.teacher,
+            source=MODELS.build(preprocessor),
+            part=settings.part,
+            heads='all',
+        )
+    )
 
 
 def check_teacher(
@@ -85,12 +102,11 @@ def check_teacher(
     student: Optional[BaseModel] = None,
     expected: Optional[float] = None,
     num_images: Optional[int] = None,
-    data_preprocessor: Optional[dict] = None,
 ) -> dict[str, float]:
     """Evaluate the teacher, print its figure, and warn where it is poor.
 
     Args:
-        distiller (dict): Config of a ReviewKD model.
+        distiller (dict): As of :func:`shown_teacher`.
         dataloader (dict): As of :func:`evaluate`.
         evaluator (dict | list[dict]): Likewise.
         student (BaseModel, optional): Evaluated too, and compared.
@@ -98,8 +114,6 @@ def check_teacher(
             Of a part of the images it may be lower by two standard deviations
             of a share that is measured on so many.
         num_images (int, optional): As of :func:`evaluate`.
-        data_preprocessor (dict, optional): The student's, of configs that have
-            it beside the model.
 
     Returns:
         dict[str, float]: The teacher's metrics.
@@ -110,24 +124,14 @@ def check_teacher(
             argument cannot be used.
     """
     _check_arguments(expected, num_images)
-    teacher = distiller['teacher']
-    preprocessor = plain_model(distiller, data_preprocessor).get('data_preprocessor')
-    if preprocessor is None:
-        raise UserInputError(
-            'the student has no data_preprocessor, in its '
-            'model or beside it; the teacher cannot be shown '
-            'the same images'
-        )
-    model = WholeTeacher(**teacher, preprocessor=MODELS.build(preprocessor)).to(
-        get_device()
-    )
-    known = model.class_names
+    model = shown_teacher(distiller).to(get_device())
+    known = model.teacher.class_names
     dataset = Runner.build_dataloader(copy.deepcopy(dataloader)).dataset
     classes = names_in(dataset.metainfo)
     if known and classes and known != classes:
         raise UserInputError(
-            f'teacher {teacher["checkpoint"]} was trained for other classes '
-            f'({few(known)}) than these data have '
+            f'teacher {model.teacher.settings.checkpoint} was trained for other '
+            f'classes ({few(known)}) than these data have '
             f'({few(classes)}); its features can teach, but its head has no '
             'figure here'
         )
@@ -218,18 +222,16 @@ class TeacherCheckHook(Hook):
         self.num_images, self.expected = num_images, expected
 
     def before_train(self, runner: Runner) -> None:
-        model = runner.model
         if runner.cfg.get('val_dataloader') is None:
             raise UserInputError('TeacherCheckHook needs a val_dataloader')
         try:
             check_teacher(
-                runner.cfg.model,
+                distiller_config(runner.cfg),
                 runner.cfg.val_dataloader,
                 runner.cfg.val_evaluator,
-                student=model.module if is_model_wrapper(model) else model,
+                student=unwrap(runner.model),
                 expected=self.expected,
                 num_images=self.num_images,
-                data_preprocessor=runner.cfg.get('data_preprocessor'),
             )
         except UserInputError as error:
             # the features can teach where the head has no figure

@@ -1,17 +1,7 @@
-from .abf import ABF
-from .hcl import hcl_loss
-from .kd_losses import BinaryKDLoss, DKDLoss, KDLoss
-from .review import Review
-from .review_kd import ReviewKD
+from . import classifiers, detectors  # noqa: F401
+from .adapters import ADAPTERS, Adapter
+from .distiller import ReviewKD
+from .student import Distilled
 from .teacher import Teacher
 
-__all__ = [
-    'ABF',
-    'BinaryKDLoss',
-    'DKDLoss',
-    'KDLoss',
-    'Review',
-    'ReviewKD',
-    'Teacher',
-    'hcl_loss',
-]
+__all__ = ['ADAPTERS', 'Adapter', 'Distilled', 'ReviewKD', 'Teacher']

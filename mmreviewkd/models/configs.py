@@ -77,9 +77,31 @@ def model_config(config: Union[str, dict]) -> ConfigDict:
         whole = load_config(config)
         if 'model' not in whole:
             raise UserInputError(f'config {config} has no "model"')
-        config = plain_model(whole.model, whole.get('data_preprocessor'))
+        config = student_config(whole)
     # builders write into what they build from
     return copy.deepcopy(plain_model(config))
+
+
+def student_config(cfg: Config) -> dict:
+    """The model of a whole config that runs alone, with its data preprocessor."""
+    return plain_model(cfg.model, cfg.get('data_preprocessor'))
+
+
+def distiller_config(cfg: Config) -> ConfigDict:
+    """The model of a distillation's config, as mmengine's Runner would build it.
+
+    Raises:
+        UserInputError: The model is no ReviewKD.
+    """
+    if type_name(cfg.model) != 'ReviewKD':
+        raise UserInputError(
+            f'{cfg.filename} distils nothing: its model is a {type_name(cfg.model)}, '
+            'not a ReviewKD'
+        )
+    model = copy.deepcopy(cfg.model)
+    if cfg.get('data_preprocessor'):
+        model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    return model
 
 
 def type_name(config: dict) -> str:

@@ -1,10 +1,10 @@
-"""Where a model's features are, and which of two models' belong together."""
+"""What a model's modules put out: recorded in a pass, and looked up before it."""
 
 import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Optional
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -12,58 +12,12 @@ from mmengine.model import BaseModel
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
-from ..errors import SettingError, UserInputError
+from ..compat.internals import times_written
+from ..errors import UserInputError
+from .adapters import Levels, adapter_of
+from .logit_rows import Calls
 
 _INPUT = '.input'
-
-_BLANK_SIZE = 512
-"""Side in pixels of the blank image that shows a detector's levels: large
-enough that the deepest in use, of stride 256, has more than one cell."""
-
-
-def is_classifier(model: nn.Module) -> bool:
-    """Whether it tells its levels itself, as ``ImageClassifier`` does."""
-    return hasattr(model, 'level_names')
-
-
-def level_names(model: BaseModel, role: str, part: str) -> list[str]:
-    """Modules of a model whose features the review compares, shallow to deep.
-
-    A classifier tells them itself; a detector's are what a part puts out.
-
-    Args:
-        model (BaseModel): A detector or an ``ImageClassifier``.
-        role (str): ``'student'`` or ``'teacher'``.
-        part (str): ``'neck'`` or ``'backbone'``.
-
-    Raises:
-        UserInputError: The detector has no such part.
-    """
-    if is_classifier(model):
-        return model.level_names(role)
-    if getattr(model, part, None) is None:
-        message = (
-            f'{role} {type(model).__name__} has no {part}; the review '
-            f'works on the levels that a {part} puts out'
-        )
-        if getattr(model, 'backbone', None) is None:
-            raise UserInputError(
-                f'{message}; of a wrapper around a detector, take that detector'
-            )
-        if part == 'neck':
-            raise SettingError(
-                f"{message}, or on the backbones': {{}}",
-                'review',
-                'features',
-                'backbone',
-            )
-        raise UserInputError(message)
-    return [part]
-
-
-def extract(model: BaseModel, inputs: Tensor) -> Any:
-    """A classifier's logits, or what a detector's heads take."""
-    return model(inputs) if is_classifier(model) else model.extract_feat(inputs)
 
 
 @contextmanager
@@ -149,6 +103,62 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[list[Tensor]]:
             features.append(value[..., None, None] if value.dim() == 2 else value)
 
 
+@contextmanager
+def calls_of(modules: Sequence[nn.Module]) -> Iterator[Calls]:
+    """Collect, for each module, the ``(args, output)`` of its calls.
+
+    But for those made aside, without gradient: samplers such as OHEM ask a
+    head before they choose what it is trained on.
+    """
+    calls: Calls = [[] for _ in modules]
+    with_grad = torch.is_grad_enabled()
+
+    def keep(to: list[tuple], _: nn.Module, args: tuple, output: Any) -> None:
+        if torch.is_grad_enabled() == with_grad:
+            to.append((args, output))
+
+    handles = [
+        module.register_forward_hook(partial(keep, to))
+        for module, to in zip(modules, calls)
+    ]
+    try:
+        yield calls
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def check_gradients(
+    model: nn.Module, names: Sequence[str], features: Sequence[Tensor]
+) -> None:
+    """See that what is learned from features reaches the modules they come from.
+
+    Activation checkpointing of a module that holds a level takes the gradient off
+    what is recorded inside of it, and no loss tells.
+
+    Args:
+        model (nn.Module): The model that ran.
+        names (Sequence[str]): As of :func:`record`.
+        features (Sequence[Tensor]): What it recorded.
+
+    Raises:
+        UserInputError: It names the module whose feature carries no gradient.
+    """
+    if not torch.is_grad_enabled():
+        return
+    modules = dict(model.named_modules(remove_duplicate=False))
+    for name, feature in zip(names, features):
+        module = _find(model, modules, name)
+        if not feature.requires_grad and any(
+            parameter.requires_grad for parameter in module.parameters()
+        ):
+            raise UserInputError(
+                f'the feature of {name} of {type(model).__name__} carries no gradient, '
+                'so that nothing would be learned from it. If it lies inside of a '
+                'module with activation checkpointing, checkpoint smaller modules'
+            )
+
+
 def _find(model: nn.Module, modules: dict[str, nn.Module], name: str) -> nn.Module:
     path = name[: -len(_INPUT)] if name.endswith(_INPUT) else name
     if path in modules:
@@ -167,24 +177,28 @@ def _find(model: nn.Module, modules: dict[str, nn.Module], name: str) -> nn.Modu
 
 def _version(feature: Tensor) -> int:
     """How often it was written to; autograd does not count in inference."""
-    return 0 if feature.is_inference() else feature._version
+    return 0 if feature.is_inference() else times_written(feature)
 
 
-def probe(
-    model: BaseModel, names: Sequence[str]
-) -> tuple[list[int], list[int], Optional[int]]:
-    """Strides in pixels, channels and, of a classifier, number of classes.
+def probe(model: BaseModel, names: Sequence[str]) -> Levels:
+    """The levels of a model that the modules of these names put out.
 
     They are read off a blank image, so that any backbone and neck will do.
     The model's mode and BatchNorm statistics are left as they were.
+
+    Raises:
+        UserInputError: The model does not take that image.
     """
-    size = getattr(model, 'input_size', _BLANK_SIZE)
+    adapter = adapter_of(model)
+    size = adapter.image_size(model)
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad(), record(model, names) as features:
-            outputs = extract(model, torch.zeros(1, 3, size, size, device=device))
+            outputs = adapter.extract(
+                model, torch.zeros(1, 3, size, size, device=device)
+            )
     except NotImplementedError:  # an operator that is not served
         raise
     except RuntimeError as error:
@@ -194,92 +208,10 @@ def probe(
         ) from None
     finally:
         model.train(was_training)
-    return (
-        [round(size / feature.size(-1)) for feature in features],
-        [feature.size(1) for feature in features],
-        outputs.size(1) if is_classifier(model) else None,
+    return Levels(
+        owner=type(model).__name__,
+        image_size=size,
+        strides=[round(size / feature.size(-1)) for feature in features],
+        channels=[feature.size(1) for feature in features],
+        classes=adapter.classes(outputs),
     )
-
-
-def match_levels(
-    student_strides: Sequence[int],
-    teacher_strides: Sequence[int],
-    strides: Optional[Sequence[int]] = None,
-) -> list[tuple[int, int]]:
-    """Indices of the student's and teacher's levels that learn together.
-
-    Args:
-        student_strides (Sequence[int]): Pixels per cell of each level.
-        teacher_strides (Sequence[int]): The same of the teacher.
-        strides (Sequence[int], optional): Those to use. Defaults to all, and
-            then every level needs its partner.
-
-    Returns:
-        list[tuple[int, int]]: Pairs, shallow (small stride) to deep.
-
-    Raises:
-        UserInputError: A level lacks a partner.
-    """
-    both = (
-        f'teacher has levels at strides {tuple(teacher_strides)}, student '
-        f'at {tuple(student_strides)}'
-    )
-    # at stride 1 is the image itself, which DetectoRS' backbone hands on
-    wanted = set(strides or {*student_strides, *teacher_strides} - {1})
-    common = {
-        s for s in wanted if student_strides.count(s) == teacher_strides.count(s) == 1
-    }
-    if wanted != common:
-        usable = tuple(
-            s
-            for s in sorted({*student_strides})
-            if student_strides.count(s) == teacher_strides.count(s) == 1
-        )
-        problem = f'{both}; no pair of levels at {tuple(sorted(wanted - common))}.'
-        if usable:
-            raise SettingError(
-                f'{problem} To use common ones alone: {{}}', 'review', 'strides', usable
-            )
-        raise UserInputError(
-            f'{problem} They have no stride in common that each has once'
-        )
-    return [
-        (student_strides.index(s), teacher_strides.index(s)) for s in sorted(common)
-    ]
-
-
-def match_in_order(
-    student: BaseModel,
-    student_strides: Sequence[int],
-    teacher: BaseModel,
-    teacher_strides: Sequence[int],
-    strides: Optional[Sequence[int]],
-) -> list[tuple[int, int]]:
-    """Indices of two classifiers' stages that learn together: the same ones.
-
-    Args:
-        student (BaseModel): The student.
-        student_strides (Sequence[int]): Pixels per cell of each level.
-        teacher (BaseModel): The teacher.
-        teacher_strides (Sequence[int]): The same of the teacher.
-        strides (Sequence[int], optional): Of use to detectors alone.
-
-    Raises:
-        UserInputError: They do not have the same stages or input size, or one
-            of them is a detector.
-    """
-    sizes = [getattr(m, 'input_size', None) for m in (student, teacher)]
-    if None in sizes or sizes[0] != sizes[1]:
-        raise UserInputError(
-            f'student {type(student).__name__} takes images of side '
-            f'{sizes[0]}, teacher {type(teacher).__name__} of side {sizes[1]};'
-            ' both must be classifiers, for images of one size'
-        )
-    if len(student_strides) != len(teacher_strides) or strides:
-        raise UserInputError(
-            f'teacher has {len(teacher_strides)} levels, at strides '
-            f'{tuple(teacher_strides)}, student {len(student_strides)}, at '
-            f'{tuple(student_strides)}; those of classifiers are compared in '
-            'order, all of them: ImageClassifier(levels=[...]) chooses them'
-        )
-    return [(i, i) for i in range(len(student_strides))]

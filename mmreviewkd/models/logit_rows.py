@@ -1,15 +1,14 @@
 """Which logits of two models are for the same image, RoI or anchor."""
 
-from typing import Any, Optional
+from typing import Any
 
 import torch
 import torch.nn as nn
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from ..compat.internals import classify_boxes
 from ..errors import UserInputError
-from .features import is_classifier
-from .teacher import Teacher
 
 Calls = list[list[tuple]]
 """For each of some modules, ``(args, output)`` of each of its calls."""
@@ -29,17 +28,39 @@ class LogitRows:
         """How many classes the model tells apart."""
         raise NotImplementedError
 
-    def check(self, student: BaseModel, teacher: Teacher) -> None:
-        """Raise an error where the logits of the two cannot be compared."""
+    def check(self, student: BaseModel, teacher: BaseModel, scale: float) -> None:
+        """Raise an error where the logits of the two cannot be compared.
+
+        Args:
+            student (BaseModel): The student.
+            teacher (BaseModel): The teacher.
+            scale (float): Side of the teacher's images as a multiple of the student's.
+
+        Raises:
+            UserInputError: They are of other things; the message says of which.
+        """
 
     def modules(self, student: BaseModel) -> list[nn.Module]:
         """Those whose calls in a training pass :meth:`rows` needs."""
         raise NotImplementedError
 
     def rows(
-        self, calls: Calls, teacher: Teacher, outputs: Any, data_samples: Any
+        self,
+        calls: Calls,
+        teacher: BaseModel,
+        scale: float,
+        outputs: Any,
+        data_samples: Any,
     ) -> Rows:
-        """Logits and labels, from what :class:`Logits` is called with."""
+        """Logits and labels of one batch.
+
+        Args:
+            calls (Calls): Of :meth:`modules`.
+            teacher (BaseModel): The teacher, with its head.
+            scale (float): As of :meth:`check`.
+            outputs (Any): What the teacher's adapter extracted from the batch.
+            data_samples (Any): The batch's labels.
+        """
         raise NotImplementedError
 
 
@@ -52,7 +73,12 @@ class ImageRows(LogitRows):
         return [student.backbone]
 
     def rows(
-        self, calls: Calls, teacher: Teacher, outputs: Any, data_samples: Any
+        self,
+        calls: Calls,
+        teacher: BaseModel,
+        scale: float,
+        outputs: Any,
+        data_samples: Any,
     ) -> Rows:
         (((_, logits),),) = calls
         return logits.flatten(1), outputs, data_samples
@@ -70,8 +96,8 @@ class RoIRows(LogitRows):
     def classes(self, model: BaseModel) -> int:
         return model.roi_head.bbox_head.num_classes
 
-    def check(self, student: BaseModel, teacher: Teacher) -> None:
-        for role, model in ('student', student), ('teacher', teacher.model):
+    def check(self, student: BaseModel, teacher: BaseModel, scale: float) -> None:
+        for role, model in ('student', student), ('teacher', teacher):
             head = model.roi_head.bbox_head
             if getattr(head.loss_cls, 'use_sigmoid', False):
                 raise UserInputError(
@@ -89,9 +115,14 @@ class RoIRows(LogitRows):
         return [head.bbox_roi_extractor, head.bbox_head.loss_cls]
 
     def rows(
-        self, calls: Calls, teacher: Teacher, outputs: Any, data_samples: Any
+        self,
+        calls: Calls,
+        teacher: BaseModel,
+        scale: float,
+        outputs: Any,
+        data_samples: Any,
     ) -> Rows:
-        head = teacher.model.roi_head
+        head = teacher.roi_head
         if not calls[1]:  # there was nothing to classify
             nothing = calls[0][-1][1].flatten()[:0]
             return nothing, nothing, nothing
@@ -107,8 +138,8 @@ class RoIRows(LogitRows):
                 'each proposal once'
             )
         with torch.no_grad():
-            rois = torch.cat([rois[:, :1], rois[:, 1:] * teacher.scale], 1)
-            theirs = head._bbox_forward(outputs, rois)['cls_score']
+            rois = torch.cat([rois[:, :1], rois[:, 1:] * scale], 1)
+            theirs = classify_boxes(head, outputs, rois)
         return logits, theirs, labels
 
 
@@ -124,8 +155,8 @@ class AnchorRows(LogitRows):
     def classes(self, model: BaseModel) -> int:
         return model.bbox_head.num_classes
 
-    def check(self, student: BaseModel, teacher: Teacher) -> None:
-        ours, theirs = student.bbox_head, teacher.model.bbox_head
+    def check(self, student: BaseModel, teacher: BaseModel, scale: float) -> None:
+        ours, theirs = student.bbox_head, teacher.bbox_head
         for head in (ours, theirs):
             generator = getattr(head, 'prior_generator', None)
             if not hasattr(generator, 'base_anchors'):
@@ -148,9 +179,9 @@ class AnchorRows(LogitRows):
             raise UserInputError(
                 'logits: both heads must have sigmoid probabilities for their anchors'
             )
-        if teacher.scale != 1:
+        if scale != 1:
             raise UserInputError(
-                f'logits: with teacher=dict(scale={teacher.scale}) the '
+                f'logits: with teacher=dict(scale={scale}) the '
                 "teacher's anchors are others than the student's"
             )
 
@@ -158,9 +189,14 @@ class AnchorRows(LogitRows):
         return [student.bbox_head.loss_cls]
 
     def rows(
-        self, calls: Calls, teacher: Teacher, outputs: Any, data_samples: Any
+        self,
+        calls: Calls,
+        teacher: BaseModel,
+        scale: float,
+        outputs: Any,
+        data_samples: Any,
     ) -> Rows:
-        head = teacher.model.bbox_head
+        head = teacher.bbox_head
         with torch.no_grad():
             maps = head(outputs)[0]
         theirs = [
@@ -187,20 +223,3 @@ class AnchorRows(LogitRows):
             return torch.cat([values[rows] for values, rows in zip(levels, positive)])
 
         return chosen(logits), chosen(theirs), chosen(labels)
-
-
-def kind_of(model: BaseModel) -> Optional[type[LogitRows]]:
-    """Where a model has its logits; None where the losses know no such place."""
-    # mmdet's heads import mmcv.ops, whose import may be what imports this
-    from mmdet.models.dense_heads import AnchorHead
-    from mmdet.models.roi_heads.bbox_heads import BBoxHead
-
-    if is_classifier(model):
-        return ImageRows
-    if isinstance(
-        getattr(getattr(model, 'roi_head', None), 'bbox_head', None), BBoxHead
-    ):
-        return RoIRows
-    if isinstance(getattr(model, 'bbox_head', None), AnchorHead):
-        return AnchorRows
-    return None

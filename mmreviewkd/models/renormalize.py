@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor
 
+from ..compat.internals import normalizes, reverses_channels
 from ..errors import UserInputError
 
 
@@ -43,15 +44,15 @@ def renormalize(
         )
     with torch.autocast(inputs.device.type, enabled=False):
         images = inputs
-        if source._enable_normalize:
+        if normalizes(source):
             images = images * source.std.to(images) + source.mean.to(images)
             # Pixels are whole numbers but for what resizing a batch or colour
             # jitter leave, so this takes the rounding error off.
             whole = images.round()
             images = torch.where((images - whole).abs() < 1e-4, whole, images)
-        if source._channel_conversion != target._channel_conversion:
+        if reverses_channels(source) != reverses_channels(target):
             images = images.flip(1)
-        if target._enable_normalize:
+        if normalizes(target):
             images = (images - target.mean.to(images)) / target.std.to(images)
     images = F.pad(images, (0, more[1], 0, more[0]))
     shapes = (
@@ -117,10 +118,10 @@ def check_preprocessors(student: nn.Module, teacher: nn.Module) -> None:
 
 
 def _settings(preprocessor: ImgDataPreprocessor) -> dict:
-    normalize = preprocessor._enable_normalize
+    normalize = normalizes(preprocessor)
     return dict(
         mean=preprocessor.mean.flatten().tolist() if normalize else None,
         std=preprocessor.std.flatten().tolist() if normalize else None,
-        channels_reversed=preprocessor._channel_conversion,
+        channels_reversed=reverses_channels(preprocessor),
         pad_value=preprocessor.pad_value,
     )

@@ -1,56 +1,209 @@
-"""What a config says of a distillation, checked before models are built."""
+"""What a config says of a distillation, checked before any model is built."""
 
+import dataclasses
 import inspect
 import math
-from collections.abc import Sequence
-from typing import Any, Callable, Optional
+import os.path as osp
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable, Optional, Union
 
 from ..errors import SettingError, UserInputError, near
 
 
-def review_settings(
-    weight: Optional[float] = None,
-    strides: Optional[Sequence[int]] = None,
-    features: str = 'neck',
-    mid_channels: Optional[int] = None,
-    fusion: str = 'abf',
-    distance: str = 'hcl',
-) -> tuple[float, Optional[Sequence[int]], str, dict[str, Any]]:
-    """Check what stands in ``review=dict(...)``.
+@dataclasses.dataclass(frozen=True)
+class TeacherSettings:
+    """What stands in ``teacher=dict(...)``.
 
-    Returns:
-        tuple: Weight, strides, part of the models, and the rest for
-        :class:`Review`.
+    Args:
+        config (str | dict): Path of the teacher's config, ``'mmdet::...'`` or
+            ``'mmreviewkd::...'`` for one that mmdet or this package ships, or
+            the model's dict itself.
+        checkpoint (str): File or URL of its weights.
+        scale (float): Side of the images that it sees, as a multiple of the
+            student's. Levels then belong together where they are of one size,
+            to the nearest power of two.
+        weights (str, optional): The entry of the checkpoint which holds them,
+            such as ``'ema_state_dict'``. By default it is ``'state_dict'``,
+            ``'model'`` or, where there is neither, the file itself.
 
     Raises:
         UserInputError: A value cannot be used; it is named.
     """
+
+    config: Union[str, dict]
+    checkpoint: str
+    scale: float = 1.0
+    weights: Optional[str] = None
+
+    def __post_init__(self) -> None:
+        for name, kinds in (
+            ('config', (str, dict)),
+            ('checkpoint', (str,)),
+            ('weights', (str, type(None))),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, kinds):
+                raise UserInputError(
+                    f'teacher=dict({name}={value!r}): must be '
+                    + ' or '.join(k.__name__ for k in kinds if k is not type(None))
+                )
+        if not isinstance(self.scale, (int, float)) or not 0 < self.scale < math.inf:
+            raise SettingError(
+                "{}: must be a number > 0, the side of the teacher's images "
+                "as a multiple of the student's",
+                'teacher',
+                'scale',
+                self.scale,
+            )
+
+    def remembered(self) -> dict[str, Any]:
+        """What a checkpoint says of them: the file, and what is not as usual."""
+        file = self.checkpoint
+        memory: dict[str, Any] = dict(
+            teacher=osp.abspath(file) if osp.exists(file) else file
+        )
+        if self.weights not in (None, 'state_dict'):
+            memory['teacher weights'] = self.weights
+        if self.scale != 1:
+            memory['teacher scale'] = self.scale
+        return memory
+
+
+@dataclasses.dataclass(frozen=True)
+class ReviewSettings:
+    """What stands in ``review=dict(...)``: the method of that name, and the levels.
+
+    Args:
+        weight (float): Of the review loss, >= 0; with 0 it is not computed.
+        strides (Sequence[int], optional): Levels that take part; all by default.
+        features (str): Of detectors, where the levels are: ``'neck'`` or
+            ``'backbone'``.
+        mid_channels (int, optional): As of :class:`Review`.
+        fusion (str): Likewise.
+        distance (str): Likewise.
+
+    Raises:
+        UserInputError: A value cannot be used; it is named.
+    """
+
+    weight: float
+    strides: Optional[Sequence[int]] = None
+    features: str = 'neck'
+    mid_channels: Optional[int] = None
+    fusion: str = 'abf'
+    distance: str = 'hcl'
+
+    def __post_init__(self) -> None:
+        check_weight(
+            self.weight,
+            'review',
+            'the review loss',
+            ' (published: 1.0 for Faster R-CNN R101-R50)',
+        )
+        if self.strides is not None and not _are_strides(self.strides):
+            raise SettingError(
+                '{}: must be a list of different whole numbers > 0, in pixels, '
+                'such as [8, 16, 32]; left out, all levels take part',
+                'review',
+                'strides',
+                self.strides,
+            )
+        if self.features not in ('neck', 'backbone'):
+            raise UserInputError(
+                f"review=dict(features={self.features!r}): must be 'neck' or 'backbone'"
+            )
+
+    def method(self) -> dict[str, Any]:
+        """The config of the method."""
+        return dict(
+            type='Review',
+            weight=float(self.weight),
+            mid_channels=self.mid_channels,
+            fusion=self.fusion,
+            distance=self.distance,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is learned, from whom, and from which levels.
+
+    Args:
+        teacher (TeacherSettings): The teacher's.
+        methods (Mapping[str, dict]): Configs of the methods, by name, in the order in
+            which their losses are added.
+        strides (Sequence[int], optional): Levels that take part; all by default.
+        part (str): Of detectors, where the levels are.
+        inherit (Sequence[str]): Parts of the teacher that the student starts with.
+    """
+
+    teacher: TeacherSettings
+    methods: Mapping[str, dict]
+    strides: Optional[Sequence[int]]
+    part: str
+    inherit: Sequence[str]
+
+    def remembered(self) -> dict[str, Any]:
+        """What a checkpoint says of a distillation besides a method's own settings."""
+        memory = self.teacher.remembered()
+        if self.part != 'neck':
+            memory['features'] = self.part
+        for name, config in self.methods.items():
+            if name != 'review':
+                memory[name] = dict(config)
+        return memory
+
+
+def read_settings(
+    teacher: Any,
+    review: Optional[dict] = None,
+    logits: Optional[dict] = None,
+    methods: Optional[dict] = None,
+    inherit: Union[str, Sequence[str]] = (),
+) -> Settings:
+    """Bring what a config says into one form.
+
+    ``review`` and ``logits`` are the methods of these names; what else stands in
+    ``review`` says which levels take part.
+
+    Raises:
+        UserInputError: A key is unknown or missing, or a value cannot be used; it is
+            named.
+    """
+    chosen_teacher = _filled(TeacherSettings, 'teacher', teacher)
+    for name, given in (('logits', logits), ('methods', methods)):
+        if given is not None and not isinstance(given, dict):
+            raise UserInputError(f'{name}={given!r}: must be a dict')
+    for name, given in (('review', review), ('logits', logits)):
+        if given and name in (methods or {}):
+            raise UserInputError(
+                f'methods.{name} and {name} are two settings of one method; leave '
+                'one out'
+            )
+    chosen = dict(logits=logits) if logits else {}
+    chosen.update(methods or {})
+    strides, part = None, 'neck'
+    if review is not None or not chosen:
+        of_review = _filled(ReviewSettings, 'review', review)
+        strides, part = of_review.strides, of_review.features
+        chosen['review'] = of_review.method()
+    parts = [inherit] if isinstance(inherit, str) else list(inherit)
+    return Settings(chosen_teacher, chosen, strides, part, parts)
+
+
+def check_weight(weight: Any, owner: str, what: str, published: str = '') -> None:
+    """Refuse a weight that is no number.
+
+    Raises:
+        SettingError: It names the setting, ``owner=dict(weight=...)``.
+    """
     if not isinstance(weight, (int, float)) or not 0 <= weight < math.inf:
         raise SettingError(
-            '{}: the weight of the review loss must be a number >= 0 '
-            '(published: 1.0 for Faster R-CNN R101-R50)',
-            'review',
+            f'{{}}: the weight of {what} must be a number >= 0{published}',
+            owner,
             'weight',
             weight,
         )
-    if strides is not None and not _are_strides(strides):
-        raise SettingError(
-            '{}: must be a list of different whole numbers > 0, in pixels, '
-            'such as [8, 16, 32]; left out, all levels take part',
-            'review',
-            'strides',
-            strides,
-        )
-    if features not in ('neck', 'backbone'):
-        raise UserInputError(
-            f"review=dict(features={features!r}): must be 'neck' or 'backbone'"
-        )
-    return (
-        float(weight),
-        strides,
-        features,
-        dict(mid_channels=mid_channels, fusion=fusion, distance=distance),
-    )
 
 
 def _are_strides(given: Any) -> bool:
@@ -62,39 +215,26 @@ def _are_strides(given: Any) -> bool:
     )
 
 
-def arguments_of(function: Callable, name: str, given: Any) -> dict:
-    """``given``, if it is what ``function`` takes.
+def _filled(kind: Any, name: str, given: Any) -> Any:
+    """The settings in a config's dict, if it has the right keys.
 
     Args:
-        function (Callable): Its signature says what may be given.
+        kind (type): The dataclass; its fields say what may be given.
         name (str): Of the setting; for the message.
         given (dict, optional): The setting.
 
     Raises:
-        UserInputError: It is no dict, or a key is unknown or missing, or a
-            value is of another type.
+        UserInputError: It is no dict, or a key is unknown or missing.
     """
-    parameters = {
-        key: parameter
-        for key, parameter in inspect.signature(function).parameters.items()
-        if key != 'self' and parameter.kind is not parameter.KEYWORD_ONLY
-    }
-    for key, value in given.items() if isinstance(given, dict) else ():
-        annotation: Any = parameters[key].annotation if key in parameters else None
-        kinds = getattr(annotation, '__args__', (annotation,))
-        if str in kinds and not isinstance(value, kinds):
-            raise UserInputError(
-                f'{name}=dict({key}={value!r}): must be '
-                + ' or '.join(k.__name__ for k in kinds if k is not type(None))
-            )
-    example = ', '.join(f'{key}=...' for key in parameters)
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    example = ', '.join(f'{key}=...' for key in fields)
     if not isinstance(given, dict):
         raise UserInputError(f'ReviewKD needs {name}=dict({example})')
-    unknown = sorted(set(given) - set(parameters))
+    unknown = sorted(set(given) - set(fields))
     missing = sorted(
         key
-        for key, parameter in parameters.items()
-        if parameter.default is parameter.empty and key not in given
+        for key, field in fields.items()
+        if field.default is dataclasses.MISSING and key not in given
     )
     if unknown or missing:
         raise UserInputError(
@@ -104,16 +244,17 @@ def arguments_of(function: Callable, name: str, given: Any) -> dict:
                 for problem, keys in (('unknown', unknown), ('missing', missing))
                 if keys
             )
+            + ''.join(near(key, fields) for key in unknown)
         )
-    return given
+    return kind(**given)
 
 
 def refuse_unknown(unknown: dict, function: Callable) -> None:
     """Name a setting that ReviewKD does not have, and what was meant.
 
     Args:
-        unknown (dict): What its constructor does not take.
-        function (Callable): The constructor.
+        unknown (dict): What it does not take.
+        function (Callable): What takes the settings.
 
     Raises:
         UserInputError: There is any.
@@ -121,7 +262,7 @@ def refuse_unknown(unknown: dict, function: Callable) -> None:
     known = [
         key
         for key, parameter in inspect.signature(function).parameters.items()
-        if key != 'self' and parameter.kind is not parameter.VAR_KEYWORD
+        if parameter.kind is not parameter.VAR_KEYWORD
     ]
     for key in unknown:
         raise UserInputError(

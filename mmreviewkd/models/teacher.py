@@ -11,86 +11,69 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModel, ImgDataPreprocessor
 from torch import Tensor
 
-from ..errors import SettingError, UserInputError
+from ..errors import UserInputError
+from .adapters import adapter_of
 from .configs import model_config
-from .features import extract, is_classifier, level_names, probe, record
-from .renormalize import renormalize, resize
+from .features import probe, record
+from .renormalize import check_preprocessors, renormalize, resize
+from .settings import TeacherSettings
 from .weights import load_strictly, read_checkpoint
 
 
 class Teacher(nn.Module):
     """A trained model's features, and logits, of the student's batch.
 
-    ``strides`` are in pixels of the student's images.
+    ``levels`` are in pixels of the student's images.
 
     Always in eval mode and without gradients. Copies of the distiller (an
     EMA's, for one) share it: nothing ever changes in it.
 
     Args:
-        config (str | dict): Path of the teacher's config, ``'mmdet::...'`` or
-            ``'mmreviewkd::...'`` for one that mmdet or this package ships, or
-            the model's dict itself.
-        checkpoint (str): File or URL of its weights.
-        scale (float): Side of the images that it sees, as a multiple of the
-            student's. Levels then belong together where they are of one size,
-            to the nearest power of two.
-        weights (str, optional): The entry of the checkpoint which holds them,
-            such as ``'ema_state_dict'``. By default it is ``'state_dict'``,
-            ``'model'`` or, where there is neither, the file itself.
+        settings (TeacherSettings): Config, checkpoint and scale.
+        source (ImgDataPreprocessor, optional): The student's data preprocessor, which
+            makes the batches; by default the teacher's own.
         part (str): Of a detector, where its features are: ``'neck'`` or
             ``'backbone'``.
-        with_head (bool): Keep the head that classifies boxes.
+        heads (str): Which heads it keeps: ``'none'``, ``'classes'`` for logits, or
+            ``'all'`` for predictions.
 
     Raises:
         UserInputError: The config or checkpoint cannot be used, or the
             checkpoint does not fill the parts that run exactly.
     """
 
+    source: ImgDataPreprocessor
+
     def __init__(
         self,
-        config: Union[str, dict],
-        checkpoint: str,
-        scale: float = 1.0,
-        weights: Optional[str] = None,
-        *,
+        settings: TeacherSettings,
+        source: Optional[ImgDataPreprocessor] = None,
         part: str = 'neck',
-        with_head: bool = False,
+        heads: str = 'none',
     ) -> None:
         super().__init__()
-        if not isinstance(scale, (int, float)) or not 0 < scale < math.inf:
-            raise SettingError(
-                "{}: must be a number > 0, the side of the teacher's images "
-                "as a multiple of the student's",
-                'teacher',
-                'scale',
-                scale,
-            )
-        self.checkpoint, self.weights, self.scale = checkpoint, weights, scale
-        model: BaseModel = MODELS.build(model_config(config))
-        self.names = level_names(model, 'teacher', part)
-        if not is_classifier(model):
-            # The other parts never run, so neither their memory nor their
-            # weights' shapes (another number of classes, say) matter.
-            used = ['data_preprocessor', 'backbone']
-            used += ['neck'] if part == 'neck' or with_head else []
-            used += ['roi_head', 'bbox_head'] if with_head else []
-            for name, _ in list(model.named_children()):
-                if name not in used:
-                    delattr(model, name)
-        elif scale != 1:
-            raise SettingError(
-                '{}: the levels of classifiers do not differ in size; leave it out',
-                'teacher',
-                'scale',
-                scale,
-            )
-        self.class_names = load_strictly(model, checkpoint, config, weights)
+        self.settings, self.part = settings, part
+        model: BaseModel = MODELS.build(model_config(settings.config))
+        self.adapter = adapter_of(model)
+        self.names = self.adapter.level_names(model, 'teacher', part)
+        if heads != 'all':
+            self.adapter.drop_unused(model, part, with_head=heads == 'classes')
+        self.adapter.check_scale(settings.scale)
+        self.class_names = load_strictly(
+            model, settings.checkpoint, settings.config, settings.weights
+        )
         self.preprocessor = model.data_preprocessor
+        source = self.preprocessor if source is None else source
+        check_preprocessors(source, self.preprocessor)
+        # the student's, and no child of this module
+        self.__dict__['source'] = source
         self.model = model.requires_grad_(False)
         self.eval()
-        strides, self.channels, self.classes = probe(model, self.names)
-        octaves = round(math.log2(scale))
-        self.strides = [round(stride / 2**octaves) for stride in strides]
+        levels = probe(model, self.names)
+        octaves = round(math.log2(settings.scale))
+        self.levels = levels._replace(
+            strides=[round(stride / 2**octaves) for stride in levels.strides]
+        )
 
     def train(self, mode: bool = True) -> 'Teacher':
         """Stays in eval mode."""
@@ -99,29 +82,34 @@ class Teacher(nn.Module):
     def __deepcopy__(self, memo: dict) -> 'Teacher':
         return self
 
-    @torch.no_grad()
-    def forward(
-        self,
-        inputs: Tensor,
-        data_samples: Union[Sequence, Tensor],
-        preprocessor: ImgDataPreprocessor,
-    ) -> tuple[list[Tensor], Any]:
-        """Features, (N, C_i, H_i, W_i), and logits or what a head takes.
+    def see(self, inputs: Tensor, data_samples: Union[Sequence, Tensor]) -> Tensor:
+        """The batch as the teacher sees it, (N, 3, H', W').
 
         Args:
             inputs (Tensor): The batch as the student sees it, (N, 3, H, W).
             data_samples (Sequence[DetDataSample] | Tensor): With
                 ``img_shape``, the part of each image that is not padding; or
                 labels of images without.
-            preprocessor (ImgDataPreprocessor): The student's, which made ``inputs``.
         """
-        height, width = inputs.shape[-2:]
-        inputs = renormalize(inputs, data_samples, preprocessor, self.preprocessor)
-        if self.scale != 1:
-            height, width = (round(n * self.scale) for n in (height, width))
-            inputs = resize(inputs, self.scale, self.preprocessor)
+        inputs = renormalize(inputs, data_samples, self.source, self.preprocessor)
+        if self.settings.scale == 1:
+            return inputs
+        return resize(inputs, self.settings.scale, self.preprocessor)
+
+    @torch.no_grad()
+    def forward(
+        self, inputs: Tensor, data_samples: Union[Sequence, Tensor]
+    ) -> tuple[list[Tensor], Any]:
+        """Features, (N, C_i, H_i, W_i), and logits or what a head takes.
+
+        Args:
+            inputs (Tensor): As of :meth:`see`.
+            data_samples (Sequence[DetDataSample] | Tensor): Likewise.
+        """
+        height, width = (round(n * self.settings.scale) for n in inputs.shape[-2:])
+        inputs = self.see(inputs, data_samples)
         with record(self.model, self.names) as features:
-            outputs = extract(self.model, inputs)
+            outputs = self.adapter.extract(self.model, inputs)
 
         def cut(features: Sequence[Tensor]) -> list[Tensor]:
             # where only the teacher's side is padded further, the cells of
@@ -137,7 +125,7 @@ class Teacher(nn.Module):
             ]
             return [feature[..., :h, :w] for feature, (h, w) in zip(features, extents)]
 
-        return cut(features), outputs if is_classifier(self.model) else cut(outputs)
+        return cut(features), self.adapter.crop(outputs, cut)
 
     def bequeath(self, student: nn.Module, parts: Sequence[str]) -> None:
         """Copy parts of the checkpoint, heads too, into the student.
@@ -149,7 +137,9 @@ class Teacher(nn.Module):
         Raises:
             UserInputError: Nothing of a part fits.
         """
-        weights = read_checkpoint(self.checkpoint, entry=self.weights)['state_dict']
+        weights = read_checkpoint(
+            self.settings.checkpoint, entry=self.settings.weights
+        )['state_dict']
         for part in parts:
             own = {
                 key: value
@@ -166,7 +156,7 @@ class Teacher(nn.Module):
                 raise UserInputError(
                     f'inherit: none of the {len(own)} tensors of the '
                     f"student's {part} has its name and shape in "
-                    f'{self.checkpoint}'
+                    f'{self.settings.checkpoint}'
                 )
             for key in fits:
                 own[key].copy_(weights[key])

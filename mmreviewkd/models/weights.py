@@ -9,6 +9,7 @@ import torch.nn as nn
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
+from ..compat.internals import module_versions, set_module_versions
 from ..errors import SettingError, UserInputError, near
 
 # how torch words it; it gives no other way to learn the shapes
@@ -57,9 +58,23 @@ def weights_of(checkpoint: dict) -> dict[str, Tensor]:
         (key[7:] if key.startswith('module.') else key, value)
         for key, value in saved.items()
     )
-    # where torch keeps the modules' versions, by which they know their older names
-    weights._metadata = getattr(saved, '_metadata', {})  # type: ignore[attr-defined]
+    set_module_versions(weights, module_versions(saved))
     return weights
+
+
+def methods_in(weights: Iterable[str]) -> set[str]:
+    """Names of the methods whose parameters are among a checkpoint's weights.
+
+    Args:
+        weights (Iterable[str]): The names of the weights. A method is known by what
+            it remembers of its settings; the review of the first runs did not yet.
+    """
+    remembered = {
+        key.partition('.')[0]
+        for key in weights
+        if key.count('.') == 1 and key.endswith('._extra_state')
+    }
+    return remembered | {'review'} & {key.partition('.')[0] for key in weights}
 
 
 def _weights_under(entry: Optional[str], checkpoint: dict, filename: str) -> dict:

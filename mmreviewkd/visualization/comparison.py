@@ -1,6 +1,6 @@
 """Several models beside each other: pictures and a table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +15,7 @@ from .palette import class_colors
 
 def draw_comparison(
     images: Sequence[np.ndarray],
-    columns: dict[str, Sequence[InstanceData]],
+    columns: Mapping[str, Sequence[InstanceData]],
     dataset_meta: dict,
     out_file: str,
 ) -> None:
@@ -26,7 +26,7 @@ def draw_comparison(
 
     Args:
         images (Sequence[ndarray]): RGB, (H, W, 3) of uint8.
-        columns (dict[str, Sequence[InstanceData]]): The title of each column
+        columns (Mapping[str, Sequence[InstanceData]]): The title of each column
             and its boxes, one InstanceData per image: ``bboxes``, ``labels``
             and, but for the ground truth, ``scores``. All of them are drawn.
         dataset_meta (dict): ``classes`` and, optionally, ``palette``.
@@ -102,7 +102,7 @@ def _draw_boxes(
 def draw_labels(
     images: Sequence[np.ndarray],
     truth: Sequence[int],
-    columns: dict[str, Sequence[int]],
+    columns: Mapping[str, Sequence[int]],
     classes: Sequence[str],
     out_file: str,
 ) -> None:
@@ -111,7 +111,7 @@ def draw_labels(
     Args:
         images (Sequence[ndarray]): RGB, (H, W, 3) of uint8.
         truth (Sequence[int]): The class of each.
-        columns (dict[str, Sequence[int]]): The name of each classifier and
+        columns (Mapping[str, Sequence[int]]): The name of each classifier and
             its classes, which are green where they are right and else red.
         classes (Sequence[str]): Names of the classes.
         out_file (str): Picture to write.

@@ -3,7 +3,7 @@
 import html
 import os
 import os.path as osp
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from ..errors import UserInputError
@@ -49,7 +49,10 @@ def make_folder(folder: str) -> None:
 
 
 def write_page(
-    out_file: str, title: str, facts: dict[str, str], sections: dict[str, Sequence[str]]
+    out_file: str,
+    title: str,
+    facts: dict[str, str],
+    sections: Mapping[str, Sequence[str]],
 ) -> None:
     """Write HTML.
 
@@ -57,7 +60,7 @@ def write_page(
         out_file (str): File to write.
         title (str): Of the page.
         facts (dict[str, str]): What to know about it, by name.
-        sections (dict[str, Sequence[str]]): Files of pictures, in the page's
+        sections (Mapping[str, Sequence[str]]): Files of pictures, in the page's
             folder, by heading.
     """
     with open(out_file, 'w', encoding='utf-8') as file:

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from mmengine.dataset import default_collate, pseudo_collate
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from ..models.features import extract, is_classifier, record
+from ..models.adapters import adapter_of
+from ..models.features import record
 
 _COLUMNS = (
     'image',
@@ -58,15 +58,15 @@ def review_maps(model: BaseModel, item: dict) -> list[LevelMaps]:
     """Look into the review of an image.
 
     Args:
-        model (ReviewKD): In eval mode.
+        model (Distilled): In eval mode.
         item (dict): ``inputs``, (3, H, W), and ``data_samples``, of a dataset
             or test pipeline.
 
     Returns:
         list[LevelMaps]: Shallow to deep.
     """
-    collate = default_collate if is_classifier(model.student) else pseudo_collate
-    batch = model.data_preprocessor(collate([item]))
+    adapter = adapter_of(model)
+    batch = model.data_preprocessor(adapter.collate([item]))
     inputs, samples = batch['inputs'], batch['data_samples']
     height, width = item['inputs'].shape[-2:]
 
@@ -76,15 +76,15 @@ def review_maps(model: BaseModel, item: dict) -> list[LevelMaps]:
         maps = F.interpolate(maps.float(), inputs.shape[-2:])
         return maps[0, :, :height, :width].cpu().numpy()
 
-    targets, _ = model.teacher(inputs, samples, model.data_preprocessor)
-    with record(model.student, model.names) as features:
-        extract(model.student, inputs)
-    features = [features[i] for i, _ in model.pairs]
-    targets = [targets[j] for _, j in model.pairs]
+    distillation = model.distillation
+    targets, _ = distillation.teacher(inputs, samples)
+    with record(model, distillation.names) as features:
+        adapter.extract(model, inputs)
+    features, targets = distillation.matching(features, targets)
     views = model.review.inspect(features, [t.shape[-2:] for t in targets])
     return [
         LevelMaps(
-            name=model.levels[i],
+            name=distillation.match.names[i],
             cells=tuple(targets[i].shape[-2:]),
             student=shown(energy(features[i]))[0],
             attention=None if attention is None else shown(attention),
@@ -96,12 +96,8 @@ def review_maps(model: BaseModel, item: dict) -> list[LevelMaps]:
 
 
 def shown_image(model: BaseModel, item: dict) -> np.ndarray:
-    """An item's image as the model's student is shown it: RGB, (H, W, 3).
-
-    Detectors' pipelines keep OpenCV's order of channels, classifiers' do not.
-    """
-    image = item['inputs'].permute(1, 2, 0).numpy()
-    return image if is_classifier(model.student) else image[..., ::-1]
+    """An item's image as the model is shown it: RGB, (H, W, 3)."""
+    return adapter_of(model).image(item['inputs'])
 
 
 def energy(feature: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from mmreviewkd.compat import load_from_local
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models import Teacher
 from mmreviewkd.models.configs import model_config
+from mmreviewkd.models.settings import TeacherSettings
 from tests.test_classification.test_distillation import batch, classifier, distiller
 from tests.test_tools.test_entry_points import call
 
@@ -49,11 +50,11 @@ def equal(model, other):
 def test_a_public_file_fills_student_teacher_and_plain(trained, tmp_path, wrapped):
     path = public(tmp_path / 'public.pth', trained.backbone, wrapped)
     model = distiller(dict(config=classifier(), checkpoint=path))
-    assert equal(model.teacher.model, trained)
-    assert not equal(model.student.backbone, trained.backbone)
+    assert equal(model.distillation.teacher.model, trained)
+    assert not equal(model.backbone, trained.backbone)
     review = copy.deepcopy(model.review)
     load_checkpoint(model, path)  # what load_from does
-    assert equal(model.student.backbone, trained.backbone)
+    assert equal(model.backbone, trained.backbone)
     assert equal(model.review, review)
     # and the run's own checkpoint, whose names have the prefix
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'run.pth')
@@ -107,7 +108,7 @@ def test_another_network_is_refused(tmp_path, other, message):
     network = MODELS.build(classifier(**other)).backbone
     path = public(tmp_path / 'public.pth', network, True)
     with pytest.raises(UserInputError) as error:
-        Teacher(classifier(), path)
+        Teacher(TeacherSettings(classifier(), path))
     assert message in str(error.value)
 
 
@@ -145,7 +146,7 @@ def test_a_public_teacher_sees_its_own_normalisation(tmp_path):
         student=classifier(num_classes=100),
     )
     seen = []
-    model.teacher.model.backbone.conv1.register_forward_pre_hook(
+    model.distillation.teacher.model.backbone.conv1.register_forward_pre_hook(
         lambda module, args: seen.append(args[0])
     )
     model(**batch(model), mode='loss')
@@ -157,7 +158,7 @@ def test_a_public_teacher_sees_its_own_normalisation(tmp_path):
     )
     torch.testing.assert_close(seen[0], (raw - mean) / std)
     # to the last bit what its own preprocessor makes
-    own = model.teacher.preprocessor(
+    own = model.distillation.teacher.preprocessor(
         dict(inputs=raw.byte(), data_samples=torch.arange(4))
     )['inputs']
     assert torch.equal(seen[0], own)

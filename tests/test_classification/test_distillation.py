@@ -6,9 +6,9 @@ from mmreviewkd.commands import textbook
 from mmreviewkd.compat import load_from_local
 from mmreviewkd.engine import check_teacher
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.models import Review
+from mmreviewkd.methods import Review
+from mmreviewkd.methods.kd import kd_loss
 from mmreviewkd.models.configs import load_config
-from mmreviewkd.models.kd_losses import kd_loss
 
 import numpy as np
 import pytest
@@ -83,7 +83,7 @@ def test_losses_are_those_of_the_formula(teacher):
     model = distiller(teacher)
     data = batch(model)
     before = {k: v.clone() for k, v in model.review.state_dict().items()}
-    state = copy.deepcopy(model.student)
+    state = copy.deepcopy(model)
     losses = model(**data, mode='loss')
     assert set(losses) == {
         'loss_cls',
@@ -91,7 +91,9 @@ def test_losses_are_those_of_the_formula(teacher):
         *(f'review_level{i}' for i in range(4)),
     }
     ours = stages(state.backbone.train(), data['inputs'], before=False)
-    theirs = stages(model.teacher.model.backbone, data['inputs'], before=True)
+    theirs = stages(
+        model.distillation.teacher.model.backbone, data['inputs'], before=True
+    )
     assert [tuple(f.shape[1:]) for f in ours] == [
         (4, 32, 32),
         (8, 16, 16),
@@ -115,7 +117,7 @@ def test_teachers_other_normalisation_is_undone(teacher):
     other = distiller(shifted)
     data = batch(model)
     seen = []
-    other.teacher.model.backbone.conv1.register_forward_pre_hook(
+    other.distillation.teacher.model.backbone.conv1.register_forward_pre_hook(
         lambda module, args: seen.append(args[0])
     )
     other(**data, mode='loss')
@@ -131,7 +133,7 @@ def test_logits_term(teacher):
         student=classifier(loss_weight=0.1),
     )
     data = batch(model)
-    plain = copy.deepcopy(model.student).train()
+    plain = copy.deepcopy(model).train()
     losses = model(**data, mode='loss')
     logits = plain.backbone(data['inputs'])
     torch.testing.assert_close(
@@ -139,9 +141,9 @@ def test_logits_term(teacher):
     )
     torch.testing.assert_close(
         losses['loss_logits'],
-        0.9 * kd_loss(logits, model.teacher.model(data['inputs']), 4.0),
+        0.9 * kd_loss(logits, model.distillation.teacher.model(data['inputs']), 4.0),
     )
-    model.factor = 0.5
+    model.logits.factor = 0.5
     halved = model(**data, mode='loss')
     torch.testing.assert_close(
         halved['loss_logits'], losses['loss_logits'] / 2, rtol=1e-3, atol=1e-4
@@ -262,7 +264,7 @@ def test_bare_networks_checkpoint_is_a_teacher(teacher, tmp_path):
         tmp_path / 'ckpt.pth',
     )
     model = distiller(dict(teacher, checkpoint=str(tmp_path / 'ckpt.pth')))
-    for key, value in model.teacher.model.state_dict().items():
+    for key, value in model.distillation.teacher.model.state_dict().items():
         assert torch.equal(value, state[key])
     torch.save(dict(model={'conv1.weight': torch.zeros(1)}), tmp_path / 'ckpt.pth')
     with pytest.raises(UserInputError, match='missing .first: backbone.bn1'):
@@ -343,7 +345,12 @@ def test_teacher_check(tmp_path, teacher, monkeypatch):
             ),
         )
     )
-    cfg = dict(type='ReviewKD', student=classifier(), teacher=teacher)
+    cfg = dict(
+        type='ReviewKD',
+        student=classifier(),
+        teacher=teacher,
+        review=dict(weight=1.0),
+    )
     # of images that are all alike one class in ten is right
     metrics = check_teacher(cfg, loader, dict(type='Accuracy'), expected=0.72)
     assert metrics['accuracy/top1'] == pytest.approx(10)

@@ -9,7 +9,7 @@ import socket
 import sys
 
 import mmreviewkd.compat.download as module
-from mmreviewkd.compat import load_from_local, register_safe_loaders
+from mmreviewkd.compat import load_from_local, register_safe_loaders, transfer
 from mmreviewkd.compat.download import download
 from mmreviewkd.errors import UserInputError
 from tests.test_compat.conftest import PAGE, checkpoint, left
@@ -31,10 +31,11 @@ def hashed(content):
 def said(monkeypatch):
     """The messages; nothing waits."""
     messages = []
-    monkeypatch.setattr(
-        module, 'print_log', lambda message, *_: messages.append(message)
-    )
-    monkeypatch.setattr(module, 'WAITS', (0, 0.01, 0.02))
+    for part in (module, transfer):
+        monkeypatch.setattr(
+            part, 'print_log', lambda message, *_: messages.append(message)
+        )
+    monkeypatch.setattr(transfer, 'WAITS', (0, 0.01, 0.02))
     return messages
 
 
@@ -208,7 +209,7 @@ def test_http_errors(server, cache, said, status, attempts):
 
 
 def test_a_server_that_never_answers(server, cache, said, monkeypatch):
-    monkeypatch.setattr(module, 'TIMEOUT', 0.1)
+    monkeypatch.setattr(transfer, 'TIMEOUT', 0.1)
     server.files['/a.pth'] = checkpoint(1)
     silent = dict(only=0, stall=True)
     server.faults = [silent] * 4
@@ -223,7 +224,7 @@ def test_a_server_that_never_answers(server, cache, said, monkeypatch):
 
 
 def test_a_server_that_never_accepts(cache, said, monkeypatch):
-    monkeypatch.setattr(module, 'TIMEOUT', 0.1)
+    monkeypatch.setattr(transfer, 'TIMEOUT', 0.1)
     with socket.socket() as silent:
         silent.bind(('127.0.0.1', 0))
         silent.listen()
@@ -343,7 +344,7 @@ def test_a_full_disk(server, cache, said, monkeypatch):
         return builtins.open('/dev/full' if mode == 'ab' else name, mode, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, 'open', full, raising=False)
+        patch.setattr(transfer, 'open', full, raising=False)
         message = refusal(f'{server.url}/a.pth')
     assert f'folder {cache}: No space left on device. Set ' in message
     assert left(cache) == [] and len(server.requests) == 1

@@ -8,7 +8,7 @@ import threading
 import time
 
 import mmreviewkd.compat.download as module
-from mmreviewkd.compat import load_from_local
+from mmreviewkd.compat import load_from_local, transfer
 from mmreviewkd.compat.download import download
 from mmreviewkd.errors import UserInputError
 from tests.test_compat.conftest import PAGE, checkpoint, left
@@ -20,11 +20,12 @@ import torch.multiprocessing as mp
 
 def test_one_of_two_waits_for_the_other(server, cache, monkeypatch):
     messages = []
-    monkeypatch.setattr(
-        module, 'print_log', lambda message, *_: messages.append(message)
-    )
-    monkeypatch.setattr(module, 'TIMEOUT', 1)
-    monkeypatch.setattr(module, 'WAITS', (0,))
+    for part in (module, transfer):
+        monkeypatch.setattr(
+            part, 'print_log', lambda message, *_: messages.append(message)
+        )
+    monkeypatch.setattr(transfer, 'TIMEOUT', 1)
+    monkeypatch.setattr(transfer, 'WAITS', (0,))
     server.files['/a.pth'] = checkpoint(1)
     server.faults = [dict(only=100000, stall=True)]
     results = []

@@ -116,7 +116,9 @@ def test_settings_and_runs_that_it_cannot_serve(project):
         ReviewVisualizationHook(interval=0)
     hook = [dict(type='ReviewVisualizationHook')]
     plain = Config.fromfile(project / 'plain.py')
-    with pytest.raises(UserInputError, match='needs a ReviewKD model, not F'):
+    with pytest.raises(
+        UserInputError, match='needs a ReviewKD model with a review, not F'
+    ):
         train(project, 'plain', model=plain.model, custom_hooks=hook)
     with pytest.raises(UserInputError, match='has no val_dataloader'):
         train(

@@ -73,7 +73,7 @@ def test_weight_is_set_by_epoch_or_iteration_and_logged(distiller):
     runner = SimpleNamespace(model=model, epoch=1, iter=30, message_hub=hub)
     for by_epoch, expected in ((True, 0.25), (False, 1.0)):
         ReviewWeightHook(warmup=4, by_epoch=by_epoch).before_train_iter(runner, 0)
-        assert model.factor == expected
+        assert model.review.factor == expected
         assert hub.get_scalar('train/review_weight').current() == 4 * expected
         data = model.data_preprocessor(
             demo_mm_inputs(1, [[3, 64, 64]], num_classes=2), True
@@ -93,7 +93,7 @@ def test_after_the_end_only_the_student_runs(distiller, monkeypatch):
         ),
         0,
     )
-    monkeypatch.setattr(model.teacher, 'forward', None)
+    monkeypatch.setattr(model.distillation.teacher, 'forward', None)
     monkeypatch.setattr(model.review, 'loss', None)
     data = model.data_preprocessor(
         demo_mm_inputs(1, [[3, 64, 64]], num_classes=2), True

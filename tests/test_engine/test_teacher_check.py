@@ -170,7 +170,7 @@ def test_hook_and_tool(trained, project, capsys):
         is None
     )
     assert 'expected 0.400, student: ' in capsys.readouterr().out
-    assert 'has no teacher: its model is a FasterRCNN' in tool(project / 'plain.py')
+    assert 'distils nothing: its model is a FasterRCNN' in tool(project / 'plain.py')
 
 
 # ------------------------------------------------- what its figures lead to
@@ -183,8 +183,8 @@ def measured(monkeypatch, lines):
     """Checks a teacher whose evaluation gives a metric of some images."""
     module = 'mmreviewkd.engine.teacher_check.'
     model, data = torch.nn.Identity(), Data(range(4))
-    model.class_names = None
-    monkeypatch.setattr(f'{module}WholeTeacher', lambda **settings: model)
+    model.teacher = SimpleNamespace(class_names=None)
+    monkeypatch.setattr(f'{module}shown_teacher', lambda distiller: model)
     monkeypatch.setattr(
         f'{module}Runner.build_dataloader', lambda cfg: SimpleNamespace(dataset=data)
     )

@@ -57,7 +57,9 @@ def test_ema_copies_student_and_review_not_the_teacher(run):
         ]
     )
     (hook,) = [h for h in runner.hooks if type(h).__name__ == 'EMAHook']
-    assert hook.ema_model.module.teacher is runner.model.teacher
+    assert (
+        hook.ema_model.module.distillation.teacher is runner.model.distillation.teacher
+    )
     # what is deployed is the average; the raw weights are kept beside it
     averaged, raw = checkpoint['state_dict'], checkpoint['ema_state_dict']
     assert {k[7:] for k in raw if k != 'steps'} == set(averaged)
@@ -71,7 +73,7 @@ def test_ema_copies_student_and_review_not_the_teacher(run):
 
 def test_activation_checkpointing_goes_by_the_students_names(run):
     runner, _ = run(activation_checkpointing=['backbone.layer1', 'neck'])
-    assert hasattr(runner.model.student.backbone.layer1.forward, '__wrapped__')
+    assert hasattr(runner.model.backbone.layer1.forward, '__wrapped__')
 
 
 def test_paramwise_cfg_goes_by_the_students_names(run):
@@ -109,7 +111,8 @@ def test_sync_bn_of_student_and_review_alone(distiller):
     assert set(kinds.values()) == {torch.nn.SyncBatchNorm}
     assert any(name.startswith('review') for name in kinds)
     assert not any(
-        isinstance(m, torch.nn.SyncBatchNorm) for m in model.teacher.modules()
+        isinstance(m, torch.nn.SyncBatchNorm)
+        for m in model.distillation.teacher.modules()
     )
 
 

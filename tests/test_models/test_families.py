@@ -274,7 +274,7 @@ def train_and_deploy(model, student, data):
     """
     model.init_weights()
     model.train()
-    before, teacher = snapshot(model), snapshot(model.teacher)
+    before, teacher = snapshot(model), snapshot(model.distillation.teacher)
     # without weight decay, Adam moves what has a gradient, and no more
     wrapper = OptimWrapper(torch.optim.Adam(model.parameters(), lr=1e-3))
     for _ in range(2):
@@ -290,7 +290,7 @@ def train_and_deploy(model, student, data):
         name for name in still if name.split('.')[0] in ('backbone', 'neck', 'review')
     ]
     assert len(still) < len(before) / 4
-    for key, value in model.teacher.state_dict().items():
+    for key, value in model.distillation.teacher.state_dict().items():
         assert torch.equal(value, teacher[key]), key
 
     plain = MODELS.build(student)
@@ -327,7 +327,7 @@ def test_family(name, tmp_path, monkeypatch):
     model = distil(
         copy.deepcopy(student), teacher, tmp_path / 'teacher.pth', row['review']
     )
-    assert model.levels == [f'stride {s}' for s in row['levels']]
+    assert model.distillation.match.names == [f'stride {s}' for s in row['levels']]
     train_and_deploy(model, student, batch(**row['data']))
 
 
@@ -370,7 +370,7 @@ def test_pair(name, tmp_path):
         checkpoint=train_weights(teacher, tmp_path / 'teacher.pth'),
     )
     model = MODELS.build(given)
-    assert model.levels == [f'stride {s}' for s in PAIRS[name]]
+    assert model.distillation.match.names == [f'stride {s}' for s in PAIRS[name]]
     assert any(
         abf.reduce.conv.in_channels != abf.output.conv.out_channels
         for abf in model.review.levels
@@ -387,7 +387,7 @@ def test_a_teacher_with_a_neck_teaches_a_student_without(tmp_path):
         tmp_path / 'teacher.pth',
         review=dict(features='backbone', strides=(16,)),
     )
-    assert model.levels == ['stride 16']
+    assert model.distillation.match.names == ['stride 16']
     train_and_deploy(model, student, batch())
 
 
@@ -458,7 +458,7 @@ def test_the_image_itself_is_no_level(tmp_path):
     model = distil(
         copy.deepcopy(cfg), cfg, tmp_path / 'teacher.pth', dict(features='backbone')
     )
-    assert model.levels == [f'stride {s}' for s in (4, 8, 16, 32)]
+    assert model.distillation.match.names == [f'stride {s}' for s in (4, 8, 16, 32)]
 
 
 def test_tridentnet_teaches_and_does_not_learn(tmp_path):

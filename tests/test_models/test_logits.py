@@ -3,12 +3,13 @@
 import copy
 
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.models.kd_losses import binary_kd_loss, dkd_loss
+from mmreviewkd.methods.binary_kd import binary_kd_loss
+from mmreviewkd.methods.dkd import dkd_loss
 from tests.conftest import save_weights, tiny_detector
 from tests.families import batch as detections
 from tests.families import tiny_model, train_weights
+from tests.test_models.test_distiller import batch, losses_of
 from tests.test_models.test_families import FAMILIES
-from tests.test_models.test_review_kd import batch, losses_of
 
 import pytest
 import torch
@@ -98,15 +99,15 @@ def test_the_teachers_roi_head_classifies_the_students_proposals(
     weights = list(model.roi_head.bbox_head.parameters())
     grads = torch.autograd.grad(losses['loss_logits'], weights, allow_unused=True)
     assert any(g is not None and g.abs().sum() > 0 for g in grads)
-    assert not any(p.requires_grad for p in model.teacher.parameters())
-    assert not hasattr(model.teacher.model, 'rpn_head')
+    assert not any(p.requires_grad for p in model.distillation.teacher.parameters())
+    assert not hasattr(model.distillation.teacher.model, 'rpn_head')
 
 
 def test_retinanets_compare_their_positive_anchors(distiller, teachers):
     model = distiller('retinanet', logits=dict(type='BinaryKDLoss', weight=0.5))
     data = model.data_preprocessor(batch(), True)
     losses = model(**data, mode='loss')
-    student, teacher = model.student, whole_teacher(teachers['retinanet'])
+    student, teacher = model, whole_teacher(teachers['retinanet'])
     ours, theirs = (
         m.bbox_head(m.extract_feat(data['inputs']))[0] for m in (student, teacher)
     )
@@ -175,13 +176,13 @@ def test_logits_without_review_and_stopped(distiller):
     model = distiller(review=dict(weight=0), logits=DKD)
     losses = losses_of(model)
     assert losses['loss_review'] == 0 and losses['loss_logits'] > 0
-    model.factor = 0
+    model.review.factor = model.logits.factor = 0
     assert 'loss_logits' not in losses_of(model)
 
 
 def test_backbone_features_beside_logits(distiller):
     model = distiller(review=dict(weight=1.0, features='backbone'), logits=DKD)
-    assert hasattr(model.teacher.model, 'neck')
+    assert hasattr(model.distillation.teacher.model, 'neck')
     losses = losses_of(model)
     assert losses['loss_logits'] > 0
     assert [k for k in losses if k.startswith('review_')] == [

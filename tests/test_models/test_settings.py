@@ -28,7 +28,7 @@ def test_strides(distiller, strides):
 @pytest.mark.parametrize('strides', [(8, 16), [16, 8]])
 def test_strides_in_any_order(distiller, strides):
     model = distiller(review=dict(weight=1.0, strides=strides))
-    assert model.levels == ['stride 8', 'stride 16']
+    assert model.distillation.match.names == ['stride 8', 'stride 16']
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_strides_in_any_order(distiller, strides):
         (
             dict(xyz=1),
             'ReviewKD has no xyz; it takes student, teacher, review, '
-            'logits, inherit, data_preprocessor',
+            'logits, methods, inherit, data_preprocessor',
         ),
         (dict(student=None), 'ReviewKD needs student=dict(type=..., ...)'),
     ],

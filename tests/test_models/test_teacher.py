@@ -5,6 +5,7 @@ import json
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models.configs import load_config
 from mmreviewkd.models.renormalize import check_preprocessors, renormalize
+from mmreviewkd.models.settings import TeacherSettings
 from mmreviewkd.models.teacher import Teacher
 from tests.conftest import save_weights, tiny_detector
 
@@ -100,11 +101,13 @@ def test_features_cover_the_students_extent(distiller, teachers):
     )
     model = distiller(teacher=cfg)
     source, inputs, samples = preprocess(dict(IMAGENET, pad_size_divisor=32))
-    features, outputs = model.teacher(inputs, samples, source)
+    teacher = model.distillation.teacher
+    teacher.__dict__['source'] = source
+    features, outputs = teacher(inputs, samples)
     assert all(map(torch.equal, features, outputs))
     assert inputs.shape[-2:] == (64, 96)
     _, padded, _ = preprocess(dict(CAFFE, pad_size_divisor=128))
-    whole = model.teacher.model.extract_feat(padded)
+    whole = teacher.model.extract_feat(padded)
     for feature, full, stride in zip(features, whole, (4, 8, 16, 32, 64)):
         h, w = -(-64 // stride), -(-96 // stride)
         assert torch.equal(feature, full[..., :h, :w])
@@ -177,7 +180,7 @@ def checkpoint(tmp_path):
 
 def refused(cfg, path):
     with pytest.raises(UserInputError) as error:
-        Teacher(cfg, str(path))
+        Teacher(TeacherSettings(cfg, str(path)))
     assert str(path) in str(error.value)
     return str(error.value)
 
@@ -185,15 +188,15 @@ def refused(cfg, path):
 def test_heads_are_neither_kept_nor_needed(checkpoint):
     _cfg, path, saved = checkpoint
     other = tiny_detector(num_classes=7)
-    teacher = Teacher(other, str(path))
+    teacher = Teacher(TeacherSettings(other, str(path)))
     assert {n.split('.')[0] for n, _ in teacher.model.named_parameters()} == {
         'backbone',
         'neck',
     }
     for key, value in teacher.model.state_dict().items():
         assert torch.equal(value, saved['state_dict'][key])
-    assert teacher.strides == [4, 8, 16, 32, 64]
-    assert teacher.channels == [8] * 5
+    assert teacher.levels.strides == [4, 8, 16, 32, 64]
+    assert teacher.levels.channels == [8] * 5
 
 
 @pytest.mark.parametrize('prefix, wrap', [('', True), ('', False), ('module.', True)])
@@ -202,7 +205,7 @@ def test_usual_wrappings_are_understood(checkpoint, prefix, wrap):
     state = {prefix + k: v for k, v in saved['state_dict'].items()}
     torch.save(dict(state_dict=state) if wrap else state, path)
     assert torch.equal(
-        Teacher(cfg, str(path)).model.backbone.conv1.weight,
+        Teacher(TeacherSettings(cfg, str(path))).model.backbone.conv1.weight,
         saved['state_dict']['backbone.conv1.weight'],
     )
 
@@ -255,10 +258,10 @@ def test_files_that_are_no_checkpoint(checkpoint, tmp_path):
 def test_config_that_does_not_exist(tmp_path):
     (tmp_path / 'empty.py').write_text('x = 1')
     with pytest.raises(UserInputError, match='empty.py has no "model"'):
-        Teacher(str(tmp_path / 'empty.py'), 'x.pth')
+        Teacher(TeacherSettings(str(tmp_path / 'empty.py'), 'x.pth'))
     for name in (str(tmp_path / 'none.py'), 'mmdet::faster_rcnn/none.py'):
         with pytest.raises(UserInputError) as error:
-            Teacher(name, 'x.pth')
+            Teacher(TeacherSettings(name, 'x.pth'))
         assert f'config {name} does not exist' in str(error.value)
 
 
@@ -321,5 +324,5 @@ def test_a_distilled_student_teaches_in_turn(checkpoint, distiller, tmp_path):
         .replace('false', 'False')
         .replace('null', 'None')
     )
-    teacher = Teacher(str(config), str(path))
+    teacher = Teacher(TeacherSettings(str(config), str(path)))
     assert torch.equal(teacher.model.backbone.conv1.weight, model.backbone.conv1.weight)

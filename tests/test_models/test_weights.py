@@ -2,9 +2,9 @@
 
 import re
 
-from mmreviewkd.engine.teacher_check import WholeTeacher
 from mmreviewkd.errors import SettingError, UserInputError
 from mmreviewkd.models import Teacher
+from mmreviewkd.models.settings import TeacherSettings
 from mmreviewkd.models.weights import names_in
 from tests.conftest import save_weights, tiny_detector
 
@@ -42,17 +42,17 @@ def test_averaged_weights_are_taken_when_asked_for(saved, entry):
         path,
     )
     with pytest.raises(SettingError) as error:
-        Teacher(cfg, path)
+        Teacher(TeacherSettings(cfg, path))
     assert str(error.value) == (
         f"teacher checkpoint {path} has weights under '{entry}', not under "
         f"'state_dict'; to take them: teacher=dict(weights='{entry}')"
     )
-    teacher = Teacher(cfg, path, weights=entry)
+    teacher = Teacher(TeacherSettings(cfg, path, weights=entry))
     for key, value in teacher.model.state_dict().items():
         assert torch.equal(value, weights[key])
-    whole = WholeTeacher(cfg, path, MODELS.build(cfg.data_preprocessor), weights=entry)
+    whole = Teacher(TeacherSettings(cfg, path, weights=entry), heads='all')
     assert torch.equal(
-        whole.teacher.rpn_head.rpn_cls.weight, weights['rpn_head.rpn_cls.weight']
+        whole.model.rpn_head.rpn_cls.weight, weights['rpn_head.rpn_cls.weight']
     )
     student = MODELS.build(cfg)
     teacher.bequeath(student, ['rpn_head'])
@@ -78,27 +78,27 @@ def test_one_of_several_entries(saved):
         ('state_dict', weights),
         ('ema_state_dict', other),
     ):
-        model = Teacher(cfg, path, weights=entry).model
+        model = Teacher(TeacherSettings(cfg, path, weights=entry)).model
         assert torch.equal(
             model.backbone.conv1.weight, expected['backbone.conv1.weight']
         )
     with pytest.raises(SettingError) as error:
-        Teacher(cfg, path, weights='ema_statedict')
+        Teacher(TeacherSettings(cfg, path, weights='ema_statedict'))
     assert str(error.value) == (
         f"teacher=dict(weights='ema_statedict'): teacher checkpoint {path} "
         "has weights under 'state_dict', 'ema_state_dict'; near names: "
         'ema_state_dict, state_dict'
     )
     with pytest.raises(SettingError, match="under 'state_dict', 'ema_state_"):
-        Teacher(cfg, path, weights='meta')
+        Teacher(TeacherSettings(cfg, path, weights='meta'))
 
 
 def test_a_file_that_is_the_weights(saved):
     cfg, path, weights = saved
     torch.save(weights, path)
-    Teacher(cfg, path)
+    Teacher(TeacherSettings(cfg, path))
     with pytest.raises(SettingError, match='has weights under no name$'):
-        Teacher(cfg, path, weights='state_dict')
+        Teacher(TeacherSettings(cfg, path, weights='state_dict'))
 
 
 def write_as_told(message, folder, monkeypatch):
@@ -133,7 +133,7 @@ def test_a_prefix_is_named_and_taken_off_as_told(
         path,
     )
     with pytest.raises(UserInputError) as error:
-        Teacher(cfg, path, weights=entry)
+        Teacher(TeacherSettings(cfg, path, weights=entry))
     message = str(error.value)
     assert message.startswith(
         f'teacher checkpoint {path} has the names of a FasterRCNN config with '
@@ -141,7 +141,9 @@ def test_a_prefix_is_named_and_taken_off_as_told(
         'file without: python -c "'
     )
     assert '\n' not in message
-    teacher = Teacher(cfg, write_as_told(message, tmp_path, monkeypatch))
+    teacher = Teacher(
+        TeacherSettings(cfg, write_as_told(message, tmp_path, monkeypatch))
+    )
     assert torch.equal(
         teacher.model.backbone.conv1.weight, weights['backbone.conv1.weight']
     )
@@ -161,9 +163,9 @@ def test_a_classifiers_own_names_behind_a_prefix(saved, tmp_path, monkeypatch):
     network = MODELS.build(cfg).backbone.state_dict()
     torch.save({f'net.{key}': value for key, value in network.items()}, path)
     with pytest.raises(UserInputError, match="with 'net.' before them") as e:
-        Teacher(cfg, path)
+        Teacher(TeacherSettings(cfg, path))
     new = write_as_told(str(e.value), tmp_path, monkeypatch)
-    model = Teacher(cfg, new).model
+    model = Teacher(TeacherSettings(cfg, new)).model
     for key, value in model.backbone.state_dict().items():
         assert torch.equal(value, network[key])
 
@@ -175,7 +177,7 @@ def test_no_prefix_where_there_is_none(saved):
     for state in (other, half):
         torch.save(dict(state_dict=state), path)
         with pytest.raises(UserInputError, match='does not fit') as error:
-            Teacher(cfg, path)
+            Teacher(TeacherSettings(cfg, path))
         assert 'before them' not in str(error.value)
 
 
@@ -184,7 +186,7 @@ def test_a_checkpoint_remembers_the_entry_if_it_is_not_the_usual(
 ):
     said = []
     monkeypatch.setattr(
-        'mmreviewkd.models.review.print_log', lambda message, *_: said.append(message)
+        'mmreviewkd.methods.method.print_log', lambda message, *_: said.append(message)
     )
     teacher = dict(teachers['faster_rcnn'], checkpoint=str(tmp_path / 'both.pth'))
     saved = torch.load(teachers['faster_rcnn']['checkpoint'], weights_only=True)[

@@ -84,14 +84,18 @@ def test_shells_complete_commands_and_flags(tmp_path):
         capture_output=True,
         text=True,
     ).stdout
+    # nothing that a package prints while it is imported is before it
+    assert script.startswith('#')
+    (tmp_path / 'distil.py').touch()
     (tmp_path / 'complete.sh').write_text(
         script + '\n'
         'complete_line() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))\n'
         '    _shtab_mmreviewkd; echo "${COMPREPLY[@]}"; }\n'
         'complete_line mmreviewkd tr\n'
         'complete_line mmreviewkd train --res\n'
+        'complete_line mmreviewkd test distil\n'
     )
     out = subprocess.run(
         ['bash', 'complete.sh'], cwd=tmp_path, capture_output=True, text=True
     )
-    assert out.stdout.splitlines() == ['train', '--resume'], out.stderr
+    assert out.stdout.splitlines() == ['train', '--resume', 'distil.py'], out.stderr

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from mmreviewkd.compat import load_from_local
-from mmreviewkd.models import Review
+from mmreviewkd.methods import Review
 from mmreviewkd.visualization import draw_review, review_maps, shown_image
 from tests.conftest import save_weights, tiny_detector
 from tests.test_compat.test_images import png
@@ -76,8 +76,8 @@ class TestReviewMaps:
             f'stride {stride}' for stride in STRIDES
         ]
         assert levels[1].cells == (12, 16)
-        features = model.student.extract_feat(inputs)
-        targets = model.teacher.model.extract_feat(inputs)
+        features = model.extract_feat(inputs)
+        targets = model.distillation.teacher.model.extract_feat(inputs)
         expected = by_formula(model, features)
         tolerance = dict(rtol=1e-4, atol=1e-6)
         for i, level in enumerate(levels):
@@ -305,7 +305,7 @@ def test_images_without_the_dataset(tool, project, unseen):
         ([], dict(checkpoint='plain.pth'), 'plain.pth has no review.* weights'),
         ([], dict(checkpoint='missing.pth'), 'missing.pth'),
         ([], dict(checkpoint='bare.pth'), 'bare.pth is no checkpoint of a train'),
-        ([], dict(config='plain.py'), 'has no review: its model is a FasterRCNN'),
+        ([], dict(config='plain.py'), 'distils nothing: its model is a FasterRCNN'),
         (['--alone', 'distil.pth'], {}, 'distil.pth has review.* weights'),
         (
             ['--alone', 'three.pth'],

@@ -71,9 +71,10 @@ class CifarMobileNetV2(nn.Module):
             self.blocks.append(stage)
         self.conv2 = nn.Sequential(*conv_bn_relu(in_channels, _LAST, 1))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Sequential(nn.Linear(_LAST, num_classes))
+        linear = nn.Linear(_LAST, num_classes)
+        self.classifier = nn.Sequential(linear)
         initialize_convs(self)
-        initialize_linear(self.classifier[0])
+        initialize_linear(linear)
 
     @property
     def levels_after(self) -> tuple[str, ...]:

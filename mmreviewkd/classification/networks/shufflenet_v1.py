@@ -65,6 +65,10 @@ class CifarShuffleNetV1(nn.Module):
         num_classes (int): Logits.
     """
 
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+
     def __init__(self, num_classes: int = 100) -> None:
         super().__init__()
         self.conv1 = conv(3, _STEM, 1)

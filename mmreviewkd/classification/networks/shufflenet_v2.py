@@ -81,6 +81,10 @@ class CifarShuffleNetV2(nn.Module):
         num_classes (int): Logits.
     """
 
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+
     def __init__(self, num_classes: int = 100) -> None:
         super().__init__()
         self.conv1 = conv(3, _STEM, 1)
@@ -88,7 +92,7 @@ class CifarShuffleNetV2(nn.Module):
         self.relu1 = nn.ReLU()
         in_channels = _STEM
         for stage, (width, blocks) in enumerate(zip(_WIDTHS, _BLOCKS), 1):
-            units = [DownsamplingUnit(in_channels, width)]
+            units: list[nn.Module] = [DownsamplingUnit(in_channels, width)]
             units += [ShuffleUnit(width) for _ in range(blocks - 1)]
             self.add_module(f'layer{stage}', nn.Sequential(*units))
             in_channels = width

@@ -31,6 +31,17 @@ class CifarVGG(nn.Module):
         num_classes (int): Logits.
     """
 
+    block0: nn.Sequential
+    relu0: nn.ReLU
+    block1: nn.Sequential
+    relu1: nn.ReLU
+    block2: nn.Sequential
+    relu2: nn.ReLU
+    block3: nn.Sequential
+    relu3: nn.ReLU
+    block4: nn.Sequential
+    relu4: nn.ReLU
+
     def __init__(self, depth: int, num_classes: int = 100) -> None:
         super().__init__()
         if depth not in _CONVS:
@@ -39,7 +50,7 @@ class CifarVGG(nn.Module):
             )
         in_channels = 3
         for stage, convs in enumerate(_CONVS[depth]):
-            layers = []
+            layers: list[nn.Module] = []
             for _ in range(convs):
                 layers += [
                     nn.Conv2d(in_channels, _CHANNELS[stage], 3, padding=1),

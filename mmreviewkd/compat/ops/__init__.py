@@ -3,7 +3,9 @@
 Each function has the signature with which ``mmcv/ops/*.py`` calls its compiled
 namesake (mmcv 2.0 to 2.1): tensors come in to be filled. So everything above
 (``batched_nms``, ``RoIAlign``, ``DCNv2``, ...) is mmcv's own code;
-:mod:`.mmcv_ext` puts the functions where it looks for them.
+:mod:`.mmcv_ext` puts the functions where it looks for them. torchvision's kernels
+for gradients have private names, the same in 0.16.2 to 0.29.1; by a public function
+each backward pass would have to run the forward pass once more.
 """
 
 import torchvision  # noqa: F401  (registers torch.ops.torchvision)

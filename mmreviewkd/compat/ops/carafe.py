@@ -32,11 +32,8 @@ def carafe_forward(
         scale_factor (int): Cells of the output per cell and axis.
     """
     rfeatures.copy_(features)
-    output.copy_(
-        _carafe(
-            *at_least_float32(features, masks), kernel_size, group_size, scale_factor
-        )
-    )
+    features, masks = at_least_float32(features, masks)
+    output.copy_(_carafe(features, masks, kernel_size, group_size, scale_factor))
 
 
 def carafe_backward(
@@ -55,8 +52,9 @@ def carafe_backward(
 ) -> None:
     """Gradients of :func:`carafe_forward` for features and masks."""
     inputs = [x.detach().requires_grad_() for x in at_least_float32(rfeatures, masks)]
+    features, masks = inputs
     with torch.enable_grad():
-        output = _carafe(*inputs, kernel_size, group_size, scale_factor)
+        output = _carafe(features, masks, kernel_size, group_size, scale_factor)
     for target, grad in zip(
         (grad_input, grad_masks),
         torch.autograd.grad(output, inputs, grad_output.to(output)),
@@ -64,7 +62,13 @@ def carafe_backward(
         target.copy_(grad)
 
 
-def _carafe(features, masks, kernel_size, group_size, scale_factor):
+def _carafe(
+    features: Tensor,
+    masks: Tensor,
+    kernel_size: int,
+    group_size: int,
+    scale_factor: int,
+) -> Tensor:
     n, c, h, w = features.shape
     cells = (h, scale_factor, w, scale_factor)
     masks = masks.view(n, group_size, 1, kernel_size**2, *cells)

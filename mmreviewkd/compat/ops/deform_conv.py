@@ -87,22 +87,22 @@ def deform_conv_backward_parameters(
 
 
 def _deform_conv_backward(
-    input,
-    offset,
-    grad_output,
-    weight,
-    kW,
-    kH,
-    dW,
-    dH,
-    padW,
-    padH,
-    dilationW,
-    dilationH,
-    group,
-    deformable_group,
-    im2col_step,
-):
+    input: Tensor,
+    offset: Tensor,
+    grad_output: Tensor,
+    weight: Tensor,
+    kW: int,
+    kH: int,
+    dW: int,
+    dH: int,
+    padW: int,
+    padH: int,
+    dilationW: int,
+    dilationH: int,
+    group: int,
+    deformable_group: int,
+    im2col_step: int,
+) -> tuple[Tensor, ...]:
     input, offset, grad_output, weight = at_least_float32(
         input, offset, grad_output, weight
     )

@@ -52,14 +52,14 @@ def sigmoid_focal_loss_backward(
     grad_input.copy_(_class_weighted(grad, target, weight))
 
 
-def _focal_terms(input, target):
+def _focal_terms(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor, float]:
     """Probabilities, where the target class is, and mmcv's log clamp."""
     p = at_least_float32(input)[0].sigmoid()
     classes = torch.arange(input.size(1), device=input.device)
     return p, target[:, None] == classes, torch.finfo(torch.float32).tiny
 
 
-def _class_weighted(values, target, weight):
+def _class_weighted(values: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     if weight.numel() == 0:
         return values
     # Background (target == C) has no weight of its own, and mmcv's kernel

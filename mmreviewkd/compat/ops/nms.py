@@ -59,7 +59,7 @@ def softnms(
     areas = (x2 - x1 + offset) * (y2 - y1 + offset)
     scores = scores.clone()
     remaining = torch.arange(boxes.size(0))
-    kept = []
+    kept: list[int] = []
     while remaining.numel():
         best = int(scores[remaining].argmax())
         i = int(remaining[best])

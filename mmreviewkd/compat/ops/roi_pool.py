@@ -86,7 +86,7 @@ def roi_pool_forward(
     start = rois[:, 1:3] * spatial_scale
     size = (rois[:, 3:5] + 1) * spatial_scale - start
 
-    def cells(axis, bins, limit):
+    def cells(axis: int, bins: int, limit: int) -> tuple[Tensor, Tensor]:
         """Each bin's cells on one axis: (K, bins, largest bin) and a mask."""
         step = size[:, axis, None] / bins
         i = torch.arange(bins, device=rois.device, dtype=rois.dtype)

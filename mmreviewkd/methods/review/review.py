@@ -1,22 +1,25 @@
 """The review of a student's levels: fusion from deep to shallow, and loss."""
 
-import json
-import logging
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from functools import reduce
-from typing import Any, Optional
+from typing import Any
 
 import torch
 import torch.nn as nn
-from mmengine.logging import print_log
+from mmdet.registry import MODELS
 from torch import Tensor
 
-from ..errors import UserInputError
+from ...errors import UserInputError
+from ..method import Pair, TrainedMethod, View
 from .abf import ABF
+from .finite import FiniteCheck
 from .hcl import hcl_loss, l2_loss
 
 
-class Review(nn.Module):
+@MODELS.register_module()
+class Review(TrainedMethod):
     """The fusion over all levels, ``R^j = U(F^j, R^{j+1})``, and its loss.
 
     Features are lists from shallow to deep (high to low resolution).
@@ -31,6 +34,8 @@ class Review(nn.Module):
             each level with the teacher's of it and of all shallower ones,
             without residuals; ``'none'`` compares the same levels alone.
         distance (str): ``'hcl'``, or ``'l2'``, the plain mean square.
+        weight (float): Of the loss; published: 1.0 for Faster R-CNN R101-R50.
+        names (Sequence[str]): What the levels are called in the log.
     """
 
     levels: Sequence[ABF]
@@ -39,11 +44,13 @@ class Review(nn.Module):
         self,
         in_channels: Sequence[int],
         out_channels: Sequence[int],
-        mid_channels: Optional[int] = None,
+        mid_channels: int | None = None,
         fusion: str = 'abf',
         distance: str = 'hcl',
+        weight: float = 1.0,
+        names: Sequence[str] = (),
     ) -> None:
-        super().__init__()
+        super().__init__(weight)
         for name, value, known in (
             ('fusion', fusion, ('abf', 'sum', 'pairs', 'none')),
             ('distance', distance, ('hcl', 'l2')),
@@ -55,8 +62,8 @@ class Review(nn.Module):
         mid_channels = mid_channels or min(512, in_channels[-1])
         self.fusion = fusion
         self.distance = hcl_loss if distance == 'hcl' else l2_loss
-        self.settings: dict[str, Any] = {}
-        """What it is trained with, as a checkpoint remembers it."""
+        self.names = names
+        self._check_finite = FiniteCheck()
         deepest = len(in_channels) - 1
         # (student's level, teacher's level) of each transform
         self.transforms = [
@@ -73,6 +80,38 @@ class Review(nn.Module):
                 with_residual=fusion == 'abf' and i < deepest,
             )
             for i, j in self.transforms
+        )
+        self.settings = dict(
+            channels=[
+                f'{in_channels[i]}-{out_channels[j]}' for i, j in self.transforms
+            ],
+            fusion=fusion,
+            distance=distance,
+        )
+
+    @classmethod
+    def for_pair(cls, pair: Pair, **settings: Any) -> Review:
+        """The review of the levels that learn together; see the class."""
+        return cls(
+            pair.student_channels,
+            pair.teacher_channels,
+            names=pair.levels,
+            **settings,
+        )
+
+    def losses(self, student: View, teacher: View) -> dict[str, Tensor]:
+        """The sum over the levels, and each level's distance.
+
+        Raises:
+            FloatingPointError: A distance is not finite.
+        """
+        features, targets = student.features, teacher.features
+        levels = self.loss(features, targets)
+        self._check_finite(self.names, features, targets, levels)
+        named = zip(self.names, levels.detach())
+        return dict(
+            loss=levels.sum(),
+            **{name.replace(' ', ''): level for name, level in named},
         )
 
     def forward(
@@ -107,7 +146,7 @@ class Review(nn.Module):
 
     def inspect(
         self, features: Sequence[Tensor], target_sizes: Sequence[tuple[int, int]]
-    ) -> list[tuple[Optional[Tensor], Tensor]]:
+    ) -> list[tuple[Tensor | None, Tensor]]:
         """Attention and reviewed feature of each level, to be looked at.
 
         In eval mode. Of ``'pairs'``, which reviews a level for several of the
@@ -122,8 +161,8 @@ class Review(nn.Module):
             the level's own feature and of the deeper residual comes through,
             or None where there is no attention; and (N, C, *target_size).
         """
-        views: list[tuple[Optional[Tensor], Tensor]] = []
-        deeper: Optional[Tensor] = None
+        views: list[tuple[Tensor | None, Tensor]] = []
+        deeper: Tensor | None = None
         for (i, j), (abf, residual, _) in zip(
             reversed(self.transforms), self._residuals(features, target_sizes)
         ):
@@ -133,40 +172,11 @@ class Review(nn.Module):
             deeper = residual
         return views[::-1]
 
-    def get_extra_state(self) -> Tensor:
-        """``settings``, in bytes: a state dict is expected to hold tensors."""
-        return torch.tensor(list(json.dumps(self.settings).encode()), dtype=torch.uint8)
-
-    def set_extra_state(self, state: Tensor) -> None:
-        """Warn where a loaded checkpoint was trained with other settings."""
-        try:
-            before = dict(json.loads(bytes(state.tolist())))
-        except (AttributeError, TypeError, ValueError):
-            print_log(
-                'The review of this checkpoint does not say with what '
-                'settings it was trained',
-                'current',
-                logging.WARNING,
-            )
-            return
-        changes = [
-            f'{name} {before.get(name)} (now: {self.settings.get(name)})'
-            for name in {**self.settings, **before}
-            if before.get(name) != self.settings.get(name)
-        ]
-        if changes:
-            print_log(
-                'The review of this checkpoint was trained with another '
-                + ', '.join(changes),
-                'current',
-                logging.WARNING,
-            )
-
     def _residuals(
         self, features: Sequence[Tensor], target_sizes: Sequence[tuple[int, int]]
     ) -> Iterator[tuple[ABF, Tensor, int]]:
         """Each transform, its residual and teacher's level, deepest first."""
-        residual: Optional[Tensor] = None
+        residual: Tensor | None = None
         for abf, (i, j) in zip(reversed(self.levels), reversed(self.transforms)):
             if self.fusion in ('pairs', 'none'):
                 residual = None

@@ -1,6 +1,9 @@
 """Losses between logits, against their definitions."""
 
-from mmreviewkd.models.kd_losses import binary_kd_loss, dkd_loss, kd_loss
+from mmreviewkd.methods import View
+from mmreviewkd.methods.binary_kd import binary_kd_loss
+from mmreviewkd.methods.dkd import dkd_loss
+from mmreviewkd.methods.kd import kd_loss
 
 import pytest
 import torch
@@ -66,18 +69,18 @@ def test_binary_kd(logits):
 
 def test_modules_hold_the_published_settings(logits):
     student, teacher, labels = logits
-    torch.testing.assert_close(
-        MODELS.build(dict(type='KDLoss', weight=0.9))(student, teacher, labels),
-        0.9 * kd_loss(student, teacher, 4.0),
-    )
-    torch.testing.assert_close(
-        MODELS.build(dict(type='DKDLoss'))(student, teacher, labels),
-        dkd_loss(student, teacher, labels, 1.0, 8.0, 4.0),
-    )
-    torch.testing.assert_close(
-        MODELS.build(dict(type='BinaryKDLoss', weight=0.5))(student, teacher, labels),
-        0.5 * binary_kd_loss(student, teacher, 1.0),
-    )
+    for config, expected in (
+        (dict(type='KDLoss'), kd_loss(student, teacher, 4.0)),
+        (dict(type='DKDLoss'), dkd_loss(student, teacher, labels, 1.0, 8.0, 4.0)),
+        (dict(type='BinaryKDLoss'), binary_kd_loss(student, teacher, 1.0)),
+    ):
+        method = MODELS.build(config)
+        assert (method.reads, method.weight) == (('logits',), 1.0)
+        losses = method.losses(
+            View(logits=student, labels=labels), View(logits=teacher, labels=labels)
+        )
+        torch.testing.assert_close(losses, dict(loss=expected))
+    assert MODELS.build(dict(type='KDLoss', weight=0.9)).weight == 0.9
     student.grad = None
     teacher.requires_grad_()
     kd_loss(student, teacher, 4.0).backward()

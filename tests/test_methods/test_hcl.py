@@ -1,7 +1,7 @@
 """The hierarchical context loss, against its formula and by hand."""
 
 from mmreviewkd.commands.textbook import hcl
-from mmreviewkd.models import hcl_loss
+from mmreviewkd.methods import hcl_loss
 
 import pytest
 import torch

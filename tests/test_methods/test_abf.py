@@ -3,8 +3,8 @@
 import math
 from copy import deepcopy
 
-from mmreviewkd.models import ABF
-from mmreviewkd.models.abf import BatchNorm, _AttentionFusion, recompute
+from mmreviewkd.methods import ABF
+from mmreviewkd.methods.review.abf import BatchNorm, _AttentionFusion, recompute
 
 import pytest
 import torch

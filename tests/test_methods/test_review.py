@@ -3,7 +3,7 @@
 from copy import deepcopy
 
 from mmreviewkd.commands import textbook
-from mmreviewkd.models import Review
+from mmreviewkd.methods import Review
 
 import pytest
 import torch

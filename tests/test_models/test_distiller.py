@@ -4,7 +4,9 @@ import copy
 
 from mmreviewkd.commands import textbook
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.models.features import match_levels, record
+from mmreviewkd.models import Distilled
+from mmreviewkd.models.detectors import match_levels
+from mmreviewkd.models.features import record
 from tests.conftest import save_weights, tiny_detector
 
 import pytest
@@ -40,7 +42,7 @@ def test_losses_are_the_students_plus_the_review(distiller, family):
     model = distiller(family)
     data = model.data_preprocessor(batch(with_mask=True), True)
     torch.manual_seed(3)
-    expected = model.student(**data, mode='loss')
+    expected = super(Distilled, model).forward(**data, mode='loss')
     before = snapshot(model.review)
     torch.manual_seed(3)
     losses = model(**data, mode='loss')
@@ -51,8 +53,8 @@ def test_losses_are_the_students_plus_the_review(distiller, family):
     assert added == {'loss_review'} | {f'review_stride{s}' for s in strides}
 
     # against the paper's formula, with features taken by other means
-    features = model.student.extract_feat(data['inputs'])
-    targets = model.teacher.model.extract_feat(data['inputs'])
+    features = model.extract_feat(data['inputs'])
+    targets = model.distillation.teacher.model.extract_feat(data['inputs'])
     reviewed = textbook.review(before, features, [t.shape[-2:] for t in targets])
     levels = [textbook.hcl(r, t) for r, t in zip(reviewed, targets)]
     for stride, level in zip(strides, levels):
@@ -86,14 +88,15 @@ def test_weight_scales_the_loss_and_levels_are_not_added_twice(distiller):
 def test_a_step_moves_student_and_review_and_nothing_of_the_teacher(distiller):
     model = distiller().train()
     before = snapshot(model)
-    teacher = snapshot(model.teacher)
+    teacher = snapshot(model.distillation.teacher)
     wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
     model.train_step(batch(), wrapper)
-    for key, value in model.teacher.state_dict().items():
+    for key, value in model.distillation.teacher.state_dict().items():
         assert torch.equal(value, teacher[key]), key
-    assert not any(m.training for m in model.teacher.modules())
+    assert not any(m.training for m in model.distillation.teacher.modules())
     assert all(
-        p.grad is None and not p.requires_grad for p in model.teacher.parameters()
+        p.grad is None and not p.requires_grad
+        for p in model.distillation.teacher.parameters()
     )
     still = [
         key
@@ -139,7 +142,7 @@ def test_other_modes_run_the_student_alone(distiller, monkeypatch):
     model = distiller().eval()
     plain = MODELS.build(tiny_detector()).eval()
     plain.load_state_dict(model.state_dict(), strict=False)
-    monkeypatch.setattr(model.teacher, 'forward', None)
+    monkeypatch.setattr(model.distillation.teacher, 'forward', None)
     monkeypatch.setattr(model.review, 'loss', None)
     data = batch()
     with torch.no_grad():
@@ -154,10 +157,14 @@ def test_other_modes_run_the_student_alone(distiller, monkeypatch):
 
 def test_teacher_is_outside_whatever_is_called(distiller):
     model = distiller()
-    teacher = snapshot(model.teacher)
+    teacher = snapshot(model.distillation.teacher)
     own = {id(p) for p in model.parameters()} | {id(b) for b in model.buffers()}
     assert not own & {
-        id(t) for t in [*model.teacher.parameters(), *model.teacher.buffers()]
+        id(t)
+        for t in [
+            *model.distillation.teacher.parameters(),
+            *model.distillation.teacher.buffers(),
+        ]
     }
     assert not any('teacher' in name for name, _ in model.named_modules())
     for call in (
@@ -166,12 +173,12 @@ def test_teacher_is_outside_whatever_is_called(distiller):
         lambda: model.train(True),
         model.init_weights,
         lambda: model.requires_grad_(True),
-        model.teacher.train,
+        model.distillation.teacher.train,
     ):
         call()
-        assert not any(m.training for m in model.teacher.modules())
-        assert not any(p.requires_grad for p in model.teacher.parameters())
-    for key, value in model.teacher.state_dict().items():
+        assert not any(m.training for m in model.distillation.teacher.modules())
+        assert not any(p.requires_grad for p in model.distillation.teacher.parameters())
+    for key, value in model.distillation.teacher.state_dict().items():
         assert torch.equal(value, teacher[key])
 
 
@@ -179,18 +186,18 @@ def test_teacher_moves_with_the_model(distiller):
     model = distiller()
     for dtype in (torch.float64, torch.float16, torch.float32):
         model.to(dtype=dtype)
-        assert {p.dtype for p in model.teacher.parameters()} == {dtype}
+        assert {p.dtype for p in model.distillation.teacher.parameters()} == {dtype}
         assert {p.dtype for p in model.parameters()} == {dtype}
-    assert next(model.half().teacher.parameters()).dtype == torch.float16
+    assert next(model.half().distillation.teacher.parameters()).dtype == torch.float16
     model.to('meta')
-    assert {p.device.type for p in model.teacher.parameters()} == {'meta'}
+    assert {p.device.type for p in model.distillation.teacher.parameters()} == {'meta'}
 
 
 def test_train_mode_reaches_student_and_children(distiller):
     model = distiller()
     for mode in (False, True):
         model.train(mode)
-        assert model.training == model.student.training == mode
+        assert model.training == mode
         assert model.review.levels[0].output.bn.training == mode
         assert model.backbone.bn1.training == mode
 
@@ -209,10 +216,9 @@ def test_copies_are_whole_and_share_the_teacher(distiller):
     model = distiller()
     ema = ExponentialMovingAverage(model)
     copied = ema.module
-    assert copied.teacher is model.teacher
-    assert copied.student is not model.student
-    assert copied.student._modules is copied._modules
-    assert copied.backbone is copied.student.backbone is not model.backbone
+    assert copied.distillation.teacher is model.distillation.teacher
+    assert copied.distillation is not model.distillation
+    assert copied.backbone is not model.backbone
     assert {k[7:] for k in ema.state_dict() if k != 'steps'} == set(model.state_dict())
     assert torch.isfinite(losses_of(copied)['loss_review'])
 
@@ -220,23 +226,23 @@ def test_copies_are_whole_and_share_the_teacher(distiller):
 def test_a_replaced_child_is_replaced_for_the_student_too(distiller):
     model = nn.SyncBatchNorm.convert_sync_batchnorm(distiller())
     assert isinstance(model.review.levels[0].output.bn, nn.SyncBatchNorm)
-    assert isinstance(model.student.backbone.bn1, nn.SyncBatchNorm)
-    assert isinstance(model.teacher.model.backbone.bn1, nn.BatchNorm2d)
+    assert isinstance(model.backbone.bn1, nn.SyncBatchNorm)
+    assert isinstance(model.distillation.teacher.model.backbone.bn1, nn.BatchNorm2d)
     model.neck = neck = nn.Identity()
-    assert model.student.neck is neck
+    assert model.neck is neck
 
 
 def test_record_leaves_nothing_behind(distiller):
     model = distiller()
-    with pytest.raises(ZeroDivisionError), record(model.student, ['neck']):
+    with pytest.raises(ZeroDivisionError), record(model, ['neck']):
         raise ZeroDivisionError
     assert not model.neck._forward_hooks
     losses_of(model)
     assert not model.neck._forward_hooks
     with pytest.raises(UserInputError, match='FPN ran twice'):
-        with record(model.student, ['neck']):
+        with record(model, ['neck']):
             for _ in range(2):
-                model.student.extract_feat(torch.zeros(1, 3, 64, 64))
+                model.extract_feat(torch.zeros(1, 3, 64, 64))
 
 
 def test_probing_levels_leaves_the_student_as_built(distiller):
@@ -260,15 +266,15 @@ def test_one_family_teaches_another_at_chosen_levels(distiller):
     model = distiller(
         'retinanet', 'faster_rcnn', review=dict(weight=1.0, strides=(8, 16, 32, 64))
     )
-    assert model.pairs == [(0, 1), (1, 2), (2, 3), (3, 4)]
+    assert model.distillation.match.indices == [(0, 1), (1, 2), (2, 3), (3, 4)]
     losses = losses_of(model)
     assert [k for k in losses if 'stride' in k] == [
         f'review_stride{s}' for s in (8, 16, 32, 64)
     ]
     data = model.data_preprocessor(batch(), True)
-    targets = model.teacher.model.extract_feat(data['inputs'])
+    targets = model.distillation.teacher.model.extract_feat(data['inputs'])
     reviewed = model.review(
-        model.student.extract_feat(data['inputs'])[:4],
+        model.extract_feat(data['inputs'])[:4],
         [t.shape[-2:] for t in targets[1:]],
     )
     assert [r.shape for r in reviewed] == [t.shape for t in targets[1:]]
@@ -278,13 +284,13 @@ def test_stages_of_backbones_instead_of_necks(distiller):
     model = distiller(
         'retinanet', 'faster_rcnn', review=dict(weight=1.0, features='backbone')
     )
-    assert not hasattr(model.teacher.model, 'neck')
-    assert model.levels == [f'stride {s}' for s in (4, 8, 16, 32)]
+    assert not hasattr(model.distillation.teacher.model, 'neck')
+    assert model.distillation.match.names == [f'stride {s}' for s in (4, 8, 16, 32)]
     before = snapshot(model.review)
     data = model.data_preprocessor(batch(), True)
     losses = model(**data, mode='loss')
     features = model.backbone(data['inputs'])
-    targets = model.teacher.model.backbone(data['inputs'])
+    targets = model.distillation.teacher.model.backbone(data['inputs'])
     reviewed = textbook.review(before, features, [t.shape[-2:] for t in targets])
     torch.testing.assert_close(
         losses['loss_review'],
@@ -310,12 +316,10 @@ def test_teacher_at_another_image_size(distiller, teachers, scale, sizes):
     model = distiller(teacher=teacher, review=dict(weight=1.0, strides=tuple(sizes)))
     data = model.data_preprocessor(batch([[3, 64, 96], [3, 60, 90]]), True)
     losses = model(**data, mode='loss')
-    targets, _ = model.teacher(
-        data['inputs'], data['data_samples'], model.data_preprocessor
-    )
+    targets, _ = model.distillation.teacher(data['inputs'], data['data_samples'])
     assert {
         stride: tuple(targets[j].shape[-2:])
-        for stride, (_, j) in zip(sizes, model.pairs)
+        for stride, (_, j) in zip(sizes, model.distillation.match.indices)
     } == sizes
     assert losses['loss_review'] > 0
     model.parse_losses(losses)[0].backward()
@@ -326,15 +330,17 @@ def test_teacher_at_another_image_size(distiller, teachers, scale, sizes):
     inputs = torch.nn.functional.pad(
         inputs, (0, -inputs.size(3) % 32, 0, -inputs.size(2) % 32)
     )
-    for target, whole in zip(targets, model.teacher.model.extract_feat(inputs)):
+    for target, whole in zip(
+        targets, model.distillation.teacher.model.extract_feat(inputs)
+    ):
         assert torch.equal(target, whole[..., : target.size(2), : target.size(3)])
 
 
 def test_levels_of_a_scaled_teacher_count_in_the_students_pixels(distiller, teachers):
     # p3-p7 of an image of twice the side are p2-p6 of this one
     model = distiller(teacher=dict(teachers['retinanet'], scale=2.0))
-    assert model.teacher.strides == [4, 8, 16, 32, 64]
-    assert model.pairs == [(i, i) for i in range(5)]
+    assert model.distillation.teacher.levels.strides == [4, 8, 16, 32, 64]
+    assert model.distillation.match.indices == [(i, i) for i in range(5)]
     with pytest.raises(UserInputError) as error:
         distiller(teacher=dict(teachers['faster_rcnn'], scale=0.5))
     assert (
@@ -434,7 +440,11 @@ def test_student_and_teacher_need_a_neck(distiller, tmp_path):
 @pytest.mark.parametrize('side', ['student', 'teacher'])
 def test_a_review_that_is_not_finite_stops_and_names_the_level(distiller, side):
     model = distiller()
-    conv = (model if side == 'student' else model.teacher.model).neck.fpn_convs[2].conv
+    conv = (
+        (model if side == 'student' else model.distillation.teacher.model)
+        .neck.fpn_convs[2]
+        .conv
+    )
     conv.bias.data[0] = float('nan')
     MessageHub.get_instance('nan').update_info('iter', 41)
     with pytest.raises(FloatingPointError) as error:
@@ -449,21 +459,21 @@ def test_half_precision_overflow_is_left_to_the_scaler(distiller, monkeypatch):
     feature, target = torch.zeros(1, 8, 4, 4), torch.zeros(1, 12, 4, 4)
     level = torch.tensor([float('inf')])
     with pytest.raises(FloatingPointError, match='both features are finite'):
-        model._check_finite([feature], [target], level)
+        model.review._check_finite(['stride 8'], [feature], [target], level)
     # as CUDA's autocast sets it, to float16
     monkeypatch.setattr(torch, 'is_autocast_enabled', lambda: True)
-    model.overflows = 0
+    model.review._check_finite.overflows = 0
     for _ in range(40):
-        model._check_finite([feature / 0], [target], level)
+        model.review._check_finite(['stride 8'], [feature / 0], [target], level)
     with pytest.raises(FloatingPointError, match="the student's feature"):
-        model._check_finite([feature / 0], [target], level)
-    model.overflows = 0
+        model.review._check_finite(['stride 8'], [feature / 0], [target], level)
+    model.review._check_finite.overflows = 0
     with pytest.raises(FloatingPointError, match="the teacher's feature"):
-        model._check_finite([feature], [target / 0], level)
+        model.review._check_finite(['stride 8'], [feature], [target / 0], level)
     monkeypatch.undo()
-    model.overflows = 5
+    model.review._check_finite.overflows = 5
     losses_of(model)
-    assert model.overflows == 0
+    assert model.review._check_finite.overflows == 0
 
 
 @pytest.mark.parametrize(
@@ -537,7 +547,7 @@ def test_student_inherits_parts_of_the_teacher(
 def test_a_checkpoint_remembers_teacher_weight_and_levels(distiller, monkeypatch):
     said = []
     monkeypatch.setattr(
-        'mmreviewkd.models.review.print_log', lambda message, *_: said.append(message)
+        'mmreviewkd.methods.method.print_log', lambda message, *_: said.append(message)
     )
     model = distiller()
     state = model.state_dict()
@@ -563,7 +573,7 @@ def test_a_checkpoint_remembers_teacher_weight_and_levels(distiller, monkeypatch
 def test_a_checkpoint_remembers_what_is_not_as_usual(distiller, teachers, monkeypatch):
     said = []
     monkeypatch.setattr(
-        'mmreviewkd.models.review.print_log', lambda message, *_: said.append(message)
+        'mmreviewkd.methods.method.print_log', lambda message, *_: said.append(message)
     )
     usual = distiller(review=dict(weight=1.0, strides=(4, 8, 16, 32)))
     backbones = distiller(
@@ -596,9 +606,9 @@ def test_preprocessor_beside_the_model(teachers):
 
 
 def test_a_model_that_takes_no_large_image(distiller, monkeypatch):
-    from mmreviewkd.models import features
+    from mmreviewkd.models import detectors
 
-    monkeypatch.setattr(features, '_BLANK_SIZE', 0)
+    monkeypatch.setattr(detectors, '_BLANK_SIZE', 0)
     with pytest.raises(UserInputError, match='does not take an image of 0x0'):
         distiller()
 

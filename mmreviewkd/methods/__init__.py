@@ -1,0 +1,20 @@
+from .at import AttentionTransfer
+from .binary_kd import BinaryKDLoss
+from .dkd import DKDLoss
+from .kd import KDLoss
+from .method import Method, Pair, TrainedMethod, View
+from .review import ABF, Review, hcl_loss
+
+__all__ = [
+    'ABF',
+    'AttentionTransfer',
+    'BinaryKDLoss',
+    'DKDLoss',
+    'KDLoss',
+    'Method',
+    'Pair',
+    'Review',
+    'TrainedMethod',
+    'View',
+    'hcl_loss',
+]

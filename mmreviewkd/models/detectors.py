@@ -1,0 +1,175 @@
+"""The adapter of mmdet's detectors: levels by stride, logits of RoIs or anchors."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Callable, Optional
+
+import numpy as np
+import torch.nn as nn
+from mmengine.dataset import pseudo_collate
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from ..errors import SettingError, UserInputError
+from .adapters import ADAPTERS, Adapter, Levels, Match
+from .logit_rows import AnchorRows, LogitRows, RoIRows
+
+_BLANK_SIZE = 512
+"""Side in pixels of the blank image that shows a detector's levels: large
+enough that the deepest in use, of stride 256, has more than one cell."""
+
+# of other classes than the boxes'
+_OTHER_HEADS = ('rpn', 'semantic', 'panoptic')
+
+
+@ADAPTERS.register_module()
+class DetectorAdapter(Adapter):
+    """A model whose levels are what its neck, or its backbone, puts out.
+
+    It takes every model that does not tell its levels itself, so that those which
+    have neither part are refused with a reason.
+    """
+
+    kind = 'detector'
+    has_boxes = True
+
+    def knows(self, model: BaseModel) -> bool:
+        return not hasattr(model, 'level_names')
+
+    def level_names(self, model: BaseModel, role: str, part: str) -> list[str]:
+        if getattr(model, part, None) is not None:
+            return [part]
+        message = (
+            f'{role} {type(model).__name__} has no {part}; the review '
+            f'works on the levels that a {part} puts out'
+        )
+        if getattr(model, 'backbone', None) is None:
+            raise UserInputError(
+                f'{message}; of a wrapper around a detector, take that detector'
+            )
+        if part == 'neck':
+            raise SettingError(
+                f"{message}, or on the backbones': {{}}",
+                'review',
+                'features',
+                'backbone',
+            )
+        raise UserInputError(message)
+
+    def image_size(self, model: BaseModel) -> int:
+        return _BLANK_SIZE
+
+    def extract(self, model: BaseModel, inputs: Tensor) -> Any:
+        return model.extract_feat(inputs)
+
+    def match(
+        self, student: Levels, teacher: Levels, strides: Optional[Sequence[int]]
+    ) -> Match:
+        indices = match_levels(student.strides, teacher.strides, strides)
+        return Match(indices, [f'stride {student.strides[i]}' for i, _ in indices])
+
+    def drop_unused(self, model: BaseModel, part: str, with_head: bool) -> None:
+        # The other parts never run, so neither their memory nor their
+        # weights' shapes (another number of classes, say) matter.
+        used = ['data_preprocessor', 'backbone']
+        used += ['neck'] if part == 'neck' or with_head else []
+        used += ['roi_head', 'bbox_head'] if with_head else []
+        for name, _ in list(model.named_children()):
+            if name not in used:
+                delattr(model, name)
+
+    def crop(self, outputs: Any, crop: Callable) -> Any:
+        return crop(outputs)
+
+    def logit_rows(self, model: BaseModel) -> Optional[type[LogitRows]]:
+        # mmdet's heads import mmcv.ops, whose import may be what imports this
+        from mmdet.models.dense_heads import AnchorHead
+        from mmdet.models.roi_heads.bbox_heads import BBoxHead
+
+        if isinstance(
+            getattr(getattr(model, 'roi_head', None), 'bbox_head', None), BBoxHead
+        ):
+            return RoIRows
+        if isinstance(getattr(model, 'bbox_head', None), AnchorHead):
+            return AnchorRows
+        return None
+
+    def class_settings(self, model: BaseModel) -> Iterator[tuple[str, int]]:
+        for name, module in model.named_modules():
+            number = _num_classes(name, module)
+            if number is not None:
+                # test time augmentation wraps the model
+                yield name.removeprefix('module.'), number
+
+    def collate(self, items: Sequence[dict]) -> dict:
+        return pseudo_collate(items)
+
+    def image(self, inputs: Tensor) -> np.ndarray:
+        # pipelines keep OpenCV's order of channels
+        return inputs.permute(1, 2, 0).numpy()[..., ::-1]
+
+
+def match_levels(
+    student_strides: Sequence[int],
+    teacher_strides: Sequence[int],
+    strides: Optional[Sequence[int]] = None,
+) -> list[tuple[int, int]]:
+    """Indices of the student's and teacher's levels that learn together.
+
+    Args:
+        student_strides (Sequence[int]): Pixels per cell of each level.
+        teacher_strides (Sequence[int]): The same of the teacher.
+        strides (Sequence[int], optional): Those to use. Defaults to all, and
+            then every level needs its partner.
+
+    Returns:
+        list[tuple[int, int]]: Pairs, shallow (small stride) to deep.
+
+    Raises:
+        UserInputError: A level lacks a partner.
+    """
+    both = (
+        f'teacher has levels at strides {tuple(teacher_strides)}, student '
+        f'at {tuple(student_strides)}'
+    )
+    # at stride 1 is the image itself, which DetectoRS' backbone hands on
+    wanted = set(strides or {*student_strides, *teacher_strides} - {1})
+    common = {
+        s for s in wanted if student_strides.count(s) == teacher_strides.count(s) == 1
+    }
+    if wanted != common:
+        usable = tuple(
+            s
+            for s in sorted({*student_strides})
+            if student_strides.count(s) == teacher_strides.count(s) == 1
+        )
+        problem = f'{both}; no pair of levels at {tuple(sorted(wanted - common))}.'
+        if usable:
+            raise SettingError(
+                f'{problem} To use common ones alone: {{}}', 'review', 'strides', usable
+            )
+        raise UserInputError(
+            f'{problem} They have no stride in common that each has once'
+        )
+    return [
+        (student_strides.index(s), teacher_strides.index(s)) for s in sorted(common)
+    ]
+
+
+def _num_classes(name: str, module: nn.Module) -> Optional[int]:
+    """As of a head that classifies boxes or masks."""
+    parts = [part for part in name.split('.') if not part.isdigit()]
+    if (
+        not parts
+        or not parts[-1].endswith('_head')
+        or any(other in part for part in parts for other in _OTHER_HEADS)
+    ):
+        return None
+    # an RPN alone is its detector's bbox_head; a tracker's data may name
+    # classes that its detector does not tell apart
+    if (
+        'RPN' in type(module).__name__
+        or parts[0] == 'detector'
+        or getattr(module, 'class_agnostic', False)
+    ):
+        return None
+    return getattr(module, 'num_classes', None)

@@ -1,0 +1,97 @@
+"""Methods out of a config, for a pair of models."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from mmdet.registry import MODELS
+
+from ..errors import UserInputError, near
+from ..methods import Method, Pair, TrainedMethod
+from ..methods.method import READABLE
+from .settings import check_weight
+
+
+def build_methods(configs: Mapping[str, dict], pair: Pair) -> dict[str, Method]:
+    """Build the methods of a config, by name.
+
+    Args:
+        configs (Mapping[str, dict]): ``type`` and settings of each.
+        pair (Pair): The two models.
+
+    Raises:
+        UserInputError: A type is unknown or no method, or a setting cannot be used;
+            both are named.
+    """
+    return {name: _build(name, config, pair) for name, config in configs.items()}
+
+
+def method_type(name: str, config: Any) -> type[Method]:
+    """The class that a method's config names.
+
+    Args:
+        name (str): Of the method in the config.
+        config (dict): With ``type``, a name or the class.
+
+    Raises:
+        UserInputError: It is unknown, or no method.
+    """
+    kind = config.get('type') if isinstance(config, dict) else None
+    found = MODELS.get(kind) if isinstance(kind, str) else kind
+    if inspect.isclass(found) and issubclass(found, Method):
+        if not isinstance(found.reads, tuple) or set(found.reads) - set(READABLE):
+            raise UserInputError(
+                f'{found.__name__}.reads = {found.reads!r}: must be a tuple of names '
+                f'out of {", ".join(READABLE)}, such as {READABLE[:1]}'
+            )
+        return found
+    known = [
+        each
+        for registry in (MODELS, MODELS.parent)
+        for each, value in registry.module_dict.items()
+        if inspect.isclass(value) and issubclass(value, Method)
+    ]
+    raise UserInputError(
+        f'{_setting(name)}=dict(type={kind!r}): is no method of distillation'
+        + (near(str(kind), known) or f'; there are {", ".join(sorted(known))}')
+    )
+
+
+def _build(name: str, config: dict, pair: Pair) -> Method:
+    kind, setting = method_type(name, config), _setting(name)
+    settings = {key: value for key, value in config.items() if key != 'type'}
+    taken = _arguments_of(kind)
+    for key, value in settings.items():
+        if key not in taken:
+            raise UserInputError(
+                f'{setting}=dict({key}={value!r}): {kind.__name__} has no '
+                f'argument {key}{near(key, taken)}'
+            )
+    try:
+        method = kind.for_pair(pair, **settings)
+    except TypeError as error:  # an argument is missing, or is not the config's
+        raise UserInputError(f'{setting}: {error}') from error
+    check_weight(method.weight, setting, f'the loss {name}')
+    if method.state_dict() and not isinstance(method, TrainedMethod):
+        raise UserInputError(
+            f'{kind.__name__} has parameters or buffers: derive it from TrainedMethod, '
+            "which tells them apart from the student's in a checkpoint"
+        )
+    method.name = name
+    return method
+
+
+def _setting(name: str) -> str:
+    """Where a method stands in a config; for messages."""
+    return name if name in ('review', 'logits') else f'methods.{name}'
+
+
+def _arguments_of(kind: type[Method]) -> list[str]:
+    """What a constructor takes, and those whose ``**kwargs`` it hands on."""
+    taken: list[str] = []
+    for each in kind.__mro__:
+        parameters = inspect.signature(each.__init__).parameters  # type: ignore[misc]
+        taken += [key for key in parameters if key != 'self']
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            break
+    return taken
