@@ -154,8 +154,8 @@ def check_gradients(
         ):
             raise UserInputError(
                 f'the feature of {name} of {type(model).__name__} carries no gradient, '
-                'so that nothing would be learned from it. If it lies inside of a '
-                'module with activation checkpointing, checkpoint smaller modules'
+                'so that nothing would be learned from it. Activation checkpointing of '
+                'that module, or of one around it, does this: checkpoint smaller ones'
             )
 
 

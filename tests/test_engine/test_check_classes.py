@@ -4,9 +4,10 @@ import gc
 import json
 from pathlib import Path
 
-from mmreviewkd.engine.check_classes import _numbers_of_classes, check_classes
+from mmreviewkd.engine.check_classes import check_classes
 from mmreviewkd.engine.check_data import name_files_in_errors
 from mmreviewkd.errors import UserInputError
+from mmreviewkd.models.adapters import adapter_of
 from tests.conftest import tiny_detector
 
 import mmdet
@@ -178,7 +179,7 @@ def heads(config, change=None):
         change(cfg)
     with torch.device('meta'):
         model = MODELS.build(cfg)
-    return dict(_numbers_of_classes(model))
+    return dict(adapter_of(model).class_settings(model))
 
 
 def test_heads_that_classify_boxes_or_masks():

@@ -1,6 +1,7 @@
 """mmengine's training features on a distillation run."""
 
 from mmreviewkd.compat import load_from_local
+from mmreviewkd.errors import UserInputError
 from tests.conftest import tiny_detector
 
 import pytest
@@ -72,8 +73,16 @@ def test_ema_copies_student_and_review_not_the_teacher(run):
 
 
 def test_activation_checkpointing_goes_by_the_students_names(run):
-    runner, _ = run(activation_checkpointing=['backbone.layer1', 'neck'])
+    runner, _ = run(activation_checkpointing=['backbone.layer1'])
     assert hasattr(runner.model.backbone.layer1.forward, '__wrapped__')
+
+
+def test_activation_checkpointing_that_takes_the_gradient_of_a_level(run):
+    # a neck takes a tuple of maps, in which torch looks for no gradient
+    with pytest.raises(
+        UserInputError, match='feature of neck of FasterRCNN carries no'
+    ):
+        run(activation_checkpointing=['neck'])
 
 
 def test_paramwise_cfg_goes_by_the_students_names(run):

@@ -386,7 +386,8 @@ def test_levels_match_by_stride_whatever_their_order():
         (dict(review=dict(weight=float('nan'))), 'weight=nan'),
         (dict(review=dict(weight=float('inf'))), 'weight=inf'),
         (dict(review=dict(weight='1')), 'must be a number >= 0'),
-        (dict(review=dict(strides=(4,))), 'weight=None'),
+        (dict(review=dict(strides=(4,))), 'missing weight'),
+        (dict(review=dict(weight=None)), 'weight=None'),
         (
             dict(teacher=dict(config='x.py', checkpoint=None)),
             'teacher=dict(checkpoint=None): must be str',
