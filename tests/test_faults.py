@@ -115,6 +115,7 @@ def test_resume_with_other_settings_warns_with_both(project):
     )
 
 
+@pytest.mark.slow
 def test_resume_takes_no_torn_file(project):
     assert call('train', project / 'distil.py', '--work-dir', project / 'run') is None
     torn = project / 'run' / 'epoch_2.pth'

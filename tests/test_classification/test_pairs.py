@@ -34,7 +34,7 @@ assert len([c for c in CONFIGS if c.name.startswith('review-kd_')]) == 14
         pytest.param(
             path,
             marks=pytest.mark.slow
-            if re.search('after-relu|resnet50|resnet110', path.name)
+            if re.search('after-relu|resnet50|resnet110|resnet34', path.name)
             else (),
         )
         for path in CONFIGS

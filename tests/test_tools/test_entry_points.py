@@ -122,6 +122,7 @@ def test_mmdets_test_takes_the_plain_config_for_every_checkpoint(run):
         assert 'missing keys' not in result.stdout
 
 
+@pytest.mark.slow
 def test_mmdets_test_takes_the_distillation_config(run):
     project, work_dir, _ = run
     result = process(
@@ -420,7 +421,10 @@ def test_bad_input_exits_with_1_and_no_traceback(project):
     'tool, split, content, workers',
     [
         *(
-            ('train', 'train', content, workers)
+            pytest.param(
+                *('train', 'train', content, workers),
+                marks=pytest.mark.slow if workers and content is not None else (),
+            )
             for workers in (0, 1)
             for content in (None, b'', b'<html>404</html>')
         ),
