@@ -127,18 +127,29 @@ def test_what_does_not(machine, versions, message):
     assert message in str(error.value)
 
 
-def test_a_torchvision_of_another_torch(machine, monkeypatch):
+@pytest.mark.parametrize(
+    'error, reason',
+    [
+        (
+            RuntimeError('operator torchvision::nms does not exist\n...'),
+            'operator torchvision::nms does not exist',
+        ),
+        (OSError('libcudart.so.12: cannot open'), 'libcudart.so.12: cannot open'),
+        (AttributeError(), 'AttributeError'),
+    ],
+)
+def test_a_torchvision_of_another_torch(error, reason, machine, monkeypatch):
     machine()
 
     def import_module(name):
-        raise RuntimeError('operator torchvision::nms does not exist\n...')
+        raise error
 
     monkeypatch.setattr(environment.importlib, 'import_module', import_module)
-    with pytest.raises(ImportError) as error:
+    with pytest.raises(ImportError) as raised:
         environment.check_environment()
-    assert str(error.value).startswith(
-        'torchvision 0.16.2 does not belong to torch 2.1.2+cu121 (operator '
-        'torchvision::nms does not exist). Remedy: install the two together'
+    assert str(raised.value).startswith(
+        'torchvision 0.16.2 does not belong to torch 2.1.2+cu121 '
+        f'({reason}). Remedy: install the two together'
     )
 
 

@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from mmreviewkd.commands import main
+
 import pytest
+import torch
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'benchmark_review.py'
 
@@ -54,3 +57,20 @@ def test_prints_ratios_of_times_and_memory(options):
     assert rows['ratio'][1] < 0.8
     (difference,) = re.findall(r'relative difference (\S+)', printed)
     assert float(difference) < (1e-2 if options else 1e-4)
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['--repeats', '0'], '--repeats 0: must be at least 1'),
+        (['--batch', '0'], '--batch 0: must be at least 1'),
+        (['--shapes', '5'], '--shapes 5: must be HEIGHTxWIDTH, as 25x42'),
+        (['--device', 'cuda'], '--device cuda: torch sees no GPU'),
+    ],
+)
+def test_what_cannot_be_measured(arguments, message):
+    if 'cuda' in arguments and torch.cuda.is_available():
+        pytest.skip('there is a GPU')
+    with pytest.raises(SystemExit) as stop:
+        main(['benchmark', '--device', 'cpu', *arguments])
+    assert stop.value.code == f'error: {message}'

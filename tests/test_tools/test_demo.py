@@ -6,6 +6,7 @@ import os.path as osp
 import subprocess
 import sys
 from collections import Counter
+from types import SimpleNamespace
 
 from mmreviewkd.demo import CLASSES, make_dataset
 from mmreviewkd.demo.shapes import SIZE
@@ -280,3 +281,23 @@ def test_failing_stage(tmp_path):
     assert done.returncode == 1
     assert 'error: training the teacher ended with exit status' in done.stderr
     assert not (tmp_path / 'table.md').exists()
+
+
+def test_trains_in_a_folder_with_blanks_and_commas(tmp_path, monkeypatch):
+    from mmreviewkd.commands import demo
+
+    folder = tmp_path / 'my demo, first'
+    folder.mkdir()
+    commands = []
+    monkeypatch.setattr(
+        demo.subprocess,
+        'run',
+        lambda command: commands.append(command) or SimpleNamespace(returncode=0),
+    )
+    args = SimpleNamespace(work_dir=str(folder), seed=3, quick=True)
+    demo.train('student', demo.STUDENT, demo.data_settings(str(folder)), args)
+    ((_, tool, config, *_),) = commands
+    assert osp.samefile(tool, osp.join(ROOT, 'tools', 'train.py'))
+    cfg = Config.fromfile(config)
+    assert cfg.train_dataloader.dataset.data_root == str(folder / 'data')
+    assert (cfg.randomness.seed, cfg.train_cfg.max_epochs) == (3, 1)
