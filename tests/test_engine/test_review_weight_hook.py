@@ -107,6 +107,7 @@ def test_after_the_end_only_the_student_runs(distiller, monkeypatch):
         assert (parameter.grad == 0).all()
 
 
+@pytest.mark.slow
 def test_resumed_run_takes_up_the_schedule(project):
     def run(name, **options):
         cfg = Config.fromfile(project / 'distil.py')

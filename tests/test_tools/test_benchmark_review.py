@@ -37,7 +37,9 @@ def benchmark(*args):
     return result.stdout
 
 
-@pytest.mark.parametrize('options', [[], ['--amp', '--batch', '2']])
+@pytest.mark.parametrize(
+    'options', [[], pytest.param(['--amp', '--batch', '2'], marks=pytest.mark.slow)]
+)
 def test_prints_ratios_of_times_and_memory(options):
     printed = benchmark(*options)
     rows = {

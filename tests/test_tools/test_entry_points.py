@@ -423,12 +423,14 @@ def test_bad_input_exits_with_1_and_no_traceback(project):
         *(
             pytest.param(
                 *('train', 'train', content, workers),
-                marks=pytest.mark.slow if workers and content is not None else (),
+                marks=()
+                if (workers, content) in [(0, None), (1, None), (0, b'')]
+                else pytest.mark.slow,
             )
             for workers in (0, 1)
             for content in (None, b'', b'<html>404</html>')
         ),
-        ('train', 'val', b'', 0),
+        pytest.param('train', 'val', b'', 0, marks=pytest.mark.slow),
         ('test', 'val', None, 1),
     ],
 )
@@ -471,6 +473,7 @@ def test_images_that_cannot_be_read(
     assert (work_dir / 'epoch_1.pth').exists() == (split == 'val' and tool == 'train')
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_keeps_its_checkpoints(project):
     work_dir = project / 'diverges'
     (project / 'diverges.py').write_text(
