@@ -61,7 +61,7 @@ def distilled(kind, **settings):
         ),
         (
             dict(review=dict(type='Review', in_channels=[4])),
-            'review: Review.__init__() got multiple values for argument',
+            '__init__() got multiple values for argument',
         ),
         (
             dict(backbone=dict(type='KDLoss')),
