@@ -12,8 +12,8 @@ class Accuracy(BaseMetric):
     """Share of images whose class is among the k most likely ones, in percent.
 
     Args:
-        topk (Sequence[int]): The k, one figure each: ``accuracy/top1``.
-        **kwargs: As of :class:`mmengine.evaluator.BaseMetric`.
+        topk (Sequence[int]): Each k gives one figure, such as ``accuracy/top1``.
+        **kwargs: They are handed to :class:`mmengine.evaluator.BaseMetric`.
     """
 
     default_prefix = 'accuracy'

@@ -19,15 +19,15 @@ class ImageClassifier(BaseModel):
     Args:
         backbone (dict): Config of a module whose ``forward`` gives logits,
             (N, classes), from images, (N, 3, H, W).
-        data_preprocessor (dict): Of an ``ImgDataPreprocessor``.
+        data_preprocessor (dict): Config of an ``ImgDataPreprocessor``.
         input_size (int): Side of the images in pixels.
         levels (str | Sequence[str], optional): Where the review takes its
             features, stem left out, pooled vector last: ``'after'`` or
             ``'before'`` the stages' activations, or names of the backbone's
             modules (see :func:`record`). By default a student's are taken
             after and a teacher's before, as published for CIFAR-100.
-        loss_weight (float): Of the cross-entropy; KD is published with 0.1
-            beside 0.9 of its own.
+        loss_weight (float): Weight of the cross-entropy. KD is published with
+            0.1 here and 0.9 as its own weight.
     """
 
     def __init__(

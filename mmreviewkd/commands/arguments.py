@@ -14,9 +14,9 @@ def add_path(parser: argparse.ArgumentParser, *names: str, **settings: Any) -> N
     """Add an argument that is a file or folder, which shells then complete.
 
     Args:
-        parser (ArgumentParser): Of a command.
-        names (str): As of its ``add_argument``.
-        settings: Likewise.
+        parser (ArgumentParser): The parser of a command.
+        names (str): Names of the argument, as ``add_argument`` takes them.
+        settings: What ``add_argument`` takes besides.
     """
     parser.add_argument(*names, **settings).complete = shtab.FILE  # type: ignore[attr-defined]
 

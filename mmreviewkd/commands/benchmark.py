@@ -76,7 +76,7 @@ def check(args: argparse.Namespace) -> None:
     """Refuse what cannot be measured.
 
     Raises:
-        UserInputError: It names the flag.
+        UserInputError: A flag has a value that cannot be measured; it is named.
     """
     if args.device.startswith('cuda') and not torch.cuda.is_available():
         raise UserInputError(f'--device {args.device}: torch sees no GPU')

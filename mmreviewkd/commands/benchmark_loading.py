@@ -131,7 +131,7 @@ def build_per_image(
 
 
 def images_per_second(args: argparse.Namespace, epoch: Callable) -> float:
-    """Of one epoch."""
+    """How many images one epoch of a pipeline yields in a second."""
     start, count = time.perf_counter(), 0
     for images in epoch():
         count += len(images)

@@ -35,11 +35,11 @@ class Run(NamedTuple):
     """What the logs of a run say.
 
     Args:
-        folder (str): Its work dir.
-        trained (bool): There are logs of training, not of a test alone.
+        folder (str): Work dir of the run.
+        trained (bool): Whether there are logs of training, not of a test alone.
         end (str): Epoch or iteration of the last validation, ``'test'``, or
             ``'-'`` where there is none.
-        metrics (dict[str, float]): Of it, by key.
+        metrics (dict[str, float]): What that validation or test says, by key.
     """
 
     folder: str

@@ -140,7 +140,7 @@ def _ordered_dict(items: Sequence[list] = ()) -> OrderedDict:
 
 
 def _set_versions(weights: OrderedDict, state: dict) -> None:
-    """Of a state dict's modules; torch obeys more than that if it is there."""
+    """Keep the modules' versions alone; torch obeys more than that if it is there."""
     versions: Any = state.get('_metadata') if type(state) is dict else None
     expect(
         isinstance(versions, dict)

@@ -65,7 +65,7 @@ def _check_launcher(cfg: Config, gpus: int) -> None:
 
 
 def process_rank(cfg: Config) -> int:
-    """Of this process in the whole run, before torch.distributed knows it."""
+    """The rank of this process in the run, before torch.distributed knows it."""
     if cfg.launcher == 'none':
         return 0
     return int(os.environ[_LAUNCHERS[cfg.launcher][1]])

@@ -132,7 +132,7 @@ def build_runner(cfg: Config, *splits: str, student: bool = False) -> Runner:
     Args:
         cfg (Config): Of the run.
         splits (str): What it will use, as of :func:`check_classes`.
-        student (bool): As of :func:`check_classes`.
+        student (bool): As :func:`check_classes` takes it.
     """
     warnings = complete_palettes(cfg, *splits)
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg

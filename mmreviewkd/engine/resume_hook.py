@@ -284,6 +284,6 @@ class _CallingAfter:
         return next(self.iterator)
 
     def skip_iter(self, count: int) -> None:
-        """Of mmengine 0.10.12, whose own would not let the workers draw."""
+        """Replace mmengine 0.10.12's, which would not let the workers draw."""
         for _ in range(count):
             next(self)

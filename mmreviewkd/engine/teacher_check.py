@@ -30,7 +30,7 @@ from .unwrap import unwrap
 NEAR = 0.01
 """How far above zero, or above guessing, a figure still tells nothing."""
 TOLERANCE = 0.01
-"""Of the expected figure: what another resizing or mmcv may change."""
+"""How far another resizing or mmcv may move the expected figure."""
 
 
 class ShownTeacher(BaseModel):
@@ -106,14 +106,14 @@ def check_teacher(
     """Evaluate the teacher, print its figure, and warn where it is poor.
 
     Args:
-        distiller (dict): As of :func:`shown_teacher`.
-        dataloader (dict): As of :func:`evaluate`.
-        evaluator (dict | list[dict]): Likewise.
+        distiller (dict): As :func:`shown_teacher` takes it.
+        dataloader (dict): As :func:`evaluate` takes it.
+        evaluator (dict | list[dict]): As :func:`evaluate` takes it.
         student (BaseModel, optional): Evaluated too, and compared.
         expected (float, optional): The figure known for the teacher, 0 to 1.
             Of a part of the images it may be lower by two standard deviations
             of a share that is measured on so many.
-        num_images (int, optional): As of :func:`evaluate`.
+        num_images (int, optional): As :func:`evaluate` takes it.
 
     Returns:
         dict[str, float]: The teacher's metrics.

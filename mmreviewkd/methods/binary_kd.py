@@ -14,7 +14,7 @@ def binary_kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tens
     Args:
         student (Tensor): Logits, (N, classes).
         teacher (Tensor): Logits, (N, classes); gets no gradient.
-        temperature (float): As of :func:`kd_loss`.
+        temperature (float): As :func:`kd_loss` takes it.
 
     Returns:
         Tensor: Scalar, the sum over classes, the mean over rows.
@@ -34,7 +34,7 @@ class BinaryKDLoss(Method):
 
     Args:
         weight (float): Of the loss.
-        temperature (float): As of :func:`binary_kd_loss`.
+        temperature (float): As :func:`binary_kd_loss` takes it.
     """
 
     reads = ('logits',)

@@ -28,7 +28,7 @@ def dkd_loss(
         labels (Tensor): (N, ).
         alpha (float): Weight of the target class's part.
         beta (float): Weight of the other classes' part.
-        temperature (float): As of :func:`kd_loss`.
+        temperature (float): As :func:`kd_loss` takes it.
     """
     target = F.one_hot(labels, student.size(1)).bool()
 
@@ -52,9 +52,9 @@ class DKDLoss(Method):
     On the RoI head of a detector with alpha 1, beta 0.25 and temperature 1.
 
     Args:
-        alpha (float): As of :func:`dkd_loss`.
-        beta (float): Likewise.
-        temperature (float): Likewise.
+        alpha (float): As :func:`dkd_loss` takes it.
+        beta (float): As :func:`dkd_loss` takes it.
+        temperature (float): As :func:`dkd_loss` takes it.
         weight (float): Of the loss.
     """
 

@@ -36,7 +36,7 @@ class KDLoss(Method):
 
     Args:
         weight (float): Of the loss.
-        temperature (float): As of :func:`kd_loss`.
+        temperature (float): As :func:`kd_loss` takes it.
     """
 
     reads = ('logits',)

@@ -156,7 +156,7 @@ def match_levels(
 
 
 def _num_classes(name: str, module: nn.Module) -> Optional[int]:
-    """As of a head that classifies boxes or masks."""
+    """How many classes a module tells apart, if it is a head of boxes or masks."""
     parts = [part for part in name.split('.') if not part.isdigit()]
     if (
         not parts

@@ -138,7 +138,7 @@ def check_gradients(
 
     Args:
         model (nn.Module): The model that ran.
-        names (Sequence[str]): As of :func:`record`.
+        names (Sequence[str]): As :func:`record` takes it.
         features (Sequence[Tensor]): What it recorded.
 
     Raises:

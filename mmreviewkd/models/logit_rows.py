@@ -57,7 +57,7 @@ class LogitRows:
         Args:
             calls (Calls): Of :meth:`modules`.
             teacher (BaseModel): The teacher, with its head.
-            scale (float): As of :meth:`check`.
+            scale (float): As :meth:`check` takes it.
             outputs (Any): What the teacher's adapter extracted from the batch.
             data_samples (Any): The batch's labels.
         """

@@ -78,9 +78,9 @@ class ReviewSettings:
         strides (Sequence[int], optional): Levels that take part; all by default.
         features (str): Of detectors, where the levels are: ``'neck'`` or
             ``'backbone'``.
-        mid_channels (int, optional): As of :class:`Review`.
-        fusion (str): Likewise.
-        distance (str): Likewise.
+        mid_channels (int, optional): As :class:`Review` takes it.
+        fusion (str): As :class:`Review` takes it.
+        distance (str): As :class:`Review` takes it.
 
     Raises:
         UserInputError: A value cannot be used; it is named.

@@ -103,8 +103,8 @@ class Teacher(nn.Module):
         """Features, (N, C_i, H_i, W_i), and logits or what a head takes.
 
         Args:
-            inputs (Tensor): As of :meth:`see`.
-            data_samples (Sequence[DetDataSample] | Tensor): Likewise.
+            inputs (Tensor): As :meth:`see` takes it.
+            data_samples (Sequence[DetDataSample] | Tensor): As :meth:`see` takes it.
         """
         height, width = (round(n * self.settings.scale) for n in inputs.shape[-2:])
         inputs = self.see(inputs, data_samples)

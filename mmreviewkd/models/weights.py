@@ -146,7 +146,7 @@ def load_strictly(
             skipped in the checkpoint.
         filename (str): The checkpoint.
         config (str | dict): Of the model; for the message.
-        entry (str, optional): As of :func:`read_checkpoint`.
+        entry (str, optional): As :func:`read_checkpoint` takes it.
 
     Returns:
         tuple[str] | None: The classes that it was trained for, if it says.

@@ -33,7 +33,9 @@ _CAPTION = (
 
 
 class LevelMaps(NamedTuple):
-    """Of one image and level; arrays are (H, W), as the image without padding.
+    """What the review makes of one image at one level.
+
+    Arrays are (H, W), as the image without padding.
 
     Args:
         name (str): ``'stride 8'``, or ``'level 1'`` of classifiers.

@@ -92,7 +92,7 @@ def softnms(
 
 
 def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
-    """Of greedy NMS, each kept box, best first, with those that it removes.
+    """List the boxes that greedy NMS keeps, best first, with those each removes.
 
     Args:
         dets (Tensor): (N, 5) as x1, y1, x2, y2, score.

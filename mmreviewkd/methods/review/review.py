@@ -154,7 +154,7 @@ class Review(TrainedMethod):
 
         Args:
             features (Sequence[Tensor]): Student features, (N, C_i, H_i, W_i).
-            target_sizes (Sequence[tuple[int, int]]): As of :meth:`forward`.
+            target_sizes (Sequence[tuple[int, int]]): As :meth:`forward` takes it.
 
         Returns:
             list[tuple[Tensor | None, Tensor]]: (N, 2, H_i, W_i), how much of
