@@ -17,6 +17,7 @@ with quiet_interruption(), redirect_stdout(sys.stderr):
 
     from .compat import (
         allow_gloo_without_gpu,
+        answer_for_the_student,
         ensure_mmcv_ops,
         keep_checkpoints_whole,
         keep_what_is_not_the_runs_own,
@@ -30,6 +31,7 @@ with quiet_interruption(), redirect_stdout(sys.stderr):
     keep_what_is_not_the_runs_own()
     allow_gloo_without_gpu()
     serve_config_names()
+    answer_for_the_student()
 
     from . import classification, engine, models  # noqa: F401
 

@@ -24,13 +24,14 @@ class SettingError(UserInputError):
 
     Args:
         message (str): It has ``{}`` where the setting is named.
-        part (str): ``'review'`` or ``'teacher'``.
+        owner (str): The dict that it stands in, as ``'teacher'``, or ``'ReviewKD'``.
         name (str): The key in that dict.
         value: Its value.
     """
 
-    def __init__(self, message: str, part: str, name: str, value: Any) -> None:
-        super().__init__(message.replace('{}', f'{part}=dict({name}={value!r})'))
+    def __init__(self, message: str, owner: str, name: str, value: Any) -> None:
+        made_by = owner if owner == 'ReviewKD' else f'{owner}=dict'
+        super().__init__(message.replace('{}', f'{made_by}({name}={value!r})'))
         self.message, self.name, self.value = message, name, value
 
 

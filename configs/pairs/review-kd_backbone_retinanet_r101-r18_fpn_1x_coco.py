@@ -8,5 +8,6 @@ model = dict(
         config='mmdet::retinanet/retinanet_r101_fpn_ms-640-800-3x_coco.py',
         checkpoint='https://download.openmmlab.com/mmdetection/v2.0/retinanet/retinanet_r101_fpn_mstrain_3x_coco/retinanet_r101_fpn_mstrain_3x_coco_20210720_214650-7ee888e0.pth',
     ),
-    review=dict(weight=1.0, features='backbone'),
+    review=dict(weight=1.0),
+    part='backbone',
 )

@@ -9,5 +9,6 @@ model = dict(
         checkpoint='https://download.openmmlab.com/mmdetection/v2.0/retinanet/retinanet_r101_fpn_mstrain_3x_coco/retinanet_r101_fpn_mstrain_3x_coco_20210720_214650-7ee888e0.pth',
         scale=2.0,
     ),
-    review=dict(weight=1.0, strides=(8, 16, 32, 64)),
+    review=dict(weight=1.0),
+    strides=(8, 16, 32, 64),
 )

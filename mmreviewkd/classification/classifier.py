@@ -10,6 +10,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from ..errors import UserInputError
+from ..models.logit_rows import image_labels
 
 
 @MODELS.register_module()
@@ -47,27 +48,27 @@ class ImageClassifier(BaseModel):
     def forward(
         self,
         inputs: Tensor,
-        data_samples: Optional[Tensor] = None,
+        data_samples: Optional[Union[Tensor, dict]] = None,
         mode: str = 'tensor',
     ) -> Union[Tensor, dict[str, Tensor], list[dict]]:
         """Logits, losses or predictions.
 
         Args:
             inputs (Tensor): (N, 3, H, W).
-            data_samples (Tensor, optional): Labels, (N, ).
+            data_samples (Tensor | dict, optional): Labels, (N, ), as
+                :func:`image_labels` takes them.
             mode (str): ``'tensor'``, ``'loss'`` or ``'predict'``.
         """
         logits = self.backbone(inputs)
         if mode == 'tensor':
             return logits
         assert data_samples is not None, f'mode {mode!r} needs labels'
+        labels = image_labels(data_samples)
         if mode == 'loss':
-            return dict(
-                loss_cls=self.loss_weight * F.cross_entropy(logits, data_samples)
-            )
+            return dict(loss_cls=self.loss_weight * F.cross_entropy(logits, labels))
         return [
             dict(pred_scores=scores, gt_label=label)
-            for scores, label in zip(logits.softmax(1).cpu(), data_samples.tolist())
+            for scores, label in zip(logits.softmax(1).cpu(), labels.tolist())
         ]
 
     def level_names(self, role: str) -> list[str]:

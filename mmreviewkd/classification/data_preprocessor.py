@@ -39,9 +39,9 @@ class CropFlipPreprocessor(ImgDataPreprocessor):
         data = super().forward(
             dict(inputs=images, data_samples=data['data_samples']), training
         )
-        data['data_samples'] = torch.as_tensor(
-            data['data_samples'], device=images.device
-        )
+        samples = data['data_samples']
+        if not isinstance(samples, dict):
+            data['data_samples'] = torch.as_tensor(samples, device=images.device)
         return data
 
 

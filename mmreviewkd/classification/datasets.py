@@ -69,7 +69,8 @@ class TensorImages(Dataset):
         return len(self.labels)
 
     def __getitem__(self, index: Union[int, Tensor]) -> dict:
-        return dict(inputs=self.images[index], data_samples=self.labels[index])
+        samples = dict(gt_label=self.labels[index], sample_idx=index)
+        return dict(inputs=self.images[index], data_samples=samples)
 
     def __getitems__(self, indices: list[int]) -> dict:
         return self[torch.as_tensor(indices)]
@@ -217,4 +218,4 @@ class FolderImages(Dataset):
 
     def __getitem__(self, index: int) -> dict:
         image, label = self.images[index]
-        return dict(inputs=image, data_samples=label)
+        return dict(inputs=image, data_samples=dict(gt_label=label, sample_idx=index))

@@ -18,6 +18,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from ..demo.glyphs import CLASSES, make_archives
 from ..models.configs import load_config
+from ..models.logit_rows import image_labels
 from ..models.weights import load_strictly
 from ..visualization import draw_labels, plot_curves
 from . import demo
@@ -127,7 +128,7 @@ def evaluate(work_dir: str, examples: int = 10) -> tuple:
                 int(sample['pred_scores'].argmax()) for sample in model.test_step(batch)
             ]
     images = batch['inputs'].permute(0, 2, 3, 1).numpy()
-    return results, images, batch['data_samples'].tolist(), answers
+    return results, images, image_labels(batch['data_samples']).tolist(), answers
 
 
 def report(work_dir: str, results: dict[str, dict], seed: int) -> None:

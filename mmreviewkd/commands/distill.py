@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='levels that take part, by stride; all by default',
     )
     parser.add_argument(
+        '--part',
         '--features',
         choices=['neck', 'backbone'],
         default='neck',
@@ -124,14 +125,16 @@ def distill(cfg: Config, args: argparse.Namespace) -> Config:
         teacher['weights'] = args.teacher_weights
     if args.scale != 1:
         teacher['scale'] = args.scale
-    review = dict(weight=args.weight)
-    if args.strides:
-        review['strides'] = args.strides
-    if args.features != 'neck':
-        review['features'] = args.features
     cfg.model = ConfigDict(
-        type='ReviewKD', student=plain_model(cfg.model), teacher=teacher, review=review
+        type='ReviewKD',
+        student=plain_model(cfg.model),
+        teacher=teacher,
+        review=dict(weight=args.weight),
     )
+    if args.strides:
+        cfg.model.strides = args.strides
+    if args.part != 'neck':
+        cfg.model.part = args.part
     imports = cfg.get('custom_imports') or dict(imports=[])
     names = imports['imports']
     imports['imports'] = ([names] if isinstance(names, str) else list(names)) + [

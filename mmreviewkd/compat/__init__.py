@@ -6,9 +6,11 @@ from .distributed import allow_gloo_without_gpu
 from .kept_checkpoints import keep_what_is_not_the_runs_own
 from .mmcv_ext import ensure_mmcv_ops
 from .saving import keep_checkpoints_whole
+from .student_config import answer_for_the_student
 
 __all__ = [
     'allow_gloo_without_gpu',
+    'answer_for_the_student',
     'ensure_mmcv_ops',
     'keep_checkpoints_whole',
     'keep_what_is_not_the_runs_own',

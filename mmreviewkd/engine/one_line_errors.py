@@ -100,7 +100,7 @@ def _one_line(error: BaseException) -> Optional[str]:
         return (
             f'{what}. Smaller batches (--cfg-options '
             'train_dataloader.batch_size=...), --amp or fewer levels '
-            '(model.review.strides=...) need less'
+            '(model.strides=...) need less'
         )
     return registry_error(error)
 

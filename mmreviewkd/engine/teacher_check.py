@@ -79,12 +79,9 @@ def shown_teacher(distiller: dict) -> ShownTeacher:
             'model or beside it; the teacher cannot be shown '
             'the same images'
         )
-    settings = read_settings(
-        distiller['teacher'],
-        distiller.get('review'),
-        distiller.get('logits'),
-        distiller.get('methods'),
-    )
+    keys = ('teacher', 'review', 'logits', 'methods', 'strides', 'part')
+    given: dict[str, Any] = {key: distiller.get(key) for key in keys}
+    settings = read_settings(**given)
     return ShownTeacher(
         Teacher(
             settings.teacher,

@@ -58,7 +58,7 @@ class DKDLoss(Method):
         weight (float): Of the loss.
     """
 
-    reads = ('logits',)
+    reads = ('logits', 'labels')
 
     def __init__(
         self,

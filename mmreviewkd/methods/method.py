@@ -37,33 +37,43 @@ class Pair(NamedTuple):
             shallow to deep, as ``'stride 8'``.
         student_channels (Sequence[int]): The student's, of each of them.
         teacher_channels (Sequence[int]): The teacher's.
+        strides (Sequence[int]): Pixels of the student's image per cell.
     """
 
     levels: Sequence[str]
     student_channels: Sequence[int]
     teacher_channels: Sequence[int]
+    strides: Sequence[int] = ()
 
 
-READABLE = ('features', 'logits')
-"""What a method can ask for."""
+READABLE = ('features', 'logits', 'labels', 'boxes', 'sample_idx')
+"""What a method can ask for, each a field of :class:`View`."""
 
 _NOTHING = torch.empty(0)
 
 
 class View(NamedTuple):
-    """What one of the two models makes of a batch.
+    """What one of the two models makes of a batch, and what is known of the batch.
+
+    What no method reads is empty.
 
     Args:
         features (Sequence[Tensor]): Of the levels that learn together, shallow to
-            deep, (N, C_i, H_i, W_i); none if no method reads them.
-        logits (Tensor): Of images, RoIs or anchors, (M, classes); empty if no method
-            reads them.
-        labels (Tensor): Of the same, (M, ).
+            deep, (N, C_i, H_i, W_i). A vector, such as the one that a classifier
+            pools its last map to, is a map of one cell.
+        logits (Tensor): Of images, RoIs or anchors, (M, classes).
+        labels (Tensor): Of the same, (M, ), as the student's own loss has them; of a
+            classifier's images, (N, ), also where no logits are read.
+        boxes (Sequence[Tensor]): Of the objects in each image, (boxes, 4) as x1, y1,
+            x2, y2 in pixels of the student's image; of detectors alone.
+        sample_idx (Tensor): Index of each image in its dataset, (N, ).
     """
 
     features: Sequence[Tensor] = ()
     logits: Tensor = _NOTHING
     labels: Tensor = _NOTHING
+    boxes: Sequence[Tensor] = ()
+    sample_idx: Tensor = _NOTHING
 
 
 class Method(nn.Module):
@@ -76,7 +86,7 @@ class Method(nn.Module):
 
     Attributes:
         reads (tuple[str, ...]): What :meth:`losses` needs of each view:
-            ``'features'``, ``'logits'``, or both.
+            names of its fields, such as ``('features', 'labels')``.
         use_sigmoid (bool): Whether it compares logits of classes that are
             probable one by one, instead of logits of a softmax.
         factor (float): What the weight is multiplied with at this point of a run;

@@ -55,15 +55,19 @@ class Match(NamedTuple):
 
 class Adapter:
     """A kind of model. All methods that raise ``NotImplementedError`` must be written;
-    ``collate`` and ``image`` only where the review is to be looked at.
+    ``collate`` and ``image`` only where the review is to be looked at, and ``labels``,
+    ``boxes`` and ``sample_idx`` where ``gives`` names them.
 
     Attributes:
         kind (str): What it is called in messages, as ``'detector'``.
         has_boxes (bool): Whether predictions can be drawn as boxes.
+        gives (tuple[str, ...]): What a batch's ``data_samples`` tell that methods may
+            read: ``'labels'``, ``'boxes'`` or ``'sample_idx'``.
     """
 
     kind: str
     has_boxes = False
+    gives: tuple[str, ...] = ()
 
     def knows(self, model: BaseModel) -> bool:
         """Whether a model is of this kind."""
@@ -136,6 +140,22 @@ class Adapter:
     def logit_rows(self, model: BaseModel) -> type[LogitRows] | None:
         """Where the model has its logits; None where no loss knows the place."""
         return None
+
+    def labels(self, data_samples: Any) -> Tensor:
+        """The class of each image, (N, )."""
+        raise NotImplementedError
+
+    def boxes(self, data_samples: Any) -> list[Tensor]:
+        """The boxes of each image, (boxes, 4), in pixels of the student's image."""
+        raise NotImplementedError
+
+    def sample_idx(self, data_samples: Any) -> Tensor:
+        """The index of each image in its dataset, (N, ).
+
+        Raises:
+            UserInputError: The data do not hand it on.
+        """
+        raise NotImplementedError
 
     def class_settings(self, model: BaseModel) -> Iterator[tuple[str, int]]:
         """Settings of a model and how many classes they tell apart."""

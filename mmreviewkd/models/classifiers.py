@@ -1,7 +1,7 @@
 """The adapter of classifiers: the same stages in order, logits of images."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 from mmengine.dataset import default_collate
@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import SettingError, UserInputError
 from .adapters import ADAPTERS, Adapter, Levels, Match
 from .features import probe
-from .logit_rows import ImageRows, LogitRows
+from .logit_rows import ImageRows, LogitRows, image_labels
 
 
 @ADAPTERS.register_module()
@@ -19,6 +19,7 @@ class ClassifierAdapter(Adapter):
     """A model that tells its levels itself, as ``ImageClassifier`` does."""
 
     kind = 'classifier'
+    gives = ('labels', 'sample_idx')
 
     def knows(self, model: BaseModel) -> bool:
         return hasattr(model, 'level_names')
@@ -65,6 +66,18 @@ class ClassifierAdapter(Adapter):
 
     def logit_rows(self, model: BaseModel) -> Optional[type[LogitRows]]:
         return ImageRows
+
+    def labels(self, data_samples: Union[Tensor, dict]) -> Tensor:
+        return image_labels(data_samples)
+
+    def sample_idx(self, data_samples: Union[Tensor, dict]) -> Tensor:
+        if isinstance(data_samples, Tensor):
+            raise UserInputError(
+                'a method reads sample_idx, the index of each image in its dataset; '
+                'the data give labels alone. Let the dataset give '
+                'data_samples=dict(gt_label=..., sample_idx=...), as ArchiveImages does'
+            )
+        return data_samples['sample_idx']
 
     def class_settings(self, model: BaseModel) -> Iterator[tuple[str, int]]:
         classes = probe(model, ()).classes

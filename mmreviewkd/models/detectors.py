@@ -4,7 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Callable, Optional
 
 import numpy as np
+import torch
 import torch.nn as nn
+from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import get_box_tensor
 from mmengine.dataset import pseudo_collate
 from mmengine.model import BaseModel
 from torch import Tensor
@@ -31,6 +34,7 @@ class DetectorAdapter(Adapter):
 
     kind = 'detector'
     has_boxes = True
+    gives = ('boxes', 'sample_idx')
 
     def knows(self, model: BaseModel) -> bool:
         return not hasattr(model, 'level_names')
@@ -49,8 +53,8 @@ class DetectorAdapter(Adapter):
         if part == 'neck':
             raise SettingError(
                 f"{message}, or on the backbones': {{}}",
-                'review',
-                'features',
+                'ReviewKD',
+                'part',
                 'backbone',
             )
         raise UserInputError(message)
@@ -92,6 +96,19 @@ class DetectorAdapter(Adapter):
         if isinstance(getattr(model, 'bbox_head', None), AnchorHead):
             return AnchorRows
         return None
+
+    def boxes(self, data_samples: Sequence[DetDataSample]) -> list[Tensor]:
+        return [get_box_tensor(sample.gt_instances.bboxes) for sample in data_samples]
+
+    def sample_idx(self, data_samples: Sequence[DetDataSample]) -> Tensor:
+        known = [sample.metainfo.get('sample_idx') for sample in data_samples]
+        if None in known:
+            raise UserInputError(
+                'a method reads sample_idx, the index of each image in its dataset; '
+                "the data do not hand it on: name 'sample_idx' among the meta_keys of "
+                "the training pipeline's PackDetInputs"
+            )
+        return torch.tensor(known, device=data_samples[0].gt_instances.bboxes.device)
 
     def class_settings(self, model: BaseModel) -> Iterator[tuple[str, int]]:
         for name, module in model.named_modules():
@@ -145,7 +162,10 @@ def match_levels(
         problem = f'{both}; no pair of levels at {tuple(sorted(wanted - common))}.'
         if usable:
             raise SettingError(
-                f'{problem} To use common ones alone: {{}}', 'review', 'strides', usable
+                f'{problem} To use common ones alone: {{}}',
+                'ReviewKD',
+                'strides',
+                usable,
             )
         raise UserInputError(
             f'{problem} They have no stride in common that each has once'

@@ -1,7 +1,7 @@
 """The way of a batch through teacher, student and methods."""
 
 from collections.abc import Sequence
-from typing import Callable, Optional, Union
+from typing import Any, Callable, Optional
 
 import torch
 from mmengine.model import BaseModel
@@ -11,6 +11,8 @@ from ..errors import UserInputError
 from ..methods import Method, View
 from .adapters import Match
 from .features import calls_of, check_gradients, record
+from .finite import FiniteCheck
+from .logit_rows import Calls
 from .logits import LogitReader
 from .teacher import Teacher
 
@@ -40,13 +42,14 @@ class Distillation:
         self.teacher = teacher
         self.names, self.match = names, match
         self.methods, self.logits, self.inherit = methods, logits, inherit
+        self.check_finite = FiniteCheck(match.names)
 
     def losses(
         self,
         student: BaseModel,
         forward: Callable,
         inputs: Tensor,
-        data_samples: Union[Sequence, Tensor],
+        data_samples: Any,
     ) -> dict[str, Tensor]:
         """The student's own losses, and those of the methods.
 
@@ -61,48 +64,62 @@ class Distillation:
             student (BaseModel): The student.
             forward (Callable): Its own class's ``forward``.
             inputs (Tensor): (N, 3, H, W).
-            data_samples (list[DetDataSample] | Tensor): One per image, or the
-                labels of images, (N, ).
+            data_samples (list[DetDataSample] | Tensor | dict): One per image, or
+                the labels of images, (N, ), alone or in a dict.
 
         Raises:
             UserInputError: The student's features or losses do not allow it.
+            FloatingPointError: A method's loss is not finite.
         """
         methods = {name: getattr(student, name) for name in self.methods}
         read = {what for each in methods.values() if each.active for what in each.reads}
-        if read:
-            # first, while the student's activations do not yet fill the memory
-            targets, outputs = self.teacher(inputs, data_samples)
+        # first, while the student's activations do not yet fill the memory
+        taught = self.teacher(inputs, data_samples) if read else ([], None)
         names = self.names if 'features' in read else []
         reader = self.logits if 'logits' in read else None
         modules = reader.modules(student) if reader else []
         with record(student, names) as features, calls_of(modules) as calls:
             losses = forward(inputs, data_samples, 'loss')
         check_gradients(student, names, features)
-        ours, theirs = View(), View()
-        if reader:
-            own, given, labels = reader.rows(calls, self.teacher, outputs, data_samples)
-            ours, theirs = View((), own, labels), View((), given, labels)
-        if 'features' in read:
-            matched = self.matching(features, targets)
-            if len(matched[0][0]) != len(matched[1][0]):
-                raise UserInputError(
-                    f'in training, {" ".join(self.names)} of {type(student).__name__} '
-                    f'puts out {len(matched[0][0])} maps a level for '
-                    f'{len(matched[1][0])} images; they are compared one with one'
-                )
-            ours, theirs = (
-                view._replace(features=maps)
-                for view, maps in zip((ours, theirs), matched)
-            )
+        views = self._views(read, features, reader, calls, taught, data_samples)
+        added: dict[str, Tensor] = {}
         for name, method in methods.items():
-            added = _losses_of(name, method, ours, theirs)
-            if set(added) & set(losses):
+            new = _losses_of(name, method, *views)
+            taken = sorted(set(new) & {*losses, *added})
+            if taken:
                 raise UserInputError(
-                    f'a method cannot be called {name!r}: the student itself has '
-                    + ', '.join(sorted(set(added) & set(losses)))
+                    f'a method cannot be called {name!r}: {", ".join(taken)} is logged '
+                    'by the student itself, or by another method'
                 )
-            losses.update(added)
-        return losses
+            added.update(new)
+        self.check_finite(added, *views)
+        return {**losses, **added}
+
+    def _views(
+        self,
+        read: set[str],
+        features: Sequence[Tensor],
+        reader: Optional[LogitReader],
+        calls: Calls,
+        taught: tuple[list[Tensor], Any],
+        data_samples: Any,
+    ) -> tuple[View, View]:
+        """What the methods read, of the student and of the teacher."""
+        targets, outputs = taught
+        adapter = self.teacher.adapter
+        known = {what: getattr(adapter, what) for what in adapter.gives if what in read}
+        ours: dict[str, Any] = {
+            what: look_up(data_samples) for what, look_up in known.items()
+        }
+        theirs = dict(ours)
+        if reader:
+            ours['logits'], theirs['logits'], labels = reader.rows(
+                calls, self.teacher, outputs, data_samples
+            )
+            ours['labels'] = theirs['labels'] = labels
+        if 'features' in read:
+            ours['features'], theirs['features'] = self.matching(features, targets)
+        return View(**ours), View(**theirs)
 
     def bequeath(self, student: BaseModel) -> None:
         """Let the student start with parts of the teacher."""
@@ -112,11 +129,22 @@ class Distillation:
     def matching(
         self, features: Sequence[Tensor], targets: Sequence[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """The features of those levels that learn together, shallow to deep."""
-        return (
-            [features[i] for i, _ in self.match.indices],
-            [targets[j] for _, j in self.match.indices],
+        """The features of those levels that learn together, shallow to deep.
+
+        Raises:
+            UserInputError: They are of different numbers of images.
+        """
+        ours, theirs = (
+            [levels[index] for index in indices]
+            for levels, indices in zip((features, targets), zip(*self.match.indices))
         )
+        if len(ours[0]) != len(theirs[0]):
+            raise UserInputError(
+                f'in training, {" ".join(self.names)} of the student puts out '
+                f'{len(ours[0])} maps a level for {len(theirs[0])} images; they are '
+                'compared one with one'
+            )
+        return ours, theirs
 
 
 def _losses_of(
@@ -127,7 +155,8 @@ def _losses_of(
         # DDP waits for a gradient of every parameter
         sums = [parameter.sum() for parameter in method.parameters()]
         return {f'loss_{name}': 0 * torch.stack(sums).sum()} if sums else {}
-    if method.reads == ('logits',) and not len(student.logits):
+    reads_features = 'features' in method.reads
+    if 'logits' in method.reads and not reads_features and not len(student.logits):
         # a batch may have no positive anchor
         return {f'loss_{name}': method.factor * student.logits.sum()}
     values = method.losses(student, teacher)

@@ -14,7 +14,7 @@ from .configs import plain_model
 from .distillation import Distillation
 from .features import probe
 from .logits import LogitReader
-from .method_building import build_methods, method_type
+from .method_building import build_methods, method_type, setting_of
 from .settings import read_settings, refuse_unknown
 from .student import Distilled, distilled
 from .teacher import Teacher
@@ -27,6 +27,8 @@ def ReviewKD(
     review: Optional[dict] = None,
     logits: Optional[dict] = None,
     methods: Optional[dict] = None,
+    strides: Optional[Sequence[int]] = None,
+    part: Optional[str] = None,
     inherit: Sequence[str] = (),
     data_preprocessor: Optional[dict] = None,
     **unknown: Any,
@@ -41,17 +43,19 @@ def ReviewKD(
         teacher (dict): ``config``, ``checkpoint`` and, optionally, ``scale``
             and ``weights``, see :class:`Teacher`.
         review (dict): ``weight`` of the review loss (float, >= 0; with 0 it
-            is not computed) and, optionally, ``strides``, the levels that
-            take part; by default all do. ``features='backbone'`` compares the
-            stages of detectors' backbones instead of what their necks put
-            out. ``mid_channels`` and, for ablations, ``fusion`` and
-            ``distance``: see :class:`Review`. :class:`ReviewWeightHook` varies
-            the weight over a run. It may be left out where there are ``methods``.
+            is not computed) and, optionally, ``mid_channels`` and, for ablations,
+            ``fusion`` and ``distance``: see :class:`Review`.
+            :class:`ReviewWeightHook` varies the weight over a run. It may be left
+            out where there are ``methods``.
         logits (dict, optional): Config of a loss between logits, beside the
             review: ``KDLoss`` or ``DKDLoss`` of classifiers and RoI heads,
             ``BinaryKDLoss`` of heads with anchors; see :class:`LogitReader`.
         methods (dict[str, dict], optional): Any number of other methods, by the
             names that their losses have in the log; see :class:`Method`.
+        strides (Sequence[int], optional): The levels of detectors that take part, in
+            pixels per cell; by default all do.
+        part (str, optional): Of detectors, where the levels are: ``'neck'``, by
+            default, for what necks put out, or ``'backbone'`` for its stages.
         inherit (Sequence[str]): Parts of the teacher that the student starts
             with where shapes agree, such as ``('neck', 'bbox_head')``.
         data_preprocessor (dict, optional): The student's, of configs that have
@@ -62,12 +66,13 @@ def ReviewKD(
             models cannot be used.
     """
     refuse_unknown(unknown, ReviewKD)
-    settings = read_settings(teacher, review, logits, methods, inherit)
+    settings = read_settings(teacher, review, logits, methods, strides, part, inherit)
     kinds = {name: method_type(name, cfg) for name, cfg in settings.methods.items()}
     read = {what for kind in kinds.values() for what in kind.reads}
 
     model, names = _build_student(student, data_preprocessor, settings.part)
     _check_names(model, settings.inherit, kinds)
+    _check_reads(model, kinds)
     tutor = Teacher(
         settings.teacher,
         source=model.data_preprocessor,
@@ -80,6 +85,7 @@ def ReviewKD(
         match.names,
         [levels.channels[i] for i, _ in match.indices],
         [tutor.levels.channels[j] for _, j in match.indices],
+        [levels.strides[i] for i, _ in match.indices],
     )
     memory = dict(settings.remembered(), levels=match.names)
     for name, method in build_methods(settings.methods, pair).items():
@@ -129,6 +135,21 @@ def _check_names(
             raise UserInputError(
                 f'a {type(model).__name__} cannot keep what it learns with under '
                 f'the name {name!r}: it has an attribute of that name already'
+            )
+
+
+def _check_reads(model: BaseModel, methods: dict[str, type[Method]]) -> None:
+    """Refuse a method that reads what the data of this kind of model do not tell."""
+    adapter = adapter_of(model)
+    for name, kind in methods.items():
+        given = {'features', 'logits', *adapter.gives}
+        if 'logits' in kind.reads:
+            given.add('labels')  # the student's own loss has them
+        lacking = [what for what in kind.reads if what not in given]
+        if lacking:
+            raise UserInputError(
+                f'{setting_of(name)}=dict(type={kind.__name__!r}) reads '
+                f'{", ".join(lacking)}, which the data of a {adapter.kind} do not tell'
             )
 
 

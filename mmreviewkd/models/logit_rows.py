@@ -1,6 +1,6 @@
 """Which logits of two models are for the same image, RoI or anchor."""
 
-from typing import Any
+from typing import Any, NamedTuple, Union
 
 import torch
 import torch.nn as nn
@@ -15,6 +15,36 @@ Calls = list[list[tuple]]
 
 Rows = tuple[Tensor, Tensor, Tensor]
 """The student's and the teacher's logits, (M, classes), and labels, (M, )."""
+
+
+class Batch(NamedTuple):
+    """What a batch has left behind of which logits are read.
+
+    Args:
+        calls (Calls): Of the student's modules that :meth:`LogitRows.modules` names.
+        teacher (BaseModel): The teacher, with its head.
+        scale (float): Side of the teacher's images as a multiple of the student's.
+        outputs (Any): What the teacher's adapter extracted from the batch.
+        data_samples (Any): What is known of the images, such as their labels.
+    """
+
+    calls: Calls
+    teacher: BaseModel
+    scale: float
+    outputs: Any
+    data_samples: Any
+
+
+def image_labels(data_samples: Union[Tensor, dict]) -> Tensor:
+    """The labels of a batch of images, (N, ).
+
+    Args:
+        data_samples (Tensor | dict): They themselves, or a dict that has them under
+            ``'gt_label'`` and, under ``'sample_idx'``, the index of each image.
+    """
+    return (
+        data_samples if isinstance(data_samples, Tensor) else data_samples['gt_label']
+    )
 
 
 class LogitRows:
@@ -44,23 +74,8 @@ class LogitRows:
         """Those whose calls in a training pass :meth:`rows` needs."""
         raise NotImplementedError
 
-    def rows(
-        self,
-        calls: Calls,
-        teacher: BaseModel,
-        scale: float,
-        outputs: Any,
-        data_samples: Any,
-    ) -> Rows:
-        """Logits and labels of one batch.
-
-        Args:
-            calls (Calls): Of :meth:`modules`.
-            teacher (BaseModel): The teacher, with its head.
-            scale (float): As :meth:`check` takes it.
-            outputs (Any): What the teacher's adapter extracted from the batch.
-            data_samples (Any): The batch's labels.
-        """
+    def rows(self, batch: Batch) -> Rows:
+        """Logits and labels of one batch."""
         raise NotImplementedError
 
 
@@ -72,16 +87,9 @@ class ImageRows(LogitRows):
     def modules(self, student: BaseModel) -> list[nn.Module]:
         return [student.backbone]
 
-    def rows(
-        self,
-        calls: Calls,
-        teacher: BaseModel,
-        scale: float,
-        outputs: Any,
-        data_samples: Any,
-    ) -> Rows:
-        (((_, logits),),) = calls
-        return logits.flatten(1), outputs, data_samples
+    def rows(self, batch: Batch) -> Rows:
+        (((_, logits),),) = batch.calls
+        return logits.flatten(1), batch.outputs, image_labels(batch.data_samples)
 
 
 class RoIRows(LogitRows):
@@ -114,23 +122,18 @@ class RoIRows(LogitRows):
         head = student.roi_head
         return [head.bbox_roi_extractor, head.bbox_head.loss_cls]
 
-    def rows(
-        self,
-        calls: Calls,
-        teacher: BaseModel,
-        scale: float,
-        outputs: Any,
-        data_samples: Any,
-    ) -> Rows:
-        head = teacher.roi_head
-        if not calls[1]:  # there was nothing to classify
-            nothing = calls[0][-1][1].flatten()[:0]
+    def rows(self, batch: Batch) -> Rows:
+        head = batch.teacher.roi_head
+        extractor_calls, loss_calls = batch.calls
+        if not loss_calls:  # there was nothing to classify
+            nothing = extractor_calls[-1][1].flatten()[:0]
             return nothing, nothing, nothing
         # PISA weighs by the loss of detached logits first
-        (logits, labels, *_), _ = calls[1][-1]
+        (logits, labels, *_), _ = loss_calls[-1]
         # a mask head may share the extractor: the boxes' call is the first
         rois = next(
-            (args[1] for args, _ in calls[0] if len(args[1]) == len(logits)), None
+            (args[1] for args, _ in extractor_calls if len(args[1]) == len(logits)),
+            None,
         )
         if rois is None:
             raise UserInputError(
@@ -138,8 +141,8 @@ class RoIRows(LogitRows):
                 'each proposal once'
             )
         with torch.no_grad():
-            rois = torch.cat([rois[:, :1], rois[:, 1:] * scale], 1)
-            theirs = classify_boxes(head, outputs, rois)
+            rois = torch.cat([rois[:, :1], rois[:, 1:] * batch.scale], 1)
+            theirs = classify_boxes(head, batch.outputs, rois)
         return logits, theirs, labels
 
 
@@ -188,22 +191,15 @@ class AnchorRows(LogitRows):
     def modules(self, student: BaseModel) -> list[nn.Module]:
         return [student.bbox_head.loss_cls]
 
-    def rows(
-        self,
-        calls: Calls,
-        teacher: BaseModel,
-        scale: float,
-        outputs: Any,
-        data_samples: Any,
-    ) -> Rows:
-        head = teacher.bbox_head
+    def rows(self, batch: Batch) -> Rows:
+        head = batch.teacher.bbox_head
         with torch.no_grad():
-            maps = head(outputs)[0]
+            maps = head(batch.outputs)[0]
         theirs = [
             scores.permute(0, 2, 3, 1).reshape(-1, head.cls_out_channels)
             for scores in maps
         ]
-        arguments = [args for args, _ in calls[0]]
+        arguments = [args for args, _ in batch.calls[0]]
         ours: list[Any] = [
             len(args[0]) if isinstance(args[1], Tensor) else 'none'
             for args in arguments

@@ -9,7 +9,7 @@ from mmengine.model import BaseModel
 
 from ..errors import UserInputError
 from .adapters import adapter_of
-from .logit_rows import Calls, Rows
+from .logit_rows import Batch, Calls, Rows
 from .teacher import Teacher
 from .weights import names_in
 
@@ -82,7 +82,7 @@ class LogitReader:
             calls (Calls): Of :meth:`modules`, see :func:`calls_of`.
             teacher (Teacher): The teacher.
             outputs (Tensor | list[Tensor]): Its logits, or what its head takes.
-            data_samples (Tensor | list): The batch's labels.
+            data_samples (Tensor | dict | list): What is known of the images.
 
         Raises:
             UserInputError: The classes are others, or the heads classify in
@@ -92,7 +92,7 @@ class LogitReader:
             _check_names(teacher)
             self.names_checked = True
         rows = self.kind.rows(
-            calls, teacher.model, teacher.settings.scale, outputs, data_samples
+            Batch(calls, teacher.model, teacher.settings.scale, outputs, data_samples)
         )
         if rows[0].shape != rows[1].shape:
             raise UserInputError(

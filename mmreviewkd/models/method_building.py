@@ -52,13 +52,13 @@ def method_type(name: str, config: Any) -> type[Method]:
         if inspect.isclass(value) and issubclass(value, Method)
     ]
     raise UserInputError(
-        f'{_setting(name)}=dict(type={kind!r}): is no method of distillation'
+        f'{setting_of(name)}=dict(type={kind!r}): is no method of distillation'
         + (near(str(kind), known) or f'; there are {", ".join(sorted(known))}')
     )
 
 
 def _build(name: str, config: dict, pair: Pair) -> Method:
-    kind, setting = method_type(name, config), _setting(name)
+    kind, setting = method_type(name, config), setting_of(name)
     settings = {key: value for key, value in config.items() if key != 'type'}
     taken = _arguments_of(kind)
     for key, value in settings.items():
@@ -81,7 +81,7 @@ def _build(name: str, config: dict, pair: Pair) -> Method:
     return method
 
 
-def _setting(name: str) -> str:
+def setting_of(name: str) -> str:
     """Where a method stands in a config; for messages."""
     return name if name in ('review', 'logits') else f'methods.{name}'
 

@@ -1,7 +1,7 @@
 """The same images as another model knows them: preprocessing and scale."""
 
 from collections.abc import Sequence
-from typing import Union
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -16,7 +16,7 @@ from ..errors import UserInputError
 
 def renormalize(
     inputs: Tensor,
-    data_samples: Union[Sequence, Tensor],
+    data_samples: Any,
     source: ImgDataPreprocessor,
     target: ImgDataPreprocessor,
 ) -> Tensor:
@@ -24,7 +24,7 @@ def renormalize(
 
     Args:
         inputs (Tensor): Made by ``source``, (N, 3, H, W).
-        data_samples (Sequence[DetDataSample] | Tensor): With ``img_shape``,
+        data_samples (Sequence[DetDataSample] | Tensor | dict): With ``img_shape``,
             height and width inside the padding; or labels of images without.
         source (ImgDataPreprocessor): The student's.
         target (ImgDataPreprocessor): The teacher's.
@@ -56,9 +56,9 @@ def renormalize(
             images = (images - target.mean.to(images)) / target.std.to(images)
     images = F.pad(images, (0, more[1], 0, more[0]))
     shapes = (
-        [(height, width)] * len(images)
-        if isinstance(data_samples, Tensor)
-        else [s.img_shape for s in data_samples]
+        [s.img_shape for s in data_samples]
+        if isinstance(data_samples, Sequence)
+        else [(height, width)] * len(images)
     )
     for image, (h, w) in zip(images, shapes):
         image[:, h:] = target.pad_value

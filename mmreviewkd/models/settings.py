@@ -71,13 +71,10 @@ class TeacherSettings:
 
 @dataclasses.dataclass(frozen=True)
 class ReviewSettings:
-    """What stands in ``review=dict(...)``: the method of that name, and the levels.
+    """What stands in ``review=dict(...)``, of the method of that name.
 
     Args:
         weight (float): Of the review loss, >= 0; with 0 it is not computed.
-        strides (Sequence[int], optional): Levels that take part; all by default.
-        features (str): Of detectors, where the levels are: ``'neck'`` or
-            ``'backbone'``.
         mid_channels (int, optional): As :class:`Review` takes it.
         fusion (str): As :class:`Review` takes it.
         distance (str): As :class:`Review` takes it.
@@ -87,8 +84,6 @@ class ReviewSettings:
     """
 
     weight: float
-    strides: Optional[Sequence[int]] = None
-    features: str = 'neck'
     mid_channels: Optional[int] = None
     fusion: str = 'abf'
     distance: str = 'hcl'
@@ -100,18 +95,6 @@ class ReviewSettings:
             'the review loss',
             ' (published: 1.0 for Faster R-CNN R101-R50)',
         )
-        if self.strides is not None and not _are_strides(self.strides):
-            raise SettingError(
-                '{}: must be a list of different whole numbers > 0, in pixels, '
-                'such as [8, 16, 32]; left out, all levels take part',
-                'review',
-                'strides',
-                self.strides,
-            )
-        if self.features not in ('neck', 'backbone'):
-            raise UserInputError(
-                f"review=dict(features={self.features!r}): must be 'neck' or 'backbone'"
-            )
 
     def method(self) -> dict[str, Any]:
         """The config of the method."""
@@ -135,6 +118,9 @@ class Settings:
         strides (Sequence[int], optional): Levels that take part; all by default.
         part (str): Of detectors, where the levels are.
         inherit (Sequence[str]): Parts of the teacher that the student starts with.
+
+    Raises:
+        UserInputError: A value cannot be used; it is named.
     """
 
     teacher: TeacherSettings
@@ -143,11 +129,25 @@ class Settings:
     part: str
     inherit: Sequence[str]
 
+    def __post_init__(self) -> None:
+        if self.strides is not None and not _are_strides(self.strides):
+            raise SettingError(
+                '{}: must be a list of different whole numbers > 0, in pixels, '
+                'such as [8, 16, 32]; left out, all levels take part',
+                'ReviewKD',
+                'strides',
+                self.strides,
+            )
+        if self.part not in ('neck', 'backbone'):
+            raise SettingError(
+                "{}: must be 'neck' or 'backbone'", 'ReviewKD', 'part', self.part
+            )
+
     def remembered(self) -> dict[str, Any]:
         """What a checkpoint says of a distillation besides a method's own settings."""
         memory = self.teacher.remembered()
         if self.part != 'neck':
-            memory['features'] = self.part
+            memory['features'] = self.part  # as it was called at first
         for name, config in self.methods.items():
             if name != 'review':
                 memory[name] = dict(config)
@@ -159,12 +159,14 @@ def read_settings(
     review: Optional[dict] = None,
     logits: Optional[dict] = None,
     methods: Optional[dict] = None,
+    strides: Optional[Sequence[int]] = None,
+    part: Optional[str] = None,
     inherit: Union[str, Sequence[str]] = (),
 ) -> Settings:
     """Bring what a config says into one form.
 
-    ``review`` and ``logits`` are the methods of these names; what else stands in
-    ``review`` says which levels take part.
+    ``review`` and ``logits`` are the methods of these names. In configs of before,
+    ``review`` says as well which levels take part.
 
     Raises:
         UserInputError: A key is unknown or missing, or a value cannot be used; it is
@@ -182,13 +184,41 @@ def read_settings(
             )
     chosen = dict(logits=logits) if logits else {}
     chosen.update(methods or {})
-    strides, part = None, 'neck'
     if review is not None or not chosen:
-        of_review = _filled(ReviewSettings, 'review', review)
-        strides, part = of_review.strides, of_review.features
-        chosen['review'] = of_review.method()
+        review, strides, part = _levels_apart(review, strides, part)
+        chosen['review'] = _filled(ReviewSettings, 'review', review).method()
     parts = [inherit] if isinstance(inherit, str) else list(inherit)
-    return Settings(chosen_teacher, chosen, strides, part, parts)
+    return Settings(
+        chosen_teacher, chosen, strides, 'neck' if part is None else part, parts
+    )
+
+
+def _levels_apart(
+    review: Any, strides: Optional[Sequence[int]], part: Optional[str]
+) -> tuple[Any, Optional[Sequence[int]], Optional[str]]:
+    """``review`` without ``strides`` and ``features``, which stood in it at first.
+
+    Raises:
+        UserInputError: They are set in both places.
+    """
+    if not isinstance(review, dict):
+        return review, strides, part
+    review = dict(review)
+    old_strides, old_part = review.pop('strides', None), review.pop('features', None)
+    for new, old, name, was in (
+        (strides, old_strides, 'strides', 'strides'),
+        (part, old_part, 'part', 'features'),
+    ):
+        if new is not None and old is not None:
+            raise UserInputError(
+                f'ReviewKD({name}={new!r}) and review=dict({was}={old!r}) are two '
+                'settings of one thing; leave the latter out'
+            )
+    return (
+        review,
+        old_strides if strides is None else strides,
+        old_part if part is None else part,
+    )
 
 
 def check_weight(weight: Any, owner: str, what: str, published: str = '') -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 import torch
 import torch.nn as nn
@@ -82,12 +82,12 @@ class Teacher(nn.Module):
     def __deepcopy__(self, memo: dict) -> 'Teacher':
         return self
 
-    def see(self, inputs: Tensor, data_samples: Union[Sequence, Tensor]) -> Tensor:
+    def see(self, inputs: Tensor, data_samples: Any) -> Tensor:
         """The batch as the teacher sees it, (N, 3, H', W').
 
         Args:
             inputs (Tensor): The batch as the student sees it, (N, 3, H, W).
-            data_samples (Sequence[DetDataSample] | Tensor): With
+            data_samples (Sequence[DetDataSample] | Tensor | dict): With
                 ``img_shape``, the part of each image that is not padding; or
                 labels of images without.
         """
@@ -97,14 +97,12 @@ class Teacher(nn.Module):
         return resize(inputs, self.settings.scale, self.preprocessor)
 
     @torch.no_grad()
-    def forward(
-        self, inputs: Tensor, data_samples: Union[Sequence, Tensor]
-    ) -> tuple[list[Tensor], Any]:
+    def forward(self, inputs: Tensor, data_samples: Any) -> tuple[list[Tensor], Any]:
         """Features, (N, C_i, H_i, W_i), and logits or what a head takes.
 
         Args:
             inputs (Tensor): As :meth:`see` takes it.
-            data_samples (Sequence[DetDataSample] | Tensor): As :meth:`see` takes it.
+            data_samples (Any): As :meth:`see` takes it.
         """
         height, width = (round(n * self.settings.scale) for n in inputs.shape[-2:])
         inputs = self.see(inputs, data_samples)

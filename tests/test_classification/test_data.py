@@ -51,7 +51,7 @@ def test_a_batch_is_one_indexing(tmp_path):
             torch.from_numpy(saved['x']).permute(0, 3, 1, 2),
         )
         assert (
-            torch.cat([b['data_samples'] for b in batches]).tolist()
+            torch.cat([b['data_samples']['gt_label'] for b in batches]).tolist()
             == saved['y'].tolist()
         )
     assert loader.dataset.metainfo['classes'] == ('0', '1', '2', '3', '4')
@@ -182,7 +182,7 @@ def test_folder_of_images(tmp_path):
         assert item['inputs'].shape == (3, 32, 32)
         assert item['inputs'].dtype == torch.uint8
         assert item['inputs'][:, 5, 5].tolist() == [250, 20, 0]
-        assert item['data_samples'] == 1
+        assert item['data_samples'] == dict(gt_label=1, sample_idx=1)
 
 
 def test_folder_of_images_that_have_their_size(tmp_path):

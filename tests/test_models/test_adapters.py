@@ -52,11 +52,12 @@ class PixelRows(LogitRows):
     def modules(self, student):
         return [student.decoder]
 
-    def rows(self, calls, teacher, scale, outputs, data_samples):
-        (((_, logits),),) = calls
-        ours, theirs = (x.permute(0, 2, 3, 1).flatten(0, 2) for x in (logits, outputs))
-        step = data_samples.size(1) // logits.size(2)
-        return ours, theirs, data_samples[:, ::step, ::step].flatten()
+    def rows(self, batch):
+        (((_, logits),),) = batch.calls
+        both = (logits, batch.outputs)
+        ours, theirs = (x.permute(0, 2, 3, 1).flatten(0, 2) for x in both)
+        step = batch.data_samples.size(1) // logits.size(2)
+        return ours, theirs, batch.data_samples[:, ::step, ::step].flatten()
 
 
 class SegmentorAdapter(Adapter):

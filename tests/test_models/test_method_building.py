@@ -69,7 +69,7 @@ def distilled(kind, **settings):
             "'backbone'",
         ),
         ({'k.d': dict(type='KDLoss')}, "the name 'k.d'"),
-        ({}, 'ReviewKD needs review=dict(weight=..., strides=...'),
+        ({}, 'ReviewKD needs review=dict(weight=..., mid_channels=...'),
     ],
 )
 def test_refused(kind, methods, message):

@@ -18,17 +18,63 @@ def refused(distiller, **settings):
     [8, '8', [], ['8', '16'], [8, 0], [-8], [8, 8], [8.0, 16], {8, 16}, [True]],
 )
 def test_strides(distiller, strides):
-    assert refused(distiller, review=dict(weight=1.0, strides=strides)) == (
-        f'review=dict(strides={strides!r}): must be a list of different whole '
+    message = (
+        f'ReviewKD(strides={strides!r}): must be a list of different whole '
         'numbers > 0, in pixels, such as [8, 16, 32]; left out, all levels '
         'take part'
     )
+    assert refused(distiller, strides=strides) == message
+    assert refused(distiller, review=dict(weight=1.0, strides=strides)) == message
+
+
+@pytest.mark.parametrize('part', ['head', 3, ''])
+def test_part(distiller, part):
+    message = f"ReviewKD(part={part!r}): must be 'neck' or 'backbone'"
+    assert refused(distiller, part=part) == message
+    assert refused(distiller, review=dict(weight=1.0, features=part)) == message
 
 
 @pytest.mark.parametrize('strides', [(8, 16), [16, 8]])
-def test_strides_in_any_order(distiller, strides):
-    model = distiller(review=dict(weight=1.0, strides=strides))
+@pytest.mark.parametrize('as_it_was', [False, True])
+def test_levels(distiller, strides, as_it_was):
+    if as_it_was:
+        review = dict(weight=1.0, strides=strides, features='backbone')
+        model = distiller(review=review)
+    else:
+        model = distiller(strides=strides, part='backbone')
     assert model.distillation.match.names == ['stride 8', 'stride 16']
+    assert model.distillation.names == ['backbone']
+    assert model.review.settings['features'] == 'backbone'
+
+
+def test_levels_of_methods_alone(distiller):
+    at = dict(type='AttentionTransfer')
+    model = distiller(
+        review=None, methods=dict(at=at), strides=(8, 16), part='backbone'
+    )
+    assert model.distillation.match.names == ['stride 8', 'stride 16']
+    assert model.distillation.names == ['backbone']
+
+
+@pytest.mark.parametrize(
+    'new, old, message',
+    [
+        (
+            dict(strides=(8,)),
+            dict(strides=(8,)),
+            'ReviewKD(strides=(8,)) and review=dict(strides=(8,))',
+        ),
+        (
+            dict(part='neck'),
+            dict(features='backbone'),
+            "ReviewKD(part='neck') and review=dict(features='backbone')",
+        ),
+    ],
+)
+def test_levels_twice(distiller, new, old, message):
+    assert refused(distiller, review=dict(weight=1.0, **old), **new) == (
+        f'{message} are two settings of one thing; leave the latter out'
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,7 +85,7 @@ def test_strides_in_any_order(distiller, strides):
         (
             dict(xyz=1),
             'ReviewKD has no xyz; it takes student, teacher, review, '
-            'logits, methods, inherit, data_preprocessor',
+            'logits, methods, strides, part, inherit, data_preprocessor',
         ),
         (dict(student=None), 'ReviewKD needs student=dict(type=..., ...)'),
     ],

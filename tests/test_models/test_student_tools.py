@@ -228,18 +228,7 @@ def test_test_time_augmentation(kind):
 @detectors
 @pytest.mark.parametrize(
     'options',
-    [
-        {},
-        pytest.param(
-            None,
-            marks=pytest.mark.xfail(
-                raises=AttributeError,
-                strict=True,
-                reason='without cfg_options, mmdet reads config.model.backbone, '
-                'which no model in a model has: {} is what it needs',
-            ),
-        ),
-    ],
+    [None, {}],
 )
 def test_init_detector(kind, options, coco, tmp_path):
     for name, model in (('plain', kind.student), ('teacher', kind.teacher['config'])):

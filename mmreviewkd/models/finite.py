@@ -1,0 +1,85 @@
+"""A method's loss that is not finite: an overflow to skip, or the end of a run."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from mmengine.logging import MessageHub
+from torch import Tensor
+
+from ..methods import View
+
+_MAX_OVERFLOWS = 40
+
+
+class FiniteCheck:
+    """Stop a run whose losses are not finite, unless a GradScaler will skip the step.
+
+    A scaler halves its scale each time, from 2 ** 16 by default; what does not end by
+    then is no overflow.
+
+    Args:
+        levels (Sequence[str]): What the levels are called, shallow to deep.
+    """
+
+    def __init__(self, levels: Sequence[str]) -> None:
+        self.levels = levels
+        self.overflows = 0
+        """Steps in a row with a loss that was not finite."""
+
+    def __call__(self, losses: dict[str, Tensor], student: View, teacher: View) -> None:
+        """Look at the losses of a step.
+
+        Args:
+            losses (dict[str, Tensor]): The methods', and what they log; scalars.
+            student (View): What they were computed from.
+            teacher (View): Likewise.
+
+        Raises:
+            FloatingPointError: It names the loss, the iteration, and the feature or
+                logits that are not finite.
+        """
+        if not losses:
+            return
+        values = torch.stack([value.detach().float() for value in losses.values()])
+        if torch.isfinite(values).all():
+            self.overflows = 0
+            return
+        self.overflows += 1
+        scaled = (
+            torch.is_autocast_enabled()
+            and torch.get_autocast_gpu_dtype() == torch.float16
+        )
+        by_teacher, by_student = map(self._not_finite, (teacher, student))
+        if scaled and not by_teacher and self.overflows <= _MAX_OVERFLOWS:
+            return
+        iteration = MessageHub.get_current_instance().get_info('iter', 0) + 1
+        # what a method logs comes behind its loss, and says more of the place
+        name, value = next(
+            (name, value)
+            for name, value in reversed(list(zip(losses, values.tolist())))
+            if not math.isfinite(value)
+        )
+        culprits = [f"the teacher's {each}" for each in by_teacher[:1]]
+        culprits += [f"the student's {each}" for each in by_student[:1]]
+        raise FloatingPointError(
+            f'{name} is {value} in iteration {iteration}; '
+            + (
+                f'not finite: {", ".join(culprits)}'
+                if culprits
+                else 'what it was computed from is finite'
+            )
+            + '. Training stops before the step; checkpoints written so far are whole'
+        )
+
+    def _not_finite(self, view: View) -> list[str]:
+        """Features and logits of a model that are not finite, the deepest first.
+
+        That is the way in which one level spoils the next.
+        """
+        found = [
+            f'feature at {level}'
+            for level, feature in zip(self.levels, view.features)
+            if not torch.isfinite(feature).all()
+        ][::-1]
+        return found + ['logits'] * (not torch.isfinite(view.logits).all())

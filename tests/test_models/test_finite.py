@@ -1,0 +1,88 @@
+"""Losses of methods that are not finite: an overflow to skip, or the end of a run."""
+
+from mmreviewkd.methods import View
+from mmreviewkd.models.finite import FiniteCheck
+
+import pytest
+import torch
+
+NAN, INF = torch.tensor(torch.nan), torch.tensor(torch.inf)
+ONE = torch.tensor(1.0)
+
+
+def view(*levels, logits=()):
+    features = [torch.full((1, 1, 2, 2), value) for value in levels]
+    return View(features=features, logits=torch.tensor(logits))
+
+
+def message(losses, student, teacher, half=False):
+    check = FiniteCheck(['stride 8', 'stride 16'])
+    check.overflows = 40
+    with torch.autocast('cuda', torch.float16, enabled=half):
+        with pytest.raises(FloatingPointError) as error:
+            check(losses, student, teacher)
+    return str(error.value)
+
+
+@pytest.fixture(autouse=True)
+def no_gpu_needed(monkeypatch):
+    # autocast for CUDA is off where there is none
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+
+
+END = '. Training stops before the step; checkpoints written so far are whole'
+
+
+@pytest.mark.parametrize(
+    'losses, student, teacher, expected',
+    [
+        (
+            dict(loss_kd=NAN),
+            view(logits=[1.0, torch.nan]),
+            view(logits=[1.0, 2.0]),
+            "loss_kd is nan in iteration 1; not finite: the student's logits",
+        ),
+        (
+            dict(loss_review=INF, review_stride8=INF, review_stride16=ONE),
+            view(1.0, 1.0),
+            view(torch.inf, 1.0),
+            'review_stride8 is inf in iteration 1; not finite: '
+            "the teacher's feature at stride 8",
+        ),
+        (
+            # one level spoils the next, so that the deepest is where it began
+            dict(loss_review=NAN, review_stride8=NAN, review_stride16=NAN),
+            view(torch.nan, torch.nan),
+            view(1.0, torch.nan),
+            'review_stride16 is nan in iteration 1; not finite: '
+            "the teacher's feature at stride 16, the student's feature at stride 16",
+        ),
+        (
+            dict(loss_at=ONE, loss_review=INF),
+            view(1.0, 1.0),
+            view(1.0, 1.0),
+            'loss_review is inf in iteration 1; what it was computed from is finite',
+        ),
+    ],
+)
+@pytest.mark.parametrize('half', (False, True))
+def test_what_is_said(losses, student, teacher, expected, half):
+    assert message(losses, student, teacher, half) == expected + END
+
+
+def test_an_overflow_of_half_precision_is_left_to_the_scaler():
+    check = FiniteCheck(['stride 8'])
+    with torch.autocast('cuda', torch.float16):
+        for _ in range(40):
+            check(dict(loss_review=INF), view(torch.inf), view(1.0))
+        with pytest.raises(FloatingPointError):
+            check(dict(loss_review=INF), view(torch.inf), view(1.0))
+        # one step that is finite begins the count anew
+        check(dict(loss_review=ONE), view(1.0), view(1.0))
+        assert check.overflows == 0
+        with pytest.raises(FloatingPointError, match="the teacher's feature"):
+            check(dict(loss_review=INF), view(1.0), view(torch.inf))
+
+
+def test_nothing_to_look_at():
+    FiniteCheck([])({}, View(), View())
