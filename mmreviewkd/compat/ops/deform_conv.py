@@ -1,9 +1,26 @@
-"""Deformable convolution, with masks (DCNv2) and without."""
+"""Deformable convolution, with masks (DCNv2) and without.
+
+mmcv hands the sizes of the convolution over by name, ``**sizes`` here, and
+torchvision takes them in an order of its own.
+"""
 
 import torch
 from torch import Tensor
 
 from .precision import at_least_float32
+
+_SIZES = (
+    *('dH', 'dW', 'padH', 'padW', 'dilationH', 'dilationW'),
+    *('group', 'deformable_group'),
+)
+"""Names that mmcv gives version 1's strides, paddings, dilations and groups, in
+torchvision's order."""
+
+_MODULATED_SIZES = (
+    *('stride_h', 'stride_w', 'pad_h', 'pad_w', 'dilation_h', 'dilation_w'),
+    *('group', 'deformable_group'),
+)
+"""The names that it gives those of version 2."""
 
 
 def deform_conv_forward(
@@ -13,39 +30,12 @@ def deform_conv_forward(
     output: Tensor,
     columns: Tensor,
     ones: Tensor,
-    kW: int,
-    kH: int,
-    dW: int,
-    dH: int,
-    padW: int,
-    padH: int,
-    dilationW: int,
-    dilationH: int,
-    group: int,
-    deformable_group: int,
-    im2col_step: int,
+    **sizes: int,
 ) -> None:
     """Deformable convolution v1 (arXiv 1703.06211), without bias."""
-    input, weight, offset = at_least_float32(input, weight, offset)
-    no_mask, no_bias = input.new_zeros(len(input), 1), input.new_zeros(len(weight))
-    output.copy_(
-        torch.ops.torchvision.deform_conv2d(
-            input,
-            weight,
-            offset,
-            no_mask,
-            no_bias,
-            dH,
-            dW,
-            padH,
-            padW,
-            dilationH,
-            dilationW,
-            group,
-            deformable_group,
-            False,
-        )
-    )
+    tensors = _with_mask_and_bias(*at_least_float32(input, weight, offset))
+    in_order = [sizes[name] for name in _SIZES]
+    output.copy_(torch.ops.torchvision.deform_conv2d(*tensors, *in_order, False))
 
 
 def deform_conv_backward_input(
@@ -56,10 +46,10 @@ def deform_conv_backward_input(
     grad_offset: Tensor,
     weight: Tensor,
     columns: Tensor,
-    **geometry: int,
+    **sizes: int,
 ) -> None:
     """Gradients of :func:`deform_conv_forward` for input and offset."""
-    grads = _deform_conv_backward(input, offset, grad_output, weight, **geometry)
+    grads = _deform_conv_backward(input, weight, offset, grad_output, sizes)
     grad_input.copy_(grads[0])
     grad_offset.copy_(grads[2])
     # mmcv asks for the weight's gradient in a second call and hands the same
@@ -75,55 +65,36 @@ def deform_conv_backward_parameters(
     columns: Tensor,
     ones: Tensor,
     scale: float,
-    **geometry: int,
+    **sizes: int,
 ) -> None:
     """Gradient of :func:`deform_conv_forward` for the weight."""
     if columns.shape != grad_weight.shape:
         # only the weight needs a gradient, so the call above was left out
-        columns = _deform_conv_backward(
-            input, offset, grad_output, grad_weight, **geometry
-        )[1]
+        grads = _deform_conv_backward(input, grad_weight, offset, grad_output, sizes)
+        columns = grads[1]
     grad_weight.add_(columns, alpha=scale)
 
 
 def _deform_conv_backward(
     input: Tensor,
+    weight: Tensor,
     offset: Tensor,
     grad_output: Tensor,
-    weight: Tensor,
-    kW: int,
-    kH: int,
-    dW: int,
-    dH: int,
-    padW: int,
-    padH: int,
-    dilationW: int,
-    dilationH: int,
-    group: int,
-    deformable_group: int,
-    im2col_step: int,
+    sizes: dict[str, int],
 ) -> tuple[Tensor, ...]:
-    input, offset, grad_output, weight = at_least_float32(
-        input, offset, grad_output, weight
-    )
-    no_mask, no_bias = input.new_zeros(len(input), 1), input.new_zeros(len(weight))
+    grad_output, *tensors = at_least_float32(grad_output, input, weight, offset)
+    in_order = [sizes[name] for name in _SIZES]
     return torch.ops.torchvision._deform_conv2d_backward(
-        grad_output,
-        input,
-        weight,
-        offset,
-        no_mask,
-        no_bias,
-        dH,
-        dW,
-        padH,
-        padW,
-        dilationH,
-        dilationW,
-        group,
-        deformable_group,
-        False,
+        grad_output, *_with_mask_and_bias(*tensors), *in_order, False
     )
+
+
+def _with_mask_and_bias(
+    input: Tensor, weight: Tensor, offset: Tensor
+) -> tuple[Tensor, ...]:
+    """The tensors that torchvision takes, where version 1 has neither of the two."""
+    no_mask, no_bias = input.new_zeros(len(input), 1), input.new_zeros(len(weight))
+    return input, weight, offset, no_mask, no_bias
 
 
 def modulated_deform_conv_forward(
@@ -135,17 +106,8 @@ def modulated_deform_conv_forward(
     mask: Tensor,
     output: Tensor,
     columns: Tensor,
-    kernel_h: int,
-    kernel_w: int,
-    stride_h: int,
-    stride_w: int,
-    pad_h: int,
-    pad_w: int,
-    dilation_h: int,
-    dilation_w: int,
-    group: int,
-    deformable_group: int,
     with_bias: bool,
+    **sizes: int,
 ) -> None:
     """Deformable convolution v2 (arXiv 1811.11168)."""
     input, weight, bias, offset, mask = at_least_float32(
@@ -154,22 +116,10 @@ def modulated_deform_conv_forward(
     if not with_bias:
         bias = input.new_zeros(len(weight))
     offset, mask = (_as_mmcv_reads(x, output) for x in (offset, mask))
+    in_order = [sizes[name] for name in _MODULATED_SIZES]
     output.copy_(
         torch.ops.torchvision.deform_conv2d(
-            input,
-            weight,
-            offset,
-            mask,
-            bias,
-            stride_h,
-            stride_w,
-            pad_h,
-            pad_w,
-            dilation_h,
-            dilation_w,
-            group,
-            deformable_group,
-            True,
+            input, weight, offset, mask, bias, *in_order, True
         )
     )
 
@@ -188,17 +138,8 @@ def modulated_deform_conv_backward(
     grad_offset: Tensor,
     grad_mask: Tensor,
     grad_output: Tensor,
-    kernel_h: int,
-    kernel_w: int,
-    stride_h: int,
-    stride_w: int,
-    pad_h: int,
-    pad_w: int,
-    dilation_h: int,
-    dilation_w: int,
-    group: int,
-    deformable_group: int,
     with_bias: bool,
+    **sizes: int,
 ) -> None:
     """Gradients of :func:`modulated_deform_conv_forward`."""
     input, weight, bias, offset, mask, grad_output = at_least_float32(
@@ -207,22 +148,9 @@ def modulated_deform_conv_backward(
     if not with_bias:
         bias = input.new_zeros(len(weight))
     offset, mask = (_as_mmcv_reads(x, grad_output) for x in (offset, mask))
+    in_order = [sizes[name] for name in _MODULATED_SIZES]
     grads = torch.ops.torchvision._deform_conv2d_backward(
-        grad_output,
-        input,
-        weight,
-        offset,
-        mask,
-        bias,
-        stride_h,
-        stride_w,
-        pad_h,
-        pad_w,
-        dilation_h,
-        dilation_w,
-        group,
-        deformable_group,
-        True,
+        grad_output, input, weight, offset, mask, bias, *in_order, True
     )
     for target, grad in zip((grad_input, grad_weight), grads):
         target.copy_(grad)
