@@ -6,8 +6,6 @@ from typing import Any, Callable, Optional
 import numpy as np
 import torch
 import torch.nn as nn
-from mmdet.structures import DetDataSample
-from mmdet.structures.bbox import get_box_tensor
 from mmengine.dataset import pseudo_collate
 from mmengine.model import BaseModel
 from torch import Tensor
@@ -85,7 +83,7 @@ class DetectorAdapter(Adapter):
         return crop(outputs)
 
     def logit_rows(self, model: BaseModel) -> Optional[type[LogitRows]]:
-        # mmdet's heads import mmcv.ops, whose import may be what imports this
+        # not at the top, for the reason given in boxes()
         from mmdet.models.dense_heads import AnchorHead
         from mmdet.models.roi_heads.bbox_heads import BBoxHead
 
@@ -97,10 +95,13 @@ class DetectorAdapter(Adapter):
             return AnchorRows
         return None
 
-    def boxes(self, data_samples: Sequence[DetDataSample]) -> list[Tensor]:
+    def boxes(self, data_samples: Sequence) -> list[Tensor]:
+        # not at the top: it imports mmcv.ops, whose import may have led to this file
+        from mmdet.structures.bbox import get_box_tensor
+
         return [get_box_tensor(sample.gt_instances.bboxes) for sample in data_samples]
 
-    def sample_idx(self, data_samples: Sequence[DetDataSample]) -> Tensor:
+    def sample_idx(self, data_samples: Sequence) -> Tensor:
         known = [sample.metainfo.get('sample_idx') for sample in data_samples]
         if None in known:
             raise UserInputError(
