@@ -79,7 +79,7 @@ def test_pairs_that_do_not_fit(config):
         check_pair(config('retinanet'))
     assert error.value.name == 'strides'
     assert error.value.value == (8, 16, 32, 64)
-    assert str(error.value).endswith('review=dict(strides=(8, 16, 32, 64))')
+    assert str(error.value).endswith('ReviewKD(strides=(8, 16, 32, 64))')
     cfg = config()
     cfg.model.teacher = dict(cfg.model.teacher, checkpoint='none.pth')
     with pytest.raises(UserInputError, match='none.pth does not exist'):

@@ -4,7 +4,6 @@ from mmreviewkd.engine.evaluation import evaluate
 
 import numpy as np
 import pytest
-import torch
 from mmdet.registry import METRICS
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
@@ -29,12 +28,10 @@ class Echo(BaseModel):
         """Not called."""
 
     def val_step(self, data):
-        labels = data['data_samples']
-        return (
-            list(labels)
-            if torch.is_tensor(labels)
-            else [sample.img_id for sample in labels]
-        )
+        samples = data['data_samples']
+        if isinstance(samples, dict):
+            return samples['gt_label'].tolist()
+        return [sample.img_id for sample in samples]
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def load(dataset):
             ),
             'error: CUDA out of memory. Tried to allocate 2.00 GiB. Smaller batches '
             '(--cfg-options train_dataloader.batch_size=...), --amp or fewer levels '
-            '(model.review.strides=...) need less',
+            '(model.strides=...) need less',
         ),
     ],
 )

@@ -75,7 +75,7 @@ def test_modules_hold_the_published_settings(logits):
         (dict(type='BinaryKDLoss'), binary_kd_loss(student, teacher, 1.0)),
     ):
         method = MODELS.build(config)
-        assert (method.reads, method.weight) == (('logits',), 1.0)
+        assert 'logits' in method.reads and method.weight == 1.0
         losses = method.losses(
             View(logits=student, labels=labels), View(logits=teacher, labels=labels)
         )

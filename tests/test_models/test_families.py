@@ -202,7 +202,7 @@ FAMILIES = {
     'hrfpn': family('hrnet/faster-rcnn_hrnetv2p-w18-1x_coco', P2, 8),
     'carafe': family('carafe/faster-rcnn_r50_fpn-carafe_1x_coco', P2),
     'swin': family('swin/retinanet_swin-t-p4-w7_fpn_1x_coco', P3),
-    # without a neck: review=dict(features='backbone')
+    # without a neck: part='backbone'
     'faster_rcnn_c4': backbone(
         'faster_rcnn/faster-rcnn_r50-caffe_c4-1x_coco', (16,), (4, 8), few_regions
     ),
@@ -426,7 +426,7 @@ def test_a_model_without_neck_is_told_of_the_backbone(kind):
     assert (
         'take that detector'
         if kind in ('SoftTeacher', 'QDTrack')
-        else "review=dict(features='backbone')"
+        else "ReviewKD(part='backbone')"
     ) in message
 
 
@@ -476,7 +476,7 @@ def test_tridentnet_teaches_and_does_not_learn(tmp_path):
     model = distil(learner, c4, tmp_path / 'c4.pth', review)
     with pytest.raises(
         UserInputError,
-        match='in training, backbone of TridentFasterRCNN puts out 6 maps '
+        match='in training, backbone of the student puts out 6 maps '
         'a level for 2 images',
     ):
         model(**model.data_preprocessor(batch(), True), mode='loss')
@@ -493,7 +493,7 @@ def test_levels_without_a_partner_are_named(tmp_path):
     yolof = tiny_model(FAMILIES['yolof']['config'])
     centernet = tiny_model(FAMILIES['centernet']['config'])
     for student, path, advice in (
-        (yolof, 'a.pth', 'review=dict(strides=(32,))'),
+        (yolof, 'a.pth', 'ReviewKD(strides=(32,))'),
         (centernet, 'b.pth', 'They have no stride in common'),
     ):
         with pytest.raises(UserInputError) as error:

@@ -181,7 +181,7 @@ def test_logits_without_review_and_stopped(distiller):
 
 
 def test_backbone_features_beside_logits(distiller):
-    model = distiller(review=dict(weight=1.0, features='backbone'), logits=DKD)
+    model = distiller(part='backbone', logits=DKD)
     assert hasattr(model.distillation.teacher.model, 'neck')
     losses = losses_of(model)
     assert losses['loss_logits'] > 0

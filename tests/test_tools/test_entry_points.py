@@ -308,7 +308,8 @@ def test_distill_takes_a_distillation_config_for_its_student(project, tmp_path):
     )
     merged = Config.fromfile(tmp_path / 'merged' / 'review-kd_teacher_distil.py')
     assert merged.model.student == cfg.model.student
-    assert merged.model.review == dict(weight=1.0, strides=[4, 8])
+    assert merged.model.review == dict(weight=1.0)
+    assert merged.model.strides == [4, 8]
     assert 'scale' not in merged.model.teacher
 
 
@@ -336,7 +337,8 @@ def test_distill_at_the_backbones_with_a_teacher_of_larger_images(project, tmp_p
         'auto_scale_lr._delete_=True',
     )
     model = Config.fromfile(tmp_path / 'merged' / 'review-kd_teacher_plain.py').model
-    assert model.review == dict(weight=1.0, strides=[4, 8, 16], features='backbone')
+    assert model.review == dict(weight=1.0)
+    assert (model.strides, model.part) == ([4, 8, 16], 'backbone')
     assert model.teacher.scale == 2.0
 
 

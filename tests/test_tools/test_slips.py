@@ -169,7 +169,7 @@ def distill(project, teachers, coco):
         (['--scale', 2], 'plain.py', 'To use common ones alone: --strides 4 8 16 32'),
         (['--scale', 0], 'plain.py', '--scale 0.0: must be a number > 0'),
         (['--weight', -1], 'plain.py', '--weight -1.0: the weight of the review '),
-        ([], 'bare.py', "on the backbones': --features backbone"),
+        ([], 'bare.py', "on the backbones': --part backbone"),
         (
             ['--teacher-weights', 'ema'],
             'plain.py',
