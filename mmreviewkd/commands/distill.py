@@ -1,17 +1,22 @@
 """Distil one mmdet detector into another, without writing a config.
 
 The merged config is written to the work dir; "mmreviewkd train", and mmdet's
-tools/train.py, train from it again. --cfg-options here are the student's, as in its own
-config; what concerns the distillation beyond the flags below goes into the
-merged one.
+tools/train.py, train from it again. --cfg-options are applied to the student's config
+and --set to the merged one, whose model is ReviewKD(student, teacher, review, ...):
+
+  --cfg-options train_dataloader.batch_size=4 model.backbone.depth=18
+  --set model.logits.type=DKDLoss model.logits.beta=0.25 model.logits.temperature=1
 """
 
 import argparse
+import inspect
 import os
 import os.path as osp
 
 from mmengine.config import Config, ConfigDict
+from mmengine.runner import Runner
 
+from ..engine.cfg_options import CfgOptionsAction, merge_options
 from ..engine.check_data import check_data
 from ..engine.check_pair import check_pair
 from ..engine.check_settings import check_settings
@@ -21,6 +26,12 @@ from ..engine.work_dir import holds_run, locked_work_dir
 from ..errors import SettingError, UserInputError
 from ..models.configs import plain_model
 from .arguments import CONFIG, add_path, add_train_arguments
+
+# what mmengine's Runner reads of a config
+_SETTINGS = {
+    *(name for name in inspect.signature(Runner).parameters if name != 'cfg'),
+    *('custom_imports', 'work_dir'),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +76,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="side of the teacher's images as a multiple of the student's; "
         "levels then count in the student's pixels",
     )
+    parser.add_argument(
+        '--warmup',
+        type=int,
+        metavar='EPOCHS',
+        help='epochs in which the weights of the review and of other methods grow '
+        'from 0',
+    )
+    parser.add_argument(
+        '--inherit',
+        nargs='+',
+        metavar='PART',
+        help='parts of the teacher that the student starts with, where shapes agree, '
+        'such as neck roi_head',
+    )
+    parser.add_argument(
+        '--set',
+        nargs='+',
+        action=CfgOptionsAction,
+        metavar='KEY=VALUE',
+        help='settings of the merged config, such as model.logits.type=DKDLoss',
+    )
+    parser.add_argument(
+        '--dry-run',
+        action='store_true',
+        help='check everything and write the merged config, but do not train',
+    )
     add_train_arguments(parser)
 
 
@@ -92,7 +129,8 @@ def run(args: argparse.Namespace) -> None:
         os.replace(part, path)
         print(f'merged config: {path}')
         # read back, so that run and logs go by the merged one's name
-        train(Config.fromfile(path), args)
+        if not args.dry_run:
+            train(Config.fromfile(path), args)
 
 
 def refuse_second_run(cfg: Config, args: argparse.Namespace) -> None:
@@ -135,10 +173,17 @@ def distill(cfg: Config, args: argparse.Namespace) -> Config:
         cfg.model.strides = args.strides
     if args.part != 'neck':
         cfg.model.part = args.part
+    if args.inherit:
+        cfg.model.inherit = args.inherit
+    if args.warmup:
+        hook = dict(type='ReviewWeightHook', warmup=args.warmup)
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
     imports = cfg.get('custom_imports') or dict(imports=[])
     names = imports['imports']
     imports['imports'] = ([names] if isinstance(names, str) else list(names)) + [
         'mmreviewkd'
     ]
     cfg.custom_imports = imports
+    if args.set:
+        merge_options(cfg, args.set, '--set', known=_SETTINGS)
     return cfg

@@ -2,13 +2,13 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from textwrap import shorten
 from typing import Optional
 
 from mmengine.config import Config, DictAction
 
-from ..errors import UserInputError
+from ..errors import UserInputError, near
 
 # dict(...) or {key: ...}, alone or in a list
 _DICT = re.compile(r"""(^|[\[(,])\s*(dict\(|\{\s*['"\w]+\s*:)""")
@@ -49,12 +49,32 @@ class CfgOptionsAction(DictAction):
                 parser.error(f'{option_string} {option}: its brackets are not balanced')
 
 
-def merge_options(cfg: Config, options: dict) -> None:
+def merge_options(
+    cfg: Config,
+    options: dict,
+    flag: str = '--cfg-options',
+    known: Optional[Iterable[str]] = None,
+) -> None:
     """Merge what :class:`CfgOptionsAction` has read into a config.
 
+    Args:
+        cfg (Config): It is changed in place.
+        options (dict): Values by the path of their setting.
+        flag (str): The flag that they were given by; for messages.
+        known (Iterable[str], optional): The first parts that a path may have besides
+            those that the config has; by default any will do.
+
     Raises:
-        UserInputError: An option goes into what has no entries in the config.
+        UserInputError: A path begins with none of these, or an option goes into what
+            has no entries in the config.
     """
+    firsts = {*(known or ()), *cfg}
+    for path in options if known is not None else ():
+        first = path.partition('.')[0]
+        if first not in firsts:
+            raise UserInputError(
+                f'{flag} {path}: the config has no {first}{near(first, firsts)}'
+            )
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError) as error:
@@ -64,5 +84,5 @@ def merge_options(cfg: Config, options: dict) -> None:
     else:
         return
     raise UserInputError(
-        f'--cfg-options {" ".join(options)}: does not fit the config: {reason}'
+        f'{flag} {" ".join(options)}: does not fit the config: {reason}'
     )
