@@ -6,10 +6,14 @@ registers the models.
 """
 
 import sys
+import warnings
 from contextlib import redirect_stdout
 
 from .environment import check_environment, quiet_interruption
 from .version import __version__
+
+# mmengine 0.10.7 imports it, and warns of that five times; a user can do nothing
+warnings.filterwarnings('ignore', 'pkg_resources is deprecated', UserWarning)
 
 # what packages print while they are imported is not what a command puts out
 with quiet_interruption(), redirect_stdout(sys.stderr):

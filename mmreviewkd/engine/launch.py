@@ -20,6 +20,8 @@ from .check_settings import check_settings
 from .checks import check_machine, check_strategy
 from .one_line_errors import resumable
 from .palettes import complete_palettes
+from .quiet_runner import QuietRunner
+from .run_summary import run_summary
 from .work_dir import locked_work_dir
 
 
@@ -70,6 +72,7 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
         with resumable(), locked_work_dir(cfg):
             runner = build_runner(cfg, 'train', 'val')
             runner.register_hook(BroadcastBuffersHook())
+            runner.logger.info(run_summary(runner, args.cfg_options or {}))
             warn_if_alike(cfg)
             with named_images(runner, 'train', 'val'):
                 runner.train()
@@ -135,7 +138,7 @@ def build_runner(cfg: Config, *splits: str, student: bool = False) -> Runner:
         student (bool): As :func:`check_classes` takes it.
     """
     warnings = complete_palettes(cfg, *splits)
-    build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
+    build = RUNNERS.build if 'runner_type' in cfg else QuietRunner.from_cfg
     runner = build(cfg)
     for warning in warnings:
         runner.logger.warning(warning)

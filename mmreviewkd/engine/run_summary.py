@@ -1,0 +1,99 @@
+"""What a run is about, in a few lines before its first iteration."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import get_world_size
+from mmengine.model import BaseModel
+from mmengine.runner import EpochBasedTrainLoop, Runner
+
+from ..models import Distilled
+from ..models.configs import type_name
+from .unwrap import unwrap
+
+
+def run_summary(runner: Runner, changed: dict[str, Any]) -> str:
+    """Who learns what from whom, on which data and for how long.
+
+    Args:
+        runner (Runner): It is about to train; its data have been built.
+        changed (dict): Settings that the command line changed, by their path.
+
+    Returns:
+        str: A line for each, with its name in front. It begins with an empty line.
+    """
+    rows = [('config', runner.cfg.filename or 'of no file')]
+    rows += [('changed', f'{key}={value}') for key, value in changed.items()]
+    model = unwrap(runner.model)
+    rows += _models(runner.cfg, model)
+    rows += _data(runner)
+    rows += _schedule(runner)
+    rows.append(('log', f'{runner.log_dir}, with the whole config'))
+    return ''.join(f'\n{name:9} {value}' for name, value in rows)
+
+
+def _models(cfg: Config, model: BaseModel) -> Iterator[tuple[str, str]]:
+    methods = model.distillation.methods if isinstance(model, Distilled) else ()
+    own = sum(
+        parameter.numel()
+        for name, parameter in model.named_parameters()
+        if name.partition('.')[0] not in methods
+    )
+    yield (
+        'student' if methods else 'model',
+        f'{type(model).__name__}, {own / 1e6:.1f} M parameters',
+    )
+    if not isinstance(model, Distilled):
+        return
+    distillation = model.distillation
+    teacher = distillation.teacher
+    scale = teacher.settings.scale
+    yield (
+        'teacher',
+        f'{type(teacher.model).__name__}, {teacher.settings.checkpoint}'
+        + (f', sees images at {scale} times the size' if scale != 1 else ''),
+    )
+    yield 'levels', ', '.join(distillation.match.names)
+    for name in methods:
+        method = getattr(model, name)
+        kind = '' if name == 'review' else f'{type(method).__name__}, '
+        yield 'method', f'{name}: {kind}weight {method.weight:g}'
+
+
+def _data(runner: Runner) -> Iterator[tuple[str, str]]:
+    for split in ('train', 'val'):
+        loop = getattr(runner, f'{split}_loop')
+        if loop is None:
+            continue
+        loader, processes = loop.dataloader, get_world_size()
+        yield (
+            split,
+            f'{len(loader.dataset)} images, batches of {loader.batch_size}'
+            + (f' on each of {processes} processes' if processes > 1 else ''),
+        )
+
+
+def _schedule(runner: Runner) -> Iterator[tuple[str, str]]:
+    loop = runner.train_loop
+    length = (
+        f'{loop.max_epochs} epochs of {len(loop.dataloader)} iterations'
+        if isinstance(loop, EpochBasedTrainLoop)
+        else f'{loop.max_iters} iterations'
+    )
+    wrapper = runner.cfg.get('optim_wrapper') or {}
+    optimizer = wrapper.get('optimizer') or {}
+    yield (
+        'schedule',
+        f'{length}, {type_name(optimizer) or "no optimizer named"}'
+        f', lr {optimizer.get("lr")}'
+        + (', mixed precision' if 'Amp' in type_name(wrapper) else '')
+        + f', seed {runner.seed}',
+    )
+    yield 'device', f'{_device(runner.model)}, torch {torch.__version__}'
+
+
+def _device(model: BaseModel) -> str:
+    device = next(model.parameters()).device
+    return torch.cuda.get_device_name(device) if device.type == 'cuda' else str(device)
