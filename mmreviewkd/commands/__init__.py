@@ -21,6 +21,7 @@ from .arguments import add_debug
 
 # in the order of use, which is the order of the help
 COMMANDS = (
+    'convert',
     'train',
     'test',
     'distill',

@@ -189,7 +189,7 @@ def test_the_log_has_the_traceback_with_its_cause(tmp_path, monkeypatch, capsys)
         ('visualize_review', ['none.py', 'none.pth']),
         ('compare_runs', ['none']),
         ('export_student', ['none.pth', 'out.pth']),
-        ('dataset_converters/voc_to_coco', ['none', 'out.json', '--classes', 'a']),
+        ('convert', ['none', 'out.json', '--classes', 'a']),
     ],
 )
 def test_every_tool_shows_the_traceback_when_asked(

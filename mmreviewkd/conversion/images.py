@@ -1,0 +1,51 @@
+"""Image files of a data set: which there are, and how large they are."""
+
+import os.path as osp
+
+from mmengine.utils import scandir
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import UserInputError
+
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+_ORIENTATION = 0x0112
+"""The tag of EXIF that says how a camera was held."""
+
+
+def images_in(folder: str) -> dict[str, str]:
+    """Paths of a folder's images, relative to it, by their path without suffix.
+
+    Raises:
+        UserInputError: There is no such folder, it has no images, or two have one name.
+    """
+    if not osp.isdir(folder):
+        raise UserInputError(f'no such folder of images: {folder}')
+    found: dict[str, str] = {}
+    for path in sorted(scandir(folder, SUFFIXES, recursive=True, case_sensitive=False)):
+        stem = osp.splitext(path)[0]
+        if stem in found:
+            raise UserInputError(
+                f'{folder}: {found[stem]} and {path} share one annotation file; '
+                'rename one of them'
+            )
+        found[stem] = path
+    if not found:
+        raise UserInputError(f'{folder} has no images ({" ".join(SUFFIXES)})')
+    return found
+
+
+def size_of(path: str) -> tuple[int, int]:
+    """Width and height of an image in pixels, as it is shown.
+
+    A camera may have written it lying on its side, which OpenCV turns upright.
+
+    Raises:
+        UserInputError: It is no image.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            lies_on_its_side = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    except (UnidentifiedImageError, OSError) as error:
+        raise UserInputError(f'{path} cannot be read as an image: {error}') from None
+    return (height, width) if lies_on_its_side else (width, height)
