@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> None:
     with open(osp.join(out_dir, 'table.md'), 'w', encoding='utf-8') as file:
         file.write(report)
     print(report)
-    draw_curves(runs, out_dir)
-    print(f'table and curves are in {out_dir}')
+    drawn = draw_curves(runs, out_dir)
+    print(f'{"table and curves are" if drawn else "the table is"} in {out_dir}')
 
 
 def name_runs(folders: Sequence[str], names: Optional[Sequence[str]]) -> list[str]:
@@ -210,8 +210,13 @@ def percent(key: str, run: Run) -> Optional[float]:
     return 100 * value if re.search('A[PR]|_precision', key) else value
 
 
-def draw_curves(runs: dict[str, Run], out_dir: str) -> None:
-    """A picture for each kind of score that was logged in training."""
+def draw_curves(runs: dict[str, Run], out_dir: str) -> bool:
+    """Draw a picture for each kind of score that was logged in training.
+
+    Returns:
+        bool: Whether there was any.
+    """
+    drawn = False
     folders = {name: run.folder for name, run in runs.items() if run.trained}
     for end, (file, labels, scale) in _CURVES.items():
         keys = [
@@ -223,3 +228,5 @@ def draw_curves(runs: dict[str, Run], out_dir: str) -> None:
         ]
         if keys:
             plot_curves(folders, osp.join(out_dir, file), keys[0], scale, labels)
+            drawn = True
+    return drawn

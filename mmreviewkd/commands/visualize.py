@@ -9,35 +9,30 @@ import argparse
 import copy
 import os.path as osp
 from collections.abc import Sequence
-from textwrap import shorten
 from typing import Optional
 
 import cv2
 import torch
 from mmcv import imread, imwrite
 from mmcv.transforms import Compose
-from mmdet.registry import DATASETS, MODELS
+from mmdet.registry import DATASETS
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.device import get_device
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader
 from mmengine.structures import InstanceData
 from mmengine.utils import scandir, track_iter_progress
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ..engine.check_data import check_data
 from ..engine.launch import read_config
-from ..engine.teacher_check import ShownTeacher
+from ..engine.shown_models import load_models
 from ..errors import UserInputError
-from ..models import Distilled, Teacher
-from ..models.adapters import adapter_of
-from ..models.configs import distiller_config, student_config
-from ..models.weights import methods_in
 from ..visualization import (
+    as_bitmap,
     check_new,
+    disagreement,
     draw_comparison,
     draw_review,
     make_folder,
@@ -48,6 +43,8 @@ from ..visualization import (
 from .arguments import add_cfg_options, add_path
 
 _FEW = 4
+_SEARCHED = 40
+"""Among so many validation images those are looked for that are worth a picture."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,8 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         'images',
         nargs='*',
-        help='files or folders; by default the first '
-        f"{_FEW} of the config's validation images",
+        help=f'files or folders; by default {_FEW} out of {_SEARCHED} validation '
+        'images, those on which the models differ most',
     )
     add_path(
         parser,
@@ -85,92 +82,13 @@ def run(args: argparse.Namespace) -> None:
         'work_dirs', osp.splitext(osp.basename(args.config))[0] + '_visualized'
     )
     check_new(out_dir)
-    models, meta = load_models(cfg, args)
+    models, meta = load_models(cfg, args.checkpoint, args.alone)
     images = find_images(cfg, args.images)
+    pipeline = Compose(get_test_pipeline_cfg(cfg))
+    if not args.images:
+        images = most_telling(models, images, pipeline, args.score_thr)
     make_folder(out_dir)
-    visualize(models, images, meta, Compose(get_test_pipeline_cfg(cfg)), out_dir, args)
-
-
-def load_models(cfg: Config, args: argparse.Namespace) -> tuple:
-    """Models by the title of their column, and the student's classes."""
-    distilled = MODELS.build(distiller_config(cfg))
-    if not hasattr(distilled, 'review'):
-        raise UserInputError(f'{args.config} has no review, which is what is drawn')
-    adapter = adapter_of(distilled)
-    if not adapter.has_boxes:
-        raise UserInputError(
-            f'{args.config} distils a {adapter.kind}, which has no boxes to draw; '
-            "custom_hooks=[dict(type='ReviewVisualizationHook')] draws its "
-            'review during training'
-        )
-    meta = load(distilled, args.checkpoint, args.config, distilled=True)
-    models = dict(teacher=load_teacher(distilled, meta))
-    if args.alone:
-        models['student alone'] = MODELS.build(student_config(cfg))
-        load(models['student alone'], args.alone, args.config, distilled=False)
-    models['distilled student'] = distilled
-    return {
-        title: model.to(get_device()).eval()
-        for title, model in models.items()
-        if model is not None
-    }, meta
-
-
-def load(model: BaseModel, filename: str, config: str, distilled: bool) -> dict:
-    """Fill a model from a run's checkpoint.
-
-    Returns:
-        dict: What the run knew of its data: ``classes``, ``palette``.
-
-    Raises:
-        UserInputError: It is none, is of the other kind of run, or does not
-            fit.
-    """
-    try:
-        checkpoint = CheckpointLoader.load_checkpoint(filename, 'cpu')
-    except FileNotFoundError as error:
-        raise UserInputError(str(error)) from None
-    meta = (checkpoint.get('meta') or {}).get('dataset_meta')
-    if not meta or 'state_dict' not in checkpoint:
-        raise UserInputError(
-            f'{filename} is no checkpoint of a training run: '
-            'it lacks weights or class names'
-        )
-    weights = checkpoint['state_dict']
-    if distilled != bool(methods_in(weights)):
-        raise UserInputError(
-            f'{filename} has no review.* weights: it is of no distilled run, '
-            'or was exported from one'
-            if distilled
-            else f'{filename} has review.* weights: it is of a distilled run, not '
-            'of the student alone'
-        )
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        first, *more = str(error).splitlines()[1:]
-        raise UserInputError(
-            f'{filename} does not fit {config}: {shorten(first, 200)}'
-            + (f' (and {len(more)} more)' if more else '')
-        ) from None
-    return meta
-
-
-def load_teacher(distilled: Distilled, meta: dict) -> Optional[BaseModel]:
-    """The teacher with its heads, if its boxes compare with the student's."""
-    blind = distilled.distillation.teacher
-    model = ShownTeacher(
-        Teacher(blind.settings, blind.source, part=blind.part, heads='all')
-    )
-    known = blind.class_names
-    if known and known != tuple(meta['classes']):
-        print('no predictions of the teacher: it knows other classes')
-        return None
-    number = max(getattr(part, 'num_classes', 0) for part in model.modules())
-    if number != len(meta['classes']):
-        print(f'no predictions of the teacher: it has {number} classes')
-        return None
-    return model
+    visualize(models, images, meta, pipeline, out_dir, args)
 
 
 def find_images(cfg: Config, given: Sequence[str]) -> list[dict]:
@@ -198,7 +116,8 @@ def find_images(cfg: Config, given: Sequence[str]) -> list[dict]:
             for path in expand(given)
         ]
     else:
-        infos = infos[:_FEW]
+        # evenly over the data, whose neighbours may be alike
+        infos = infos[:: -(-len(infos) // _SEARCHED)]
     unreadable = [info['img_path'] for info in infos if not is_image(info['img_path'])]
     if unreadable:
         raise UserInputError('cannot be read as images: ' + ', '.join(unreadable))
@@ -228,6 +147,37 @@ def is_image(path: str) -> bool:
         return False
 
 
+def most_telling(
+    models: dict[str, BaseModel],
+    images: Sequence[dict],
+    pipeline: Compose,
+    threshold: float,
+) -> list[dict]:
+    """The few images on which the distilled student differs most from another model.
+
+    Args:
+        models (dict[str, BaseModel]): As :func:`load_models` gives them.
+        images (Sequence[dict]): Those to choose from.
+        pipeline (Compose): Of the test data.
+        threshold (float): The least score of a box that counts.
+
+    Returns:
+        list[dict]: In the order of the data.
+    """
+    # the student alone, if it is there, shows what the teacher has changed
+    *others, distilled = models.values()
+    differences = []
+    for info in track_iter_progress(images) if others else ():
+        item = pipeline(copy.deepcopy(info))
+        found = [predict(model, item, threshold) for model in (others[-1], distilled)]
+        differences.append(disagreement(*found))
+    # of equal ones those that stand first, and all of them without another model
+    order = sorted(
+        range(len(images)), key=lambda i: -differences[i] if differences else 0
+    )
+    return [images[i] for i in sorted(order[:_FEW])]
+
+
 def visualize(
     models: dict[str, BaseModel],
     images: Sequence[dict],
@@ -238,6 +188,9 @@ def visualize(
 ) -> None:
     """Write two pictures per image, and the page."""
     sections = {}
+    highest = dict.fromkeys(models, 0.0)
+    shown = dict.fromkeys(models, 0)
+    with_masks = getattr(models['distilled student'], 'with_mask', False)
     for number, info in enumerate(track_iter_progress(images), 1):
         item = pipeline(copy.deepcopy(info))
         name = osp.basename(info['img_path'])
@@ -247,9 +200,12 @@ def visualize(
         ]
         columns = {}
         if 'instances' in info:
-            columns['ground truth'] = [ground_truth(info['instances'])]
+            columns['ground truth'] = [ground_truth(info, with_masks)]
         for title, model in models.items():
-            columns[title] = [predict(model, item, args.score_thr)]
+            found = predict(model, item)
+            highest[title] = max([highest[title], *found.scores.tolist()])
+            columns[title] = [found[found.scores >= args.score_thr]]
+            shown[title] += len(columns[title][0])
         draw_comparison(
             [imread(info['img_path'], channel_order='rgb')],
             columns,
@@ -270,20 +226,34 @@ def visualize(
         **{'boxes with a score of at least': str(args.score_thr)},
     )
     write_page(page, 'Review of a distilled detector', facts, sections)
+    for title, best in highest.items():
+        if not shown[title]:
+            print(
+                f'\n{title}: no box has a score of at least {args.score_thr}, the '
+                f'highest is {best:.2f}'
+                + (f': --score-thr {best / 2:.2f}' if best > 0.01 else '')
+            )
     print(f'\n{page}')
 
 
-def ground_truth(instances: Sequence[dict]) -> InstanceData:
-    kept = [each for each in instances if not each['ignore_flag']]
-    return InstanceData(
+def ground_truth(info: dict, with_masks: bool) -> InstanceData:
+    kept = [each for each in info['instances'] if not each['ignore_flag']]
+    truth = InstanceData(
         bboxes=torch.tensor([each['bbox'] for each in kept]).reshape(-1, 4),
         labels=torch.tensor([each['bbox_label'] for each in kept]),
     )
+    if with_masks and all('mask' in each for each in kept):
+        size = info['height'], info['width']
+        truth.masks = [as_bitmap(each['mask'], *size) for each in kept]
+    return truth
 
 
 @torch.no_grad()
-def predict(model: BaseModel, item: dict, threshold: float) -> InstanceData:
+def predict(
+    model: BaseModel, item: dict, threshold: Optional[float] = None
+) -> InstanceData:
+    """What a model finds in an image, on the CPU."""
     # a copy: predictions are written into the samples
     batch = pseudo_collate([copy.deepcopy(item)])
-    found = model.test_step(batch)[0].pred_instances
-    return found[found.scores >= threshold]
+    found = model.test_step(batch)[0].pred_instances.cpu()
+    return found if threshold is None else found[found.scores >= threshold]

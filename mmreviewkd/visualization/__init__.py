@@ -1,12 +1,15 @@
 """Pictures and tables that compare training runs."""
 
-from .comparison import draw_comparison, draw_labels, markdown_table
+from .comparison import as_bitmap, draw_comparison, draw_labels, markdown_table
 from .curves import epoch_means, plot_curves, read_scalars, read_test_metrics
+from .disagreement import disagreement
 from .page import check_new, make_folder, write_page
 from .review_maps import draw_review, review_maps, shown_image
 
 __all__ = [
+    'as_bitmap',
     'check_new',
+    'disagreement',
     'draw_comparison',
     'draw_labels',
     'draw_review',

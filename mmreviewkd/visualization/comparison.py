@@ -1,6 +1,7 @@
 """Several models beside each other: pictures and a table."""
 
 from collections.abc import Mapping, Sequence
+from typing import Union
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from mmdet.structures.bbox import get_box_tensor
 from mmengine.structures import InstanceData
+from pycocotools import mask as coco_mask
 
 from .palette import class_colors
 
@@ -28,7 +30,8 @@ def draw_comparison(
         images (Sequence[ndarray]): RGB, (H, W, 3) of uint8.
         columns (Mapping[str, Sequence[InstanceData]]): The title of each column
             and its boxes, one InstanceData per image: ``bboxes``, ``labels``
-            and, but for the ground truth, ``scores``. All of them are drawn.
+            and, but for the ground truth, ``scores``; of some detectors ``masks``,
+            (H, W) of bool each. All of them are drawn.
         dataset_meta (dict): ``classes`` and, optionally, ``palette``.
         out_file (str): Picture to write.
     """
@@ -51,6 +54,7 @@ def draw_comparison(
         for axes, image, instances in zip(grid[:, column], images, detections):
             axes.imshow(image)
             axes.set_axis_off()
+            _draw_masks(axes, instances, colors)
             _draw_boxes(axes, instances, classes, colors)
     figure.legend(
         handles=[
@@ -63,6 +67,35 @@ def draw_comparison(
         frameon=False,
     )
     figure.savefig(out_file, dpi=110, bbox_inches='tight')
+
+
+def _draw_masks(axes: Axes, instances: InstanceData, colors: np.ndarray) -> None:
+    if 'masks' not in instances or not len(instances.masks):
+        return
+    masks = np.stack([np.asarray(mask, bool) for mask in instances.masks])
+    overlay = np.zeros((*masks.shape[1:], 4))
+    for mask, label in zip(masks, instances.labels):
+        overlay[mask] = (*colors[int(label)], 0.5)
+    axes.imshow(overlay)
+
+
+def as_bitmap(mask: Union[list, dict], height: int, width: int) -> np.ndarray:
+    """A mask as COCO has it, in pixels.
+
+    Args:
+        mask (list | dict): Polygons, [x1, y1, x2, y2, ...] each, or a run-length code.
+        height (int): Of the image.
+        width (int): Of the image.
+
+    Returns:
+        ndarray: (height, width) of bool.
+    """
+    codes = mask
+    if isinstance(mask, list):
+        codes = coco_mask.merge(coco_mask.frPyObjects(mask, height, width))
+    elif isinstance(mask['counts'], list):
+        codes = coco_mask.frPyObjects(mask, height, width)
+    return coco_mask.decode(codes).astype(bool)
 
 
 def _draw_boxes(

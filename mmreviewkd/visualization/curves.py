@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from mmengine.config import Config
 from mmengine.fileio import load
 
 from ..errors import UserInputError
@@ -67,6 +68,15 @@ def epoch_means(entries: Sequence[dict], key: str) -> tuple[list[int], list[floa
     return list(values), [float(np.mean(each)) for each in values.values()]
 
 
+def _methods_of(work_dir: str) -> set[str]:
+    """Names of the methods that a run learns by, which its log does not tell apart."""
+    methods = {'review', 'logits'}
+    for path in sorted(glob.glob(osp.join(work_dir, '*', 'vis_data', 'config.py'))):
+        config = Config.fromfile(path, import_custom_modules=False)
+        methods.update(config.get('model', {}).get('methods') or ())
+    return methods
+
+
 def plot_curves(
     runs: dict[str, str],
     out_file: str,
@@ -77,7 +87,7 @@ def plot_curves(
     """Loss and score of several runs, side by side.
 
     The review loss of a distilled run is drawn apart, on an axis of its own,
-    and a loss between logits not at all, so that the students' own losses
+    and the losses of other methods not at all, so that the students' own losses
     compare.
 
     Args:
@@ -97,8 +107,8 @@ def plot_curves(
         style = dict(color=f'C{number}', marker='o', markersize=4)
         epochs, loss = epoch_means(entries, 'loss')
         reviewed, review = epoch_means(entries, 'loss_review')
-        for key in ('loss_review', 'loss_logits'):
-            added = dict(zip(*epoch_means(entries, key)))
+        for method in _methods_of(work_dir):
+            added = dict(zip(*epoch_means(entries, f'loss_{method}')))
             loss = [value - added.get(epoch, 0) for epoch, value in zip(epochs, loss)]
         if reviewed:
             reviews.plot(reviewed, review, linestyle='--', **style)
@@ -111,7 +121,7 @@ def plot_curves(
     scores.set(title='Validation', ylabel=f'{labels[1]} (%)', ylim=(0, None))
     for axes in (losses, scores):
         axes.set(xlabel='epoch')
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
     figure.legend(
         *losses.get_legend_handles_labels(),

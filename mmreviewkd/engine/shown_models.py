@@ -1,0 +1,119 @@
+"""The models that are looked at: teacher, student alone and distilled student."""
+
+from textwrap import shorten
+from typing import Optional
+
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.model import BaseModel
+from mmengine.runner import CheckpointLoader
+
+from ..errors import UserInputError
+from ..models import Distilled, Teacher
+from ..models.adapters import adapter_of
+from ..models.configs import distiller_config, student_config
+from ..models.weights import methods_in
+from .teacher_check import ShownTeacher
+
+
+def load_models(
+    cfg: Config, checkpoint: str, alone: Optional[str] = None
+) -> tuple[dict[str, BaseModel], dict]:
+    """The models by the titles of their columns, and what is known of the data.
+
+    Args:
+        cfg (Config): Of a distillation.
+        checkpoint (str): Of a run of it.
+        alone (str, optional): Checkpoint of the student trained alone.
+
+    Returns:
+        tuple[dict[str, BaseModel], dict]: Models in eval mode, on the device; and
+        ``classes`` and ``palette``. The teacher is left out, with a word about it,
+        where its classes are others.
+
+    Raises:
+        UserInputError: The config has no review, its model has no boxes, or a
+            checkpoint does not fit.
+    """
+    distilled = MODELS.build(distiller_config(cfg))
+    if not hasattr(distilled, 'review'):
+        raise UserInputError(f'{cfg.filename} has no review, which is what is drawn')
+    adapter = adapter_of(distilled)
+    if not adapter.has_boxes:
+        raise UserInputError(
+            f'{cfg.filename} distils a {adapter.kind}, which has no boxes to draw; '
+            "custom_hooks=[dict(type='ReviewVisualizationHook')] draws its "
+            'review during training'
+        )
+    meta = load(distilled, checkpoint, cfg.filename, distilled=True)
+    models = dict(teacher=load_teacher(distilled, meta))
+    if alone:
+        models['student alone'] = MODELS.build(student_config(cfg))
+        load(models['student alone'], alone, cfg.filename, distilled=False)
+    models['distilled student'] = distilled
+    return {
+        title: model.to(get_device()).eval()
+        for title, model in models.items()
+        if model is not None
+    }, meta
+
+
+def load(model: BaseModel, filename: str, config: str, distilled: bool) -> dict:
+    """Fill a model from a run's checkpoint.
+
+    Returns:
+        dict: What the run knew of its data: ``classes``, ``palette``.
+
+    Raises:
+        UserInputError: It is none, is of the other kind of run, or does not
+            fit.
+    """
+    try:
+        checkpoint = CheckpointLoader.load_checkpoint(filename, 'cpu')
+    except FileNotFoundError as error:
+        raise UserInputError(str(error)) from None
+    meta = (checkpoint.get('meta') or {}).get('dataset_meta')
+    if not meta or 'state_dict' not in checkpoint:
+        raise UserInputError(
+            f'{filename} is no checkpoint of a training run: '
+            'it lacks weights or class names'
+        )
+    weights = checkpoint['state_dict']
+    methods = methods_in(weights)
+    if distilled and 'review' not in methods:
+        raise UserInputError(
+            f'{filename} has no review.* weights: it is of no distilled run, '
+            'or was exported from one'
+        )
+    if methods and not distilled:
+        raise UserInputError(
+            f'{filename} has {min(methods)}.* weights: it is of a distilled run, not '
+            'of the student alone'
+        )
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        first, *more = str(error).splitlines()[1:]
+        raise UserInputError(
+            f'{filename} does not fit {config}: {shorten(first, 200)}'
+            + (f' (and {len(more)} more)' if more else '')
+        ) from None
+    return meta
+
+
+def load_teacher(distilled: Distilled, meta: dict) -> Optional[BaseModel]:
+    """The teacher with its heads, if its boxes compare with the student's."""
+    blind = distilled.distillation.teacher
+    model = ShownTeacher(
+        Teacher(blind.settings, blind.source, part=blind.part, heads='all')
+    )
+    known = blind.class_names
+    if known and known != tuple(meta['classes']):
+        print('no predictions of the teacher: it knows other classes')
+        return None
+    number = max(getattr(part, 'num_classes', 0) for part in model.modules())
+    if number != len(meta['classes']):
+        print(f'no predictions of the teacher: it has {number} classes')
+        return None
+    return model
