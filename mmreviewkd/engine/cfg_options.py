@@ -1,4 +1,4 @@
-"""``--cfg-options``, with slips named instead of raised from within."""
+"""``--cfg-options`` with usage errors for mistakes, in place of tracebacks."""
 
 import argparse
 import re
@@ -10,16 +10,16 @@ from mmengine.config import Config, DictAction
 
 from ..errors import UserInputError
 
-# dict(...) or {key: ...}, alone or in a list
+# matches dict(...) or {key: ...}, alone or in a list
 _DICT = re.compile(r"""(^|[\[(,])\s*(dict\(|\{\s*['"\w]+\s*:)""")
 
 
 class CfgOptionsAction(DictAction):
-    """mmengine's ``DictAction``, which is for numbers, strings and lists.
+    """mmengine's ``DictAction``, for values that are numbers, strings or lists.
 
-    What it cannot read is a usage error, with exit code 2: an option without
-    ``=``, unbalanced brackets, and dicts, which it would take for strings or
-    endless lists.
+    Anything else is a usage error with exit code 2: an option without ``=``,
+    unbalanced brackets, and dicts, which ``DictAction`` would take for strings or
+    for lists that never end.
     """
 
     def __call__(
@@ -50,10 +50,10 @@ class CfgOptionsAction(DictAction):
 
 
 def merge_options(cfg: Config, options: dict) -> None:
-    """Merge what :class:`CfgOptionsAction` has read into a config.
+    """Merge the options that :class:`CfgOptionsAction` has parsed into a config.
 
     Raises:
-        UserInputError: An option goes into what has no entries in the config.
+        UserInputError: An option sets an entry of a value that has no entries.
     """
     try:
         cfg.merge_from_dict(options)

@@ -131,7 +131,7 @@ def _build_student(
 def _check_names(
     model: BaseModel, inherit: Sequence[str], methods: dict[str, type[Method]]
 ) -> None:
-    """Refuse inherited parts that the student lacks, and method names in use."""
+    """Refuse inherited parts that the student lacks, and names that it already has."""
     children = [name for name, _ in model.named_children()]
     if set(inherit) - set(children):
         raise UserInputError(

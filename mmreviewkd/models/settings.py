@@ -61,7 +61,7 @@ class TeacherSettings:
             )
 
     def remembered(self) -> dict[str, Any]:
-        """Return what checkpoints keep: the file, and values that are not the default."""
+        """Return what checkpoints keep: the file, and values other than the default."""
         file = self.checkpoint
         memory: dict[str, Any] = dict(
             teacher=osp.abspath(file) if osp.exists(file) else file
