@@ -15,13 +15,11 @@ class TeacherSettings:
     """Settings in ``teacher=dict(...)``.
 
     Args:
-        config (str | dict): Path of the teacher's config, ``'mmdet::...'`` or
-            ``'mmreviewkd::...'`` for a config that mmdet or this package ships, or
-            the model's dict.
+        config (str | dict): Path of the teacher's config, its name such as
+            ``'mmdet::...'`` or ``'mmreviewkd::...'``, or the model's dict.
         checkpoint (str): File or URL of the teacher's weights.
-        scale (float): Side of the teacher's images as a multiple of the
-            student's. Levels of one size are then matched, to the nearest power
-            of two.
+        scale (float): Side of the teacher's images as a multiple of the student's.
+            Levels of one size are then matched, to the nearest power of two.
         weights (str, optional): Entry of the checkpoint that holds the weights,
             such as ``'ema_state_dict'``. Defaults to ``'state_dict'``, ``'model'``
             or, if the file has neither, the file itself.
@@ -168,8 +166,7 @@ def read_settings(
 ) -> Settings:
     """Read the settings of a config, see :func:`ReviewKD`.
 
-    ``review`` and ``logits`` are methods with these names. Earlier configs also set
-    the levels in ``review``.
+    Earlier configs also set the levels in ``review``.
 
     Raises:
         UserInputError: A key is unknown or missing, or a value cannot be used.
@@ -282,11 +279,14 @@ def _filled(kind: Any, name: str, given: Any) -> Any:
 
 
 def refuse_unknown(unknown: dict, function: Callable) -> None:
-    """Raise UserInputError for settings that ReviewKD does not have.
+    """Refuse settings that ReviewKD does not have.
 
     Args:
         unknown (dict): The unknown settings.
         function (Callable): The function that takes the known settings.
+
+    Raises:
+        UserInputError: There is an unknown setting.
     """
     known = [
         key
