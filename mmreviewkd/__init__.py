@@ -1,8 +1,8 @@
 """Review-KD for MMDetection.
 
-``custom_imports = dict(imports=['mmreviewkd'])`` in a config is all it takes:
-the import serves missing mmcv operators, makes checkpoints load safely and
-registers the models.
+A config only needs ``custom_imports = dict(imports=['mmreviewkd'])``. The import
+provides missing mmcv operators, makes checkpoints load safely and registers the
+models, hooks and datasets.
 """
 
 import sys
@@ -11,7 +11,7 @@ from contextlib import redirect_stdout
 from .environment import check_environment, quiet_interruption
 from .version import __version__
 
-# what packages print while they are imported is not what a command puts out
+# packages print while they are imported; stdout is only for a command's output
 with quiet_interruption(), redirect_stdout(sys.stderr):
     check_environment()
 

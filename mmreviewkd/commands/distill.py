@@ -1,9 +1,9 @@
 """Distil one mmdet detector into another, without writing a config.
 
-The merged config is written to the work dir; "mmreviewkd train", and mmdet's
-tools/train.py, train from it again. --cfg-options here are the student's, as in its own
-config; what concerns the distillation beyond the flags below goes into the
-merged one.
+The merged config is written to the work dir; "mmreviewkd train" or mmdet's
+tools/train.py can train from it again. --cfg-options are options of the student's
+config; settings of the distillation without a flag below are edited in the merged
+config.
 """
 
 import argparse
@@ -85,13 +85,13 @@ def run(args: argparse.Namespace) -> None:
     check_machine(cfg)
     path = osp.join(cfg.work_dir, f'review-kd_{teacher}_{name}.py')
     with locked_work_dir(cfg):
-        refuse_second_run(cfg, args)  # one that has ended meanwhile
-        # each process of a launcher writes it, and reads it whole
+        refuse_second_run(cfg, args)  # another run may have ended meanwhile
+        # every process of a launcher writes the file, so it is replaced whole
         part = f'{path}.{os.getpid()}.py'
         cfg.dump(part)
         os.replace(part, path)
         print(f'merged config: {path}')
-        # read back, so that run and logs go by the merged one's name
+        # read back, so that the run and its logs have the merged config's name
         train(Config.fromfile(path), args)
 
 
@@ -104,7 +104,7 @@ def refuse_second_run(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def name_flag(error: SettingError) -> str:
-    """What an error says, with the flag in place of the config's setting."""
+    """Return an error's message with the flag in place of the config's setting."""
     flag = dict(weights='teacher-weights').get(error.name, error.name)
     many = isinstance(error.value, (list, tuple))
     values = error.value if many else [error.value]
@@ -112,10 +112,10 @@ def name_flag(error: SettingError) -> str:
 
 
 def distill(cfg: Config, args: argparse.Namespace) -> Config:
-    """Wrap the config's model, which becomes the student, in ReviewKD."""
+    """Turn the config's model into the student of a ReviewKD."""
 
     def absolute(path: str) -> str:
-        # the merged config may be used from another folder
+        # absolute, since the merged config may be used from another folder
         return osp.abspath(path) if osp.exists(path) else path
 
     teacher = dict(

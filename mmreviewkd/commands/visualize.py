@@ -1,8 +1,8 @@
 """Look into a distilled detector: attention, features and predictions.
 
-For each image, a picture of what the review does at every level, and one of
-the predictions of teacher, student alone and distilled student; index.html
-shows them all.
+Writes two pictures per image, one of what the review does at every level, and one
+of the predictions of teacher, student alone and distilled student; index.html
+shows all of them.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def load_models(cfg: Config, args: argparse.Namespace) -> tuple:
-    """Models by the title of their column, and the student's classes."""
+    """Build and load the models, by column title; also return the student's classes."""
     distilled = MODELS.build(distiller_config(cfg))
     if not hasattr(distilled, 'review'):
         raise UserInputError(f'{args.config} has no review, which is what is drawn')
@@ -117,14 +117,14 @@ def load_models(cfg: Config, args: argparse.Namespace) -> tuple:
 
 
 def load(model: BaseModel, filename: str, config: str, distilled: bool) -> dict:
-    """Fill a model from a run's checkpoint.
+    """Load a run's checkpoint into a model.
 
     Returns:
-        dict: What the run knew of its data: ``classes``, ``palette``.
+        dict: The dataset's metainfo in the checkpoint: ``classes``, ``palette``.
 
     Raises:
-        UserInputError: It is none, is of the other kind of run, or does not
-            fit.
+        UserInputError: The file is no checkpoint, is of the other kind of run, or
+            does not fit.
     """
     try:
         checkpoint = CheckpointLoader.load_checkpoint(filename, 'cpu')
@@ -157,7 +157,7 @@ def load(model: BaseModel, filename: str, config: str, distilled: bool) -> dict:
 
 
 def load_teacher(distilled: Distilled, meta: dict) -> Optional[BaseModel]:
-    """The teacher with its heads, if its boxes compare with the student's."""
+    """Build the teacher with its heads, or None if it has other classes."""
     blind = distilled.distillation.teacher
     model = ShownTeacher(
         Teacher(blind.settings, blind.source, part=blind.part, heads='all')
@@ -174,14 +174,14 @@ def load_teacher(distilled: Distilled, meta: dict) -> Optional[BaseModel]:
 
 
 def find_images(cfg: Config, given: Sequence[str]) -> list[dict]:
-    """What the test pipeline starts from, with annotations where known.
+    """Return what the test pipeline starts from, with annotations if there are any.
 
     Args:
-        cfg (Config): With the validation data.
-        given (Sequence[str]): Files or folders; none: a few of these data.
+        cfg (Config): Config with the validation data.
+        given (Sequence[str]): Files or folders; if empty, some validation images.
 
     Raises:
-        UserInputError: It names all files that are no images.
+        UserInputError: Files are no images; the message names all of them.
     """
     try:
         check_data(cfg, 'val')
@@ -206,7 +206,7 @@ def find_images(cfg: Config, given: Sequence[str]) -> list[dict]:
 
 
 def expand(given: Sequence[str]) -> list[str]:
-    """Files, in the order given, and the images in folders."""
+    """Return the files in the given order, and all images of the given folders."""
     paths = []
     for path in given:
         found = [path]
@@ -236,7 +236,7 @@ def visualize(
     out_dir: str,
     args: argparse.Namespace,
 ) -> None:
-    """Write two pictures per image, and the page."""
+    """Write two pictures for each image, and the page."""
     sections = {}
     for number, info in enumerate(track_iter_progress(images), 1):
         item = pipeline(copy.deepcopy(info))
@@ -283,7 +283,7 @@ def ground_truth(instances: Sequence[dict]) -> InstanceData:
 
 @torch.no_grad()
 def predict(model: BaseModel, item: dict, threshold: float) -> InstanceData:
-    # a copy: predictions are written into the samples
+    # a copy, since predictions are written into the samples
     batch = pseudo_collate([copy.deepcopy(item)])
     found = model.test_step(batch)[0].pred_instances
     return found[found.scores >= threshold]
