@@ -84,7 +84,7 @@ def distilled(student: BaseModel, distillation: Distillation) -> Distilled:
 
     Args:
         student (BaseModel): The model.
-        distillation (Distillation): Its teacher, matched levels and methods.
+        distillation (Distillation): Teacher, matched levels and methods.
 
     Raises:
         UserInputError: The instance has a ``forward`` that is not its class's.

@@ -27,7 +27,7 @@ def read_checkpoint(
 
     Args:
         filename (str): File or URL.
-        role (str): Whose checkpoint it is, for messages.
+        role (str): Owner of the checkpoint, such as ``'teacher'``, for messages.
         entry (str, optional): Entry of a teacher's file that holds the weights.
 
     Raises:
@@ -208,7 +208,7 @@ def load_whole(model: nn.Module, checkpoint: dict, filename: str) -> None:
     Args:
         model (nn.Module): The model.
         checkpoint (dict): The loaded checkpoint.
-        filename (str): Its file, for messages.
+        filename (str): File of the checkpoint, for messages.
 
     Raises:
         UserInputError: Tensors are missing or of another shape, or the

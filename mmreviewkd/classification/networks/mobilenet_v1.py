@@ -58,7 +58,7 @@ class MobileNetV1(nn.Module):
 
     @property
     def levels_before(self) -> tuple[str, ...]:
-        """The same blocks before their last ReLU, and the pooled vector."""
+        """Inputs of the last ReLUs of the same blocks, and the pooled vector."""
         return (
             *(f'{name}.5.input' for name in self.levels_after[:-1]),
             self.levels_after[-1],

@@ -82,7 +82,7 @@ class CifarResNet(nn.Module):
 
     @property
     def levels_before(self) -> tuple[str, ...]:
-        """The same stages before their last ReLU, and the pooled vector."""
+        """Inputs of the stages' last ReLUs, and the pooled vector."""
         last = self._blocks - 1
         return (
             f'layer1.{last}.relu2.input',

@@ -83,7 +83,7 @@ class CifarResNet50(nn.Module):
 
     @property
     def levels_before(self) -> tuple[str, ...]:
-        """The same stages before their last ReLU, and the pooled vector."""
+        """Inputs of the stages' last ReLUs, and the pooled vector."""
         return (
             *(
                 f'layer{stage}.{blocks - 1}.relu3.input'

@@ -95,7 +95,7 @@ class CifarShuffleNetV1(nn.Module):
 
     @property
     def levels_before(self) -> tuple[str, ...]:
-        """The same stages before their last ReLU, and the pooled vector."""
+        """Inputs of the stages' last ReLUs, and the pooled vector."""
         return (
             *(
                 f'layer{stage}.{blocks - 1}.relu3.input'

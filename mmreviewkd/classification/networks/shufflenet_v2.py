@@ -114,7 +114,7 @@ class CifarShuffleNetV2(nn.Module):
 
     @property
     def levels_before(self) -> tuple[str, ...]:
-        """The same stages before their last ReLU and shuffle, and the pooled vector."""
+        """Inputs of the stages' last ReLUs (unshuffled), and the pooled vector."""
         return (
             *(
                 f'layer{stage}.{blocks - 1}.relu2.input'

@@ -83,7 +83,7 @@ class CifarVGG(nn.Module):
 
     @property
     def levels_before(self) -> tuple[str, ...]:
-        """The same stages before their last ReLU, and the pooled vector."""
+        """Outputs of the stages without the last ReLU, and the pooled vector."""
         return 'block1', 'block2', 'block3', 'block4', 'avgpool'
 
     def forward(self, x: Tensor) -> Tensor:
