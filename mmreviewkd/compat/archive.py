@@ -153,7 +153,7 @@ def _read_legacy(file: BinaryIO, storages: _Storages) -> Any:
     for key in keys:
         storage, placed = storages.read[key], storages.placed[key]
         (elements,) = struct.unpack('<q', file.read(8))
-        # the file counts elements, the pickle has given the total bytes
+        # the file gives the number of elements, the pickle the number of bytes
         if storage.nbytes() % max(elements, 1):
             raise ValueError(
                 f'storage {key} has {storage.nbytes()} bytes for {elements} elements'

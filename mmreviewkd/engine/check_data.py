@@ -86,8 +86,8 @@ def named_images(runner: Runner, *splits: str) -> Iterator[None]:
         splits (str): Splits that it uses: ``'train'``, ``'val'`` or ``'test'``.
 
     Raises:
-        UnreadableImageError: It names the missing or empty images, or the one that
-            cannot be decoded.
+        UnreadableImageError: Images are missing or empty, or one cannot be decoded;
+            the message names them.
     """
     try:
         yield

@@ -143,7 +143,7 @@ class ResumeHook(Hook):
         state = states[runner.rank]
         if by_iteration:
             loop = runner.train_loop
-            # mmengine 0.10.12 has an option not to read the skipped batches
+            # mmengine 0.10.12 can be told to skip no batches
             skips = not getattr(loop, 'fast_forward_on_resume', False)
             loop.dataloader_iterator = _CallingAfter(
                 loop.dataloader_iterator,

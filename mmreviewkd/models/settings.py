@@ -253,7 +253,7 @@ def _filled(kind: Any, name: str, given: Any) -> Any:
         given (dict, optional): The dict.
 
     Raises:
-        UserInputError: It is no dict, or a key is unknown or missing.
+        UserInputError: ``given`` is no dict, or a key is unknown or missing.
     """
     fields = {field.name: field for field in dataclasses.fields(kind)}
     example = ', '.join(f'{key}=...' for key in fields)

@@ -75,7 +75,7 @@ class Teacher(nn.Module):
         self.preprocessor = model.data_preprocessor
         source = self.preprocessor if source is None else source
         check_preprocessors(source, self.preprocessor)
-        # set like this, the student's module is not registered as a child
+        # set in __dict__, so that the student's module is no child of this one
         self.__dict__['source'] = source
         self.model = model.requires_grad_(False)
         self.eval()
