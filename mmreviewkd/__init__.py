@@ -1,8 +1,8 @@
 """Review-KD for MMDetection.
 
-``custom_imports = dict(imports=['mmreviewkd'])`` in a config is all it takes:
-the import serves missing mmcv operators, makes checkpoints load safely and
-registers the models.
+A config only needs ``custom_imports = dict(imports=['mmreviewkd'])``. The import
+provides missing mmcv operators, makes checkpoints load safely and registers the
+models, hooks and datasets.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""``python -m mmreviewkd`` is the ``mmreviewkd`` command; torchrun needs it."""
+"""``python -m mmreviewkd`` runs the ``mmreviewkd`` command; torchrun needs it."""
 
 from .commands import main
 

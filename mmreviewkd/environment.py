@@ -1,10 +1,10 @@
-"""Is all there that the package needs, in versions that it knows?
+"""Checks that all required packages are there, in supported versions.
 
 mmdet, mmengine and mmcv come from OpenMMLab or, under the same import names,
-from OneDL, who maintain a continuation of each.
+from OneDL, who maintain a fork of each.
 """
 
-from __future__ import annotations  # also read by the Pythons that it refuses
+from __future__ import annotations  # older Pythons must parse this, to be refused
 
 import importlib
 import os
@@ -25,9 +25,9 @@ OPENMMLAB = dict(
 ONEDL = dict(
     mmengine=('onedl-mmengine',), mmcv=('onedl-mmcv',), mmdet=('onedl-mmdetection',)
 )
-"""Distributions that hold each module."""
+"""Names of the distributions that contain each module."""
 
-# the least version, and the first that is too new
+# the lowest supported version, and the first that is too new
 _VERSIONS = dict(
     torch=('2.1', None),
     torchvision=('0.16', None),
@@ -38,13 +38,13 @@ _VERSIONS = dict(
 
 
 def check_environment() -> None:
-    """Say what is missing before an import fails further down.
+    """Report missing or unsupported packages before an import fails on them.
 
     Raises:
         ImportError: A package is missing, or of another version or stack; the
             message names it and what is needed.
-        SystemExit: The same while the ``mmreviewkd`` command or one of
-            ``tools/`` starts, which ends in this one line.
+        SystemExit: The same, while the ``mmreviewkd`` command or one of
+            ``tools/`` starts, so that it ends with this one line.
     """
     problem = (
         _old_python()
@@ -62,7 +62,7 @@ def check_environment() -> None:
 
 @contextmanager
 def quiet_interruption() -> Iterator[None]:
-    """Let Ctrl-C end a starting tool in one line; the imports take a while."""
+    """Let Ctrl-C end a starting tool in one line; the imports take some seconds."""
     if (
         not _a_tool_starts()
         or threading.current_thread() is not threading.main_thread()
@@ -82,7 +82,7 @@ def quiet_interruption() -> Iterator[None]:
 
 
 def _installed(*names: str) -> str | None:
-    """The version of the first of the distributions that is there."""
+    """Return the version of the first installed distribution among the names."""
     for name in names:
         try:
             return version(name)
@@ -102,13 +102,13 @@ def _found(stack: dict[str, tuple]) -> list[str]:
 
 
 def _old_python() -> str | None:
-    if sys.version_info < (3, 9):  # noqa: UP036, where pip was not asked
+    if sys.version_info < (3, 9):  # noqa: UP036, since pip may not have been used
         return 'mmreviewkd needs Python >= 3.9, found ' + sys.version.split()[0]
     return None
 
 
 def _wrong_stack() -> str | None:
-    """A package is missing, or there are those of both stacks."""
+    """Report a missing package, or a mixture of both stacks."""
     openmmlab, onedl = _found(OPENMMLAB), _found(ONEDL)
     if openmmlab and onedl:
         return (
@@ -135,7 +135,7 @@ def _wrong_version() -> str | None:
         found = _installed(*names)
         if found is None:
             return f'mmreviewkd needs {name}; see "Installation" in README.md'
-        # a release candidate of the least version will do
+        # a release candidate of the lowest version is accepted
         release = Version(Version(found).base_version)
         if release < Version(low) or (high and release >= Version(high)):
             return (
@@ -147,7 +147,7 @@ def _wrong_version() -> str | None:
 
 
 def _too_new_mmcv() -> str | None:
-    """mmdet says, in its source, which mmcv it refuses to be imported with."""
+    """Report an mmcv that mmdet refuses; the limit is only in mmdet's source."""
     from packaging.version import Version
 
     spec, found = find_spec('mmdet'), _installed(*OPENMMLAB['mmcv'])
@@ -167,7 +167,7 @@ def _too_new_mmcv() -> str | None:
 def _broken_torchvision() -> str | None:
     try:
         importlib.import_module('torchvision')
-    except Exception as error:  # whatever a library of another torch raises
+    except Exception as error:  # a build for another torch can raise anything
         reason = (str(error) or type(error).__name__).splitlines()[0]
         return (
             f'torchvision {_installed("torchvision")} does not belong to '
@@ -178,7 +178,7 @@ def _broken_torchvision() -> str | None:
 
 
 def _missing_pkg_resources() -> str | None:
-    """mmengine up to 0.10.7 imports it inside of functions, in mid-run."""
+    """Report missing pkg_resources; mmengine up to 0.10.7 imports it during a run."""
     spec = find_spec('mmengine')
     if (
         find_spec('pkg_resources')
@@ -204,10 +204,10 @@ def _a_tool_starts() -> bool:
     """Whether the program is the ``mmreviewkd`` command or one of ``tools/``."""
     main = sys.modules['__main__']
     if (main.__doc__ or '').startswith('The command ``mmreviewkd '):
-        return True  # of another copy of the repository, too
+        return True  # also a tool of another copy of the repository
     program = getattr(main, '__file__', None)
     if program is None:
-        # "python -m mmreviewkd" while Python looks for its __main__.py
+        # "python -m mmreviewkd", while Python is still looking for __main__.py
         return sys.argv[:1] == ['-m']
     path, package = Path(program).resolve(), Path(__file__).resolve().parent
     ours = (package.parent / 'tools', package / '.mim' / 'tools')

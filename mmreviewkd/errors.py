@@ -1,4 +1,4 @@
-"""Mistakes that the user can correct, and how they read."""
+"""Errors that the user can correct, and the wording of their messages."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -6,27 +6,31 @@ from typing import Any
 
 
 class UserInputError(ValueError):
-    """A config, path, checkpoint or dataset that cannot be used as given.
+    """A config, path, checkpoint or dataset cannot be used as it was given.
 
-    The message names what was given and what was expected; commands print it
+    The message names what was given and what was expected. Commands print it
     as one line instead of a traceback.
     """
 
 
 class MissingFileError(UserInputError, FileNotFoundError):
-    """A file of the user's is not there."""
+    """A file that the user named does not exist."""
 
 
 class SettingError(UserInputError):
-    """A setting of the distillation is wrong, or another would mend a fault.
+    """A setting of the distillation is wrong, or another value would solve a problem.
 
-    A tool that has a flag for it puts the flag into ``message`` instead.
+    A command with a flag for the setting shows the flag in the message instead.
 
     Args:
-        message (str): It has ``{}`` where the setting is named.
-        owner (str): The dict that it stands in, as ``'teacher'``, or ``'ReviewKD'``.
-        name (str): The key in that dict.
-        value: Its value.
+        message (str): Message with ``{}`` in place of the setting.
+        owner (str): Dict that contains it, such as ``'teacher'``, or ``'ReviewKD'``.
+        name (str): Key in that dict.
+        value: Value of the setting.
+
+    Examples:
+        >>> print(SettingError('{}: must be a number > 0', 'teacher', 'scale', 0))
+        teacher=dict(scale=0): must be a number > 0
     """
 
     def __init__(self, message: str, owner: str, name: str, value: Any) -> None:
@@ -36,14 +40,14 @@ class SettingError(UserInputError):
 
 
 class UnreadableImageError(UserInputError):
-    """An image of the data cannot be opened or decoded."""
+    """An image of the dataset cannot be opened or decoded."""
 
 
 def in_one_line(error: Exception) -> str:
-    """What an error says, also where a data loader's worker met it.
+    """Return an error's message, also if it was raised in a data loader's worker.
 
-    torch raises such an error anew, with the worker's traceback for its
-    message, whose last line is the error's own.
+    torch raises such an error again with the worker's traceback as its message; the
+    last line is the original message.
     """
     message = str(error).strip()
     if not message.startswith(f'Caught {type(error).__name__} in '):
@@ -52,14 +56,14 @@ def in_one_line(error: Exception) -> str:
 
 
 def few(names: Sequence[str]) -> str:
-    """The first names of a list that may be long, and how many there are."""
+    """Return the first names of a list that may be long, and their number."""
     return ', '.join(str(name) for name in names[:3]) + (
         f', ... {len(names)} in all' if len(names) > 3 else ''
     )
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """An ending for messages: the known names closest to one, in any case."""
+    """Return an ending for messages with the known names most similar to ``name``."""
     by_lower = {each.lower(): each for each in known}
     found = difflib.get_close_matches(name.lower(), by_lower, 3)
     return (

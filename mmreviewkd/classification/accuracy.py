@@ -1,4 +1,4 @@
-"""Top-k accuracy."""
+"""Metric of classifiers: top-k accuracy."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,11 +9,18 @@ from mmengine.evaluator import BaseMetric
 
 @METRICS.register_module()
 class Accuracy(BaseMetric):
-    """Share of images whose class is among the k most likely ones, in percent.
+    """Percentage of images whose class is among the k most likely ones.
 
     Args:
-        topk (Sequence[int]): Each k gives one figure, such as ``accuracy/top1``.
-        **kwargs: They are handed to :class:`mmengine.evaluator.BaseMetric`.
+        topk (Sequence[int]): Each k gives one metric, such as ``accuracy/top1``.
+        **kwargs: Arguments of :class:`mmengine.evaluator.BaseMetric`.
+
+    Examples:
+        >>> metric = METRICS.build(dict(type='Accuracy', topk=(1, 2)))
+        >>> scores = torch.tensor([0.2, 0.5, 0.3])
+        >>> metric.process({}, [dict(pred_scores=scores, gt_label=2)])
+        >>> metric.evaluate(size=1)
+        {'accuracy/top1': 0.0, 'accuracy/top2': 100.0}
     """
 
     default_prefix = 'accuracy'
@@ -25,7 +32,7 @@ class Accuracy(BaseMetric):
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         for sample in data_samples:
             scores = sample['pred_scores']
-            # ahead of the right class, or level with it
+            # rank of the right class: how many scores are at least as high
             self.results.append(int((scores >= scores[sample['gt_label']]).sum()))
 
     def compute_metrics(self, results: list) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""An image classifier that mmengine's Runner trains and tests."""
+"""Image classifier that mmengine's Runner trains and tests."""
 
 from collections.abc import Sequence
 from typing import Any, Optional, Union
@@ -15,20 +15,32 @@ from ..models.logit_rows import image_labels
 
 @MODELS.register_module()
 class ImageClassifier(BaseModel):
-    """A network from images to logits, with cross-entropy.
+    """A network that computes logits from images, trained with cross-entropy.
 
     Args:
-        backbone (dict): Config of a module whose ``forward`` gives logits,
+        backbone (dict): Config of a module whose ``forward`` computes logits,
             (N, classes), from images, (N, 3, H, W).
         data_preprocessor (dict): Config of an ``ImgDataPreprocessor``.
         input_size (int): Side of the images in pixels.
-        levels (str | Sequence[str], optional): Where the review takes its
-            features, stem left out, pooled vector last: ``'after'`` or
-            ``'before'`` the stages' activations, or names of the backbone's
-            modules (see :func:`record`). By default a student's are taken
-            after and a teacher's before, as published for CIFAR-100.
+        levels (str | Sequence[str], optional): Where methods take the features,
+            without the stem, the pooled vector last: ``'after'`` or
+            ``'before'`` the activations of the stages, or names of the backbone's
+            modules (see :func:`record`). By default they are taken after the
+            activations of a student and before those of a teacher, as published
+            for CIFAR-100.
         loss_weight (float): Weight of the cross-entropy. KD is published with
             0.1 here and 0.9 as its own weight.
+
+    Examples:
+        >>> model = MODELS.build(
+        ...     dict(
+        ...         type='ImageClassifier',
+        ...         backbone=dict(type='CifarResNet', depth=8, num_classes=10),
+        ...         data_preprocessor=dict(type='CropFlipPreprocessor'),
+        ...     )
+        ... )
+        >>> list(model(torch.rand(2, 3, 32, 32), torch.tensor([1, 7]), mode='loss'))
+        ['loss_cls']
     """
 
     def __init__(
@@ -51,12 +63,12 @@ class ImageClassifier(BaseModel):
         data_samples: Optional[Union[Tensor, dict]] = None,
         mode: str = 'tensor',
     ) -> Union[Tensor, dict[str, Tensor], list[dict]]:
-        """Logits, losses or predictions.
+        """Compute logits, losses or predictions.
 
         Args:
-            inputs (Tensor): (N, 3, H, W).
-            data_samples (Tensor | dict, optional): Labels, (N, ), as
-                :func:`image_labels` takes them.
+            inputs (Tensor): Images, (N, 3, H, W).
+            data_samples (Tensor | dict, optional): Labels, (N, ), or a dict that
+                contains them, see :func:`image_labels`.
             mode (str): ``'tensor'``, ``'loss'`` or ``'predict'``.
         """
         logits = self.backbone(inputs)
@@ -72,7 +84,10 @@ class ImageClassifier(BaseModel):
         ]
 
     def level_names(self, role: str) -> list[str]:
-        """Modules with the features of a ``'student'`` or a ``'teacher'``.
+        """Modules whose outputs or inputs are the levels of a student or teacher.
+
+        Args:
+            role (str): ``'student'`` or ``'teacher'``.
 
         Raises:
             UserInputError: ``levels`` is neither ``'after'`` nor ``'before'``,
@@ -95,10 +110,10 @@ class ImageClassifier(BaseModel):
         return [f'backbone.{name}' for name in levels]
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        """Take the backbone's own names as well, which public files have."""
+        """Also accept names without ``backbone.``, as public files have them."""
         known = self.backbone.state_dict()
         keys = [key[len(prefix) :] for key in state_dict]
-        # a backbone may have a part called "backbone" in turn
+        # the backbone itself may have a child called "backbone"
         whole = sum(key[9:] in known for key in keys if key.startswith('backbone.'))
         if sum(key in known for key in keys) > whole:
             for key in keys:
@@ -107,7 +122,7 @@ class ImageClassifier(BaseModel):
 
 
 def _modules(network: nn.Module, limit: int = 40) -> str:
-    """Names of a network's modules, the outermost first."""
+    """List the names of a network's modules for a message, outermost first."""
     names = sorted(
         (name for name, _ in network.named_modules() if name),
         key=lambda name: name.count('.'),

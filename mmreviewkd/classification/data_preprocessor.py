@@ -1,4 +1,4 @@
-"""Augmentation and normalisation of a whole batch, on the device."""
+"""Augments and normalises a whole batch at once, on the device."""
 
 from typing import Any, Union
 
@@ -13,16 +13,27 @@ from torch import Tensor
 class CropFlipPreprocessor(ImgDataPreprocessor):
     """Random crop and flip in training, then normalisation.
 
-    What torchvision's ``RandomCrop(size, padding)``, ``RandomHorizontalFlip``
-    and ``Normalize`` do image by image on the CPU, for a batch of bytes at a
-    time wherever the model is.
+    It does what torchvision's ``RandomCrop(size, padding)``, ``RandomHorizontalFlip``
+    and ``Normalize`` do for single images on the CPU, but for a batch of uint8 images
+    at once, on the model's device.
 
     Args:
-        padding (int): Black pixels on each side, from which a crop of the
-            images' size is taken; 0 turns cropping off.
-        flip (bool): Whether half of the images are mirrored.
-        **kwargs: As of :class:`mmengine.model.ImgDataPreprocessor`, ``mean``
-            and ``std`` in units of 0 to 255.
+        padding (int): Black pixels added on each side before an image of the
+            original size is cropped; 0 turns cropping off.
+        flip (bool): Whether each image is mirrored with probability 0.5.
+        **kwargs: Arguments of :class:`mmengine.model.ImgDataPreprocessor`, with
+            ``mean`` and ``std`` in units of 0 to 255.
+
+    Examples:
+        >>> preprocessor = MODELS.build(
+        ...     dict(type='CropFlipPreprocessor', padding=4, flip=True,
+        ...          mean=[129.3, 124.1, 112.4], std=[68.2, 65.4, 70.4])
+        ... )
+        >>> inputs = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+        >>> data = dict(inputs=inputs, data_samples=[5, 9])
+        >>> batch = preprocessor(data, training=True)
+        >>> batch['inputs'].shape, batch['inputs'].dtype, batch['data_samples']
+        (torch.Size([2, 3, 32, 32]), torch.float32, tensor([5, 9]))
     """
 
     def __init__(self, padding: int = 0, flip: bool = False, **kwargs: Any) -> None:
@@ -46,12 +57,12 @@ class CropFlipPreprocessor(ImgDataPreprocessor):
 
 
 def random_crop_and_flip(images: Tensor, padding: int, flip: bool) -> Tensor:
-    """Each image padded with 0, cropped to its size, and perhaps mirrored.
+    """Pad each image with 0, crop it to its size, and perhaps mirror it.
 
     Args:
-        images (Tensor): (N, C, H, W).
-        padding (int): Pixels on each side.
-        flip (bool): Whether half of the images are mirrored.
+        images (Tensor): Images, (N, C, H, W).
+        padding (int): Pixels added on each side.
+        flip (bool): Whether each image is mirrored with probability 0.5.
 
     Returns:
         Tensor: (N, C, H, W).

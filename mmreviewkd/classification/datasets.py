@@ -1,4 +1,4 @@
-"""Images with labels: small ones in memory, large ones from folders."""
+"""Labelled images: small datasets in memory, large ones in folders."""
 
 import os
 import os.path as osp
@@ -22,18 +22,21 @@ from ..errors import UnreadableImageError, UserInputError
 
 
 class TensorImages(Dataset):
-    """Images of one size, all in memory, handed out a batch at a time.
+    """Images of one size that are all in memory, and are loaded a batch at a time.
 
-    ``DataLoader`` asks for a whole batch by ``__getitems__``, so that a batch
-    is one indexing of a tensor; :class:`CropFlipPreprocessor` augments it on
-    the device. Goes with ``collate_fn=dict(type='as_is')``.
+    ``DataLoader`` gets a whole batch from ``__getitems__``, which indexes a tensor
+    only once. :class:`CropFlipPreprocessor` augments the batch on the device. The
+    data loader needs ``collate_fn=dict(type='as_is')``.
 
     Args:
         images (ndarray): (N, H, W, 3) of uint8.
         labels (Sequence[int]): N class indices.
         classes (Sequence[str]): Names of the classes.
-        only_classes (int, optional): Keeps the first so many classes.
-        source (str): Where they come from; for messages.
+        only_classes (int, optional): Keeps only this number of first classes.
+        source (str): Where the images come from, for messages.
+
+    Raises:
+        UserInputError: Images and labels differ in number, or a label is no class.
     """
 
     def __init__(
@@ -78,20 +81,31 @@ class TensorImages(Dataset):
 
 @FUNCTIONS.register_module()
 def as_is(batch: dict) -> dict:
-    """Collate what is a batch already."""
+    """Return a batch that needs no collating."""
     return batch
 
 
 @DATASETS.register_module()
 class CIFAR(TensorImages):
-    """CIFAR-10 or -100, as torchvision stores and downloads them.
+    """CIFAR-10 or CIFAR-100, as torchvision stores and downloads it.
 
     Args:
         data_root (str): Folder of torchvision's ``CIFAR10`` or ``CIFAR100``.
-        train (bool): Which of the two parts.
+        train (bool): Whether to load the training images, or the test images.
         classes (int): 10 or 100.
-        download (bool): Fetch the data where they are missing.
-        only_classes (int, optional): Keeps the first so many classes.
+        download (bool): Whether to download the data if they are missing.
+        only_classes (int, optional): Keeps only this number of first classes.
+
+    Raises:
+        UserInputError: The data are missing or damaged.
+
+    Examples:
+        >>> dataset = dict(type='CIFAR', data_root='data/cifar', train=True)
+        >>> train_dataloader = dict(batch_size=64, num_workers=0, dataset=dataset,
+        ...                         sampler=dict(type='DefaultSampler', shuffle=True),
+        ...                         collate_fn=dict(type='as_is'))
+        >>> DATASETS.get('CIFAR').__name__
+        'CIFAR'
     """
 
     def __init__(
@@ -116,13 +130,24 @@ class CIFAR(TensorImages):
 
 @DATASETS.register_module()
 class ArchiveImages(TensorImages):
-    """Images and labels of a NumPy archive.
+    """Images and labels in a NumPy archive.
 
     Args:
-        path (str): ``.npz`` with ``x``, (N, H, W, 3) of uint8, and ``y``,
+        path (str): ``.npz`` file with ``x``, (N, H, W, 3) of uint8, and ``y``,
             (N, ) of integers.
-        num_classes (int): Labels go from 0 to ``num_classes - 1``.
-        only_classes (int, optional): Keeps the first so many classes.
+        num_classes (int): Number of classes; labels are 0 to ``num_classes - 1``.
+        only_classes (int, optional): Keeps only this number of first classes.
+
+    Raises:
+        UserInputError: The file cannot be used.
+
+    Examples:
+        >>> np.savez('train.npz', x=np.zeros((8, 32, 32, 3), np.uint8), y=[0, 1] * 4)
+        >>> images = DATASETS.build(
+        ...     dict(type='ArchiveImages', path='train.npz', num_classes=2)
+        ... )
+        >>> len(images), images[3]['inputs'].shape, images[3]['data_samples']
+        (8, torch.Size([3, 32, 32]), {'gt_label': tensor(1), 'sample_idx': 3})
     """
 
     def __init__(
@@ -147,15 +172,15 @@ class ArchiveImages(TensorImages):
 
 
 def read_image(path: str) -> Image:
-    """An image file, in RGB.
+    """Read an image file as RGB.
 
     Raises:
-        UnreadableImageError: The file is missing, is no image, is cut short
-            or claims to be huge.
+        UnreadableImageError: The file is missing, is no image, is truncated
+            or claims a huge size.
     """
     try:
         return torchvision.datasets.folder.default_loader(path)
-    except Exception as error:  # each of Pillow's formats has its own
+    except Exception as error:  # each of Pillow's formats raises other types
         raise UnreadableImageError(
             f'image {path} cannot be read: {type(error).__name__}: '
             f'{" ".join(str(error).split())}'
@@ -163,7 +188,7 @@ def read_image(path: str) -> Image:
 
 
 def centre(image: Image, size: int) -> Image:
-    """The central square of an image, 7/8 of its short side, at a size."""
+    """Crop the central square, 7/8 of the short side, and resize it to ``size``."""
     if image.size == (size, size):
         return image
     image = functional.resize(image, round(size * 8 / 7))
@@ -172,17 +197,31 @@ def centre(image: Image, size: int) -> Image:
 
 @DATASETS.register_module()
 class FolderImages(Dataset):
-    """One folder of images per class, as ImageNet is laid out.
+    """One folder of images per class, like ImageNet.
 
-    Augmented image by image, in the data loader's workers: a random crop of
-    8% to 100%, resized, and a flip; for testing the centre of the image, or
-    the image as it is where it has the size already.
+    Images are augmented one by one in the data loader's workers: training uses a
+    resized random crop of 8% to 100% of the area, and a random flip; testing uses the
+    centre of the image, or the whole image if it already has the size.
 
     Args:
-        data_root (str): Folder of the classes' folders.
-        num_classes (int): How many there must be.
+        data_root (str): Folder that contains the folders of the classes.
+        num_classes (int): Number of classes that there must be.
         train (bool): Whether to augment.
         input_size (int): Side of the images in pixels.
+
+    Raises:
+        UserInputError: The folder is missing, or has another number of classes.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from torchvision.utils import save_image
+        >>> for name in ('cat', 'dog'):
+        ...     Path('images', name).mkdir(parents=True)
+        ...     save_image(torch.rand(3, 250, 300), f'images/{name}/1.png')
+        >>> config = dict(type='FolderImages', data_root='images', num_classes=2)
+        >>> images = DATASETS.build(dict(config, train=True))
+        >>> images.metainfo['classes'], images[0]['inputs'].shape
+        (('cat', 'dog'), torch.Size([3, 224, 224]))
     """
 
     def __init__(

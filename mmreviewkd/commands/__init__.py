@@ -1,7 +1,7 @@
-"""What ``mmreviewkd COMMAND`` does; a module for each command.
+"""The commands of the program ``mmreviewkd``, one module for each.
 
-A command's module has a docstring, which is its help, and two functions:
-``add_arguments(parser)`` and ``run(args)``. ``tools/*.py`` run the same ones
+The module of a command has a docstring, which is its help, and two functions:
+``add_arguments(parser)`` and ``run(args)``. ``tools/*.py`` run the same functions
 under the names and with the flags of mmdet's tools.
 """
 
@@ -19,7 +19,7 @@ from ..engine.one_line_errors import one_line_errors
 from ..version import __version__
 from .arguments import add_debug
 
-# in the order of use, which is the order of the help
+# in the order in which they are used; the help lists them in this order
 COMMANDS = (
     'convert',
     'train',
@@ -37,21 +37,20 @@ COMMANDS = (
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Run the command that is named first, as the ``mmreviewkd`` program does.
+    """Run the program ``mmreviewkd``: the command that the first argument names.
 
-    The program ends with exit code 1 and one line on stderr where the user's
-    input, or the machine, is at fault, and with exit code 2 where the command
-    line cannot be read.
+    The program exits with code 1 and one line on stderr if the user's input or the
+    machine is at fault, and with code 2 if the command line cannot be parsed.
 
     Args:
-        argv (Sequence[str], optional): The command's name and its arguments;
-            those of the program by default.
+        argv (Sequence[str], optional): The command's name and its arguments.
+            Defaults to those of the program.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv and argv[0] in COMMANDS:
         run(argv[0], argv[1:], prog=f'mmreviewkd {argv[0]}')
     else:
-        # help, version, completion, or the error of a name that is no command
+        # prints help, version or completion, or an error for an unknown command
         _program().parse_args(argv)
 
 
@@ -62,15 +61,15 @@ def run(
 
     Args:
         name (str): One of ``COMMANDS``.
-        argv (Sequence[str], optional): Its arguments; those of the program by
-            default.
-        prog (str, optional): What its help calls the program.
+        argv (Sequence[str], optional): Arguments of the command. Defaults to those
+            of the program.
+        prog (str, optional): Name of the program in the help.
     """
     command = _module(name)
     parser = argparse.ArgumentParser(prog=prog, **_help(command))
     command.add_arguments(parser)
     add_debug(parser)
-    # intermixed, so that files may stand behind options, too
+    # intermixed, so that files may also follow options
     args = parser.parse_intermixed_args(argv)
     with one_line_errors(args.debug):
         command.run(args)
@@ -84,13 +83,13 @@ def _module(name: str) -> Any:
 def _help(command: ModuleType) -> dict[str, Any]:
     return dict(
         description=command.__doc__,
-        # examples and lists in the text keep their lines
+        # keeps the line breaks of examples and lists in the text
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
 
 def _program() -> argparse.ArgumentParser:
-    """The parser of the program with all its commands."""
+    """Build the parser of the program with all its commands."""
     parser = argparse.ArgumentParser(
         prog='mmreviewkd',
         description='Review-KD for MMDetection: distil a large detector or '

@@ -1,4 +1,4 @@
-"""Flags that several commands share."""
+"""Flags that several commands have in common."""
 
 import argparse
 from typing import Any
@@ -11,18 +11,18 @@ CONFIG = 'path, or mmdet::folder/name.py or mmreviewkd::folder/name.py'
 
 
 def add_path(parser: argparse.ArgumentParser, *names: str, **settings: Any) -> None:
-    """Add an argument that is a file or folder, which shells then complete.
+    """Add an argument that is a file or folder, and that shells can complete.
 
     Args:
-        parser (ArgumentParser): The parser of a command.
-        names (str): Names of the argument, as ``add_argument`` takes them.
-        settings: What ``add_argument`` takes besides.
+        parser (ArgumentParser): Parser of a command.
+        names (str): Names of the argument, as for ``add_argument``.
+        settings: Other arguments of ``add_argument``.
     """
     parser.add_argument(*names, **settings).complete = shtab.FILE  # type: ignore[attr-defined]
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
-    """Add the flag of commands that read a config and do not train.
+    """Add the flag ``--cfg-options`` of commands that read a config and do not train.
 
     ``engine.launch.read_config`` takes the parsed arguments.
     """
@@ -46,7 +46,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         default='none',
         help='job launcher',
     )
-    # torch.distributed.launch passes it in one spelling or the other
+    # different versions of torch.distributed.launch pass different spellings
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
@@ -72,7 +72,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_debug(parser: argparse.ArgumentParser) -> None:
-    """Add the flag for ``engine.one_line_errors``."""
+    """Add the flag ``--debug``, an argument of ``engine.one_line_errors``."""
     parser.add_argument(
         '--debug', action='store_true', help='print the traceback of an error, too'
     )

@@ -1,15 +1,15 @@
-"""Time and peak memory of the review, against the formula as it is written.
+"""Time and peak memory of the review, compared with the formula as it is written.
 
 Compares forward plus backward of ``Review.loss`` with ``textbook.py``,
 which computes the same losses step by step and leaves gradients to autograd.
 
 Time: medians of interleaved runs (A B A B ...) in this process.
 
-Peak memory: the most that torch has allocated at a time during one step,
-beyond what it held before; outputs, gradients and all that is kept or passing
-in between count, scratch space inside the kernels does not. On CUDA this is
-``torch.cuda.max_memory_allocated``; on the CPU the same figure is the highest
-running sum of the allocations and releases that ``torch.profiler`` records.
+Peak memory: the maximum that torch has allocated at any time during one step,
+beyond what it held before. Outputs, gradients and all kept or temporary tensors
+count; scratch space inside kernels does not. On CUDA this is
+``torch.cuda.max_memory_allocated``; on the CPU it is the highest running sum of
+the allocations and releases that ``torch.profiler`` records.
 
 Examples:
     mmreviewkd benchmark
@@ -41,7 +41,7 @@ Step = Callable[[], Tensor]
 Clear = Callable[[], None]
 
 VARIANTS = ('textbook', 'mmreviewkd')
-# an image of 800x1344 on CUDA, of 400x672 elsewhere, at strides 4 to 64
+# features at strides 4 to 64 of an 800x1344 image, or of 400x672 on the CPU
 CUDA_SHAPES = ['200x336', '100x168', '50x84', '25x42', '13x21']
 CPU_SHAPES = ['100x168', '50x84', '25x42', '13x21', '7x11']
 
@@ -73,10 +73,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Refuse what cannot be measured.
+    """Refuse flags with values that cannot be measured.
 
     Raises:
-        UserInputError: A flag has a value that cannot be measured; it is named.
+        UserInputError: A value cannot be measured; the message names the flag.
     """
     if args.device.startswith('cuda') and not torch.cuda.is_available():
         raise UserInputError(f'--device {args.device}: torch sees no GPU')
@@ -131,7 +131,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def build_steps(args: argparse.Namespace) -> tuple[dict[str, Step], Clear]:
-    """Each variant's forward and backward pass, on the same tensors."""
+    """Build each variant's forward and backward pass, on the same tensors."""
     torch.manual_seed(0)
     device = torch.device(args.device)
     sizes = [tuple(map(int, shape.split('x'))) for shape in args.shapes]
@@ -170,11 +170,11 @@ def build_steps(args: argparse.Namespace) -> tuple[dict[str, Step], Clear]:
 def measure_time(
     args: argparse.Namespace, steps: dict[str, Step], clear: Clear
 ) -> tuple[dict[str, float], dict[str, Tensor]]:
-    """Each variant's median seconds, and its loss."""
+    """Measure each variant's median time in seconds, and its loss."""
     wait = torch.cuda.synchronize if args.on_cuda else lambda: None
     seconds: dict[str, list[float]] = {name: [] for name in VARIANTS}
     losses: dict[str, Tensor] = {}
-    for repeat in range(args.repeats + 2):  # two to warm up
+    for repeat in range(args.repeats + 2):  # the first two are warm-up
         for name in VARIANTS:
             clear()
             wait()
@@ -188,7 +188,7 @@ def measure_time(
 
 
 def measure_memory(args: argparse.Namespace, step: Step, clear: Clear) -> int:
-    """Peak bytes that one step allocates beyond what is held already."""
+    """Measure the peak bytes that one step allocates beyond those already in use."""
     clear()
     if args.on_cuda:
         torch.cuda.reset_peak_memory_stats()

@@ -1,15 +1,15 @@
-"""Images per second of the CIFAR pipeline, against torchvision's usual one.
+"""Images per second of the CIFAR pipeline, compared with torchvision's usual one.
 
-Both hand out normalised training batches with random crops (padding 4) and
-flips, on the device, of the same random images:
+Both load normalised training batches with random crops (padding 4) and flips,
+onto the device, from the same random images:
 
 - per image: PIL image, RandomCrop, RandomHorizontalFlip, ToTensor and
   Normalize, collated by torch's DataLoader with each number of workers;
-- per batch: what ``mmreviewkd::_base_/cifar100.py`` builds. A batch is one
-  indexing of a tensor of bytes, augmented and normalised on the device.
+- per batch: the pipeline of ``mmreviewkd::_base_/cifar100.py``. A batch is one
+  indexing of a uint8 tensor, augmented and normalised on the device.
 
-Medians of interleaved epochs (A B C A B C ...) in this process; starting the
-workers belongs to an epoch, as it does in training.
+The results are medians of interleaved epochs (A B C A B C ...) in this process.
+An epoch includes starting the workers, as in training.
 
 Examples:
     mmreviewkd benchmark-loading
@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class PILImages(Dataset):
-    """As torchvision's CIFAR: arrays, each made a PIL image when asked for."""
+    """Dataset like torchvision's CIFAR: an array is made a PIL image when loaded."""
 
     def __init__(
         self, images: np.ndarray, labels: np.ndarray, transform: Callable
@@ -78,7 +78,7 @@ class PILImages(Dataset):
 
 
 def build_per_batch(args: argparse.Namespace, cfg: Config, archive: str) -> Callable:
-    """The package's pipeline, by way of its config and mmengine's Runner."""
+    """Build the package's pipeline from its config with mmengine's Runner."""
     init_default_scope('mmdet')
     loader = Runner.build_dataloader(
         dict(
@@ -99,7 +99,7 @@ def build_per_batch(args: argparse.Namespace, cfg: Config, archive: str) -> Call
 def build_per_image(
     args: argparse.Namespace, cfg: Config, archive: str, workers: int
 ) -> Callable:
-    """The pipeline of torchvision's examples, with the same settings."""
+    """Build the pipeline of torchvision's examples, with the same settings."""
     settings = cfg.model.data_preprocessor
     with np.load(archive) as arrays:
         dataset = PILImages(
@@ -131,7 +131,7 @@ def build_per_image(
 
 
 def images_per_second(args: argparse.Namespace, epoch: Callable) -> float:
-    """How many images one epoch of a pipeline yields in a second."""
+    """Measure how many images per second one epoch of a pipeline loads."""
     start, count = time.perf_counter(), 0
     for images in epoch():
         count += len(images)
@@ -163,7 +163,7 @@ def run(args: argparse.Namespace) -> None:
     for repeat in range(-1, args.repeats):
         for name, epoch in pipelines.items():
             speed = images_per_second(args, epoch)
-            if repeat >= 0:  # the first epoch of each warms up
+            if repeat >= 0:  # the first epoch of each pipeline is warm-up
                 speeds[name].append(speed)
 
     device = (

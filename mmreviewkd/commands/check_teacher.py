@@ -1,4 +1,4 @@
-"""Evaluate a distillation config's teacher through the student's pipeline."""
+"""Evaluate the teacher of a distillation config through the student's pipeline."""
 
 import argparse
 

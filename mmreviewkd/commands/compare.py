@@ -1,7 +1,7 @@
 """Compare training runs by their logs: a table and curves.
 
-The table has what the last validation of each run says, and, in brackets, the
-difference to the first run.
+The table shows the last validation of each run and, in brackets, the difference
+from the first run.
 """
 
 import argparse
@@ -23,7 +23,8 @@ from ..visualization import (
 from .arguments import add_path
 
 _SIZES = dict(s=' small', m=' medium', l=' large')
-# end of a metric's key: file of its curves, labels of loss and score, percent
+# last part of a metric's key: picture of its curves, labels of loss and score,
+# and the factor that turns the score into percent
 _CURVES = {
     'bbox_mAP': ('curves.png', ('detection loss', 'AP'), 100),
     'segm_mAP': ('curves_mask.png', ('detection loss', 'mask AP'), 100),
@@ -32,14 +33,14 @@ _CURVES = {
 
 
 class Run(NamedTuple):
-    """What the logs of a run say.
+    """Results in the logs of a run.
 
     Args:
         folder (str): Work dir of the run.
-        trained (bool): Whether there are logs of training, not of a test alone.
+        trained (bool): Whether there are logs of training, or only of a test.
         end (str): Epoch or iteration of the last validation, ``'test'``, or
-            ``'-'`` where there is none.
-        metrics (dict[str, float]): What that validation or test says, by key.
+            ``'-'`` if there is none.
+        metrics (dict[str, float]): Metrics of that validation or test, by key.
     """
 
     folder: str
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def name_runs(folders: Sequence[str], names: Optional[Sequence[str]]) -> list[str]:
-    """Names to show, one per run."""
+    """Return the names to show, one per run."""
     if names is None:
         names = [osp.basename(osp.abspath(folder)) for folder in folders]
     if len(names) != len(folders) or len(set(names)) != len(names):
@@ -92,7 +93,7 @@ def default_folder(folders: Sequence[str]) -> str:
 
 
 def read_run(folder: str) -> Run:
-    """The last validation of a run, or the last test of one without.
+    """Read the last validation of a run, or else its last test.
 
     Raises:
         UserInputError: The folder is missing or has no logs.
@@ -110,13 +111,13 @@ def read_run(folder: str) -> Run:
     if not validations:
         return Run(folder, True, '-', {})
     last = validations[-1]
-    # as mmengine counts: a run by iterations logs no epochs
+    # mmengine logs no epochs for iteration-based runs
     unit = '' if any('epoch' in entry for entry in entries) else 'iteration '
     return Run(folder, True, f'{unit}{last["step"]}', numbers(last))
 
 
 def numbers(entry: dict) -> dict[str, float]:
-    """The metrics among what was logged: their keys have a prefix."""
+    """Select the metrics from a log entry: their keys have a prefix."""
     return {
         key: value
         for key, value in entry.items()
@@ -125,7 +126,7 @@ def numbers(entry: dict) -> dict[str, float]:
 
 
 def write_report(runs: dict[str, Run]) -> str:
-    """The table, and what to know about it, as Markdown.
+    """Return the table and the notes about it as Markdown.
 
     Raises:
         UserInputError: No run has any metric.
@@ -181,7 +182,7 @@ def notes(runs: dict[str, Run], keys: Sequence[str]) -> list[str]:
 
 
 def title(key: str) -> str:
-    """What papers call a metric; others keep their key."""
+    """Return the name of a metric in papers, or its key if it has none."""
     name = key.split('/', 1)[1]
     ap = re.fullmatch(r'(bbox|segm)_mAP(?:_(50|75|s|m|l))?', name)
     if ap:
@@ -193,7 +194,7 @@ def title(key: str) -> str:
 
 
 def cell(key: str, run: Run, reference: Optional[Run]) -> str:
-    """In percent, with the difference to the reference where both have one."""
+    """Return a metric in percent, with the difference from a reference if known."""
     value = percent(key, run)
     if value is None:
         return '-'
@@ -202,11 +203,14 @@ def cell(key: str, run: Run, reference: Optional[Run]) -> str:
 
 
 def percent(key: str, run: Run) -> Optional[float]:
-    """None where there were no objects of the size or class, too."""
+    """Return a metric in percent; None if it is missing, or if it is -1 or nan.
+
+    mmdet gives -1 or nan if there were no objects of the size or class.
+    """
     value = run.metrics.get(key, math.nan)
     if math.isnan(value) or value == -1:
         return None
-    # mmdet's are from 0 to 1, accuracies in percent
+    # mmdet's metrics are from 0 to 1, accuracies already in percent
     return 100 * value if re.search('A[PR]|_precision', key) else value
 
 

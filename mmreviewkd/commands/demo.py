@@ -1,7 +1,7 @@
-"""Review-KD in minutes: a teacher, a student alone, a distilled student.
+"""Show Review-KD in minutes: a teacher, a student alone, a distilled student.
 
-The three train in turn, with the same schedule, on shapes drawn for it. A
-table, predictions beside the ground truth, and curves follow.
+The three are trained one after the other, with the same schedule, on drawn
+shapes. The results are a table, predictions beside the ground truth, and curves.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from .arguments import add_path
 TEACHER = 'mmreviewkd::demo/faster-rcnn_r18-w32_fpn_6e_shapes.py'
 STUDENT = 'mmreviewkd::demo/faster-rcnn_r18-w8_fpn_6e_shapes.py'
 DISTILLED = 'mmreviewkd::demo/review-kd_faster-rcnn_r18-w32_r18-w8_fpn_6e_shapes.py'
-# run, which is also its folder: config to train with, config to use it with
+# name of the run and its folder: config for training, config for evaluation
 RUNS = {
     'teacher': (TEACHER, TEACHER),
     'student': (STUDENT, STUDENT),
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
     clear(work_dir, RESULTS)
     data = osp.join(work_dir, 'data')
     print('=== drawing the data', flush=True)
-    # on the same images whatever the seed of the trainings
+    # the images do not depend on the seed of the trainings
     make_dataset(data, *((16, 8) if args.quick else (640, 200)), seed=0)
     train_all(RUNS, data_settings(work_dir), args)
     print('=== comparing the three', flush=True)
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def clear(work_dir: str, results: Sequence[str]) -> None:
-    """Remove what an earlier run has left."""
+    """Remove the files of an earlier run."""
     for name in TITLES:
         shutil.rmtree(osp.join(work_dir, name), ignore_errors=True)
     for name in results:
@@ -90,14 +90,14 @@ def clear(work_dir: str, results: Sequence[str]) -> None:
 def train_all(
     runs: dict[str, tuple[str, str]], data: dict, args: argparse.Namespace
 ) -> None:
-    """Train the three in turn, with settings of where the data are."""
+    """Train the three models in turn, with settings that locate the data."""
     for number, (name, (config, _)) in enumerate(runs.items(), 1):
         print(f'=== training {number} of {len(runs)}: {TITLES[name]}', flush=True)
         train(name, config, dict(data), args)
 
 
 def train(name: str, config: str, settings: dict, args: argparse.Namespace) -> None:
-    """Train one of the three in a process of its own, as one would by hand."""
+    """Train one of the three models in a process of its own, as a user would."""
     work_dir = args.work_dir
     settings['randomness.seed'] = args.seed
     if name == 'distilled':
@@ -106,12 +106,12 @@ def train(name: str, config: str, settings: dict, args: argparse.Namespace) -> N
         )
     if args.quick:
         settings['train_cfg.max_epochs'] = 1
-    # no --cfg-options, which split a path at commas and blanks
+    # not by --cfg-options, which split paths at commas and spaces
     cfg = load_config(config)
     cfg.merge_from_dict(settings)
     path = osp.join(work_dir, f'{name}.py')
     cfg.dump(path)
-    # a script, so that Python looks for packages beside it, not where the user is
+    # a script, so that Python does not import packages from the current folder
     tool = osp.join(osp.dirname(config_folder()), 'tools', 'train.py')
     command = [sys.executable, tool, path, '--work-dir', osp.join(work_dir, name)]
     status = subprocess.run(command).returncode
@@ -123,7 +123,7 @@ def train(name: str, config: str, settings: dict, args: argparse.Namespace) -> N
 
 
 def data_settings(work_dir: str) -> dict:
-    """What a config must be told of data outside of its default place."""
+    """Return the config settings for data outside their default place."""
     data = osp.join(work_dir, 'data')
     annotations = osp.join(data, 'annotations', 'val.json')
     return {
@@ -138,7 +138,7 @@ def data_settings(work_dir: str) -> dict:
 def evaluate(
     work_dir: str,
 ) -> tuple[BaseDataset, dict[str, dict], dict[str, list[DetDataSample]]]:
-    """Load the three as plain detectors and run them over the same images.
+    """Load the three as plain detectors, and run them on the same images.
 
     Returns:
         tuple: The validation data; AP and cost of each model; its predictions.
@@ -147,7 +147,7 @@ def evaluate(
     for name, (_, config) in RUNS.items():
         cfg = load_config(config)
         cfg.merge_from_dict(data_settings(work_dir))
-        # the distilled one, too, needs no more than the student's config
+        # the student's config is enough for the distilled student, too
         models[name] = init_detector(
             cfg, find_latest_checkpoint(osp.join(work_dir, name)), device=get_device()
         )
@@ -157,7 +157,7 @@ def evaluate(
     predictions: dict[str, list[DetDataSample]] = {name: [] for name in RUNS}
     for index in range(len(dataset)):
         batch = pseudo_collate([dataset[index]])
-        # in turn, so that whatever else the machine does slows all three
+        # in turn, so that other load on the machine slows down all three alike
         for name, model in models.items():
             start = time.perf_counter()
             with torch.no_grad():
@@ -187,7 +187,7 @@ def report(
     predictions: dict[str, list[DetDataSample]],
     seed: int,
 ) -> None:
-    """Print the table; write it, the figures behind it, and the pictures."""
+    """Print and write the table, and write the results behind it and the pictures."""
     *_, pictures, curves = (osp.join(work_dir, name) for name in RESULTS)
     rows = [
         {
@@ -201,7 +201,7 @@ def report(
     gain = 100 * (results['distilled']['AP'] - results['student']['AP'])
     write_table(work_dir, rows, f'{gain:+.1f} AP', results, seed)
 
-    # the first images, not chosen ones
+    # the first images, not selected ones
     truth = [dataset[index]['data_samples'] for index in range(5)]
     columns = {'ground truth': [sample.gt_instances for sample in truth]}
     for name, samples in predictions.items():
@@ -219,7 +219,7 @@ def report(
 def write_table(
     work_dir: str, rows: list[dict], gain: str, results: dict[str, dict], seed: int
 ) -> None:
-    """Print the table; write it and the figures behind it."""
+    """Print and write the table, and write the results behind it."""
     text = f'{markdown_table(rows)}\n\ndistilled - alone: {gain} (seed {seed})\n'
     print(f'\n{text}')
     with open(osp.join(work_dir, 'table.md'), 'w', encoding='utf-8') as file:
@@ -229,7 +229,7 @@ def write_table(
 
 
 def print_end(work_dir: str, start: float) -> None:
-    """Say how long it took since ``start``, and where everything is."""
+    """Print the time since ``start``, and the folder of the results."""
     minutes = (time.time() - start) / 60
     print(
         f'{minutes:.1f} minutes on {get_device()}; table, pictures, logs '

@@ -1,7 +1,8 @@
-"""Review-KD of a classifier in two minutes: teacher, student, distilled.
+"""Show Review-KD of a classifier in two minutes: teacher, student, distilled.
 
-The three train in turn, with the same schedule, on 32x32 images drawn for it.
-A table, some test images with the three answers, and curves follow.
+The three are trained one after the other, with the same schedule, on drawn 32x32
+images. The results are a table, some test images with the three predictions, and
+curves.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from .demo import TITLES, clear, print_end, train_all, write_table
 TEACHER = 'mmreviewkd::demo_cls/resnet14_glyphs.py'
 STUDENT = 'mmreviewkd::demo_cls/resnet8-w8_glyphs.py'
 DISTILLED = 'mmreviewkd::demo_cls/review-kd_resnet14_resnet8-w8_glyphs.py'
-# run, which is also its folder: config to train with, config to use it with
+# name of the run and its folder: config for training, config for evaluation
 RUNS = {
     'teacher': (TEACHER, TEACHER),
     'student': (STUDENT, STUDENT),
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     work_dir = args.work_dir = osp.abspath(args.work_dir)
     clear(work_dir, RESULTS)
     print('=== drawing the data', flush=True)
-    # the same images whatever the seed of the trainings
+    # the images do not depend on the seed of the trainings
     make_archives(
         osp.join(work_dir, 'data'),
         *((200, 100) if args.quick else (2500, 1000)),
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def data_settings(work_dir: str) -> dict:
-    """What a config must be told of data outside of its default place."""
+    """Return the config settings for data outside their default place."""
     return {
         f'{split}_dataloader.dataset.path': osp.join(work_dir, 'data', archive)
         for split, archive in (
@@ -79,18 +80,18 @@ def data_settings(work_dir: str) -> dict:
 
 
 def evaluate(work_dir: str, examples: int = 10) -> tuple:
-    """Load the three as plain classifiers and run them over the test images.
+    """Load the three as plain classifiers, and run them on the test images.
 
     Returns:
         tuple: Accuracy and cost of each model; the first test images, their
-        labels, and what each model takes them for.
+        labels, and each model's predictions for them.
     """
     init_default_scope('mmdet')
     models, metrics = {}, {}
     for name, (_, config) in RUNS.items():
         cfg = load_config(config)
         cfg.merge_from_dict(data_settings(work_dir))
-        # the distilled one, too, needs no more than the student's config
+        # the student's config is enough for the distilled student, too
         models[name] = MODELS.build(cfg.model).to(get_device()).eval()
         load_strictly(
             models[name], find_latest_checkpoint(osp.join(work_dir, name)), config
@@ -99,9 +100,9 @@ def evaluate(work_dir: str, examples: int = 10) -> tuple:
     loader = Runner.build_dataloader(cfg.test_dataloader)
     speeds: dict[str, list[float]] = {name: [] for name in RUNS}
     for batch in loader:
-        # in turn, so that whatever else the machine does slows all three
+        # in turn, so that other load on the machine slows down all three alike
         for name, model in models.items():
-            for _ in range(2):  # the first finds caches full of other weights
+            for _ in range(2):  # the first finds other weights in the caches
                 start = time.perf_counter()
                 with torch.no_grad():
                     samples = model.test_step(batch)
@@ -119,7 +120,7 @@ def evaluate(work_dir: str, examples: int = 10) -> tuple:
             images_per_second=median(speeds[name]),
         )
 
-    # the first images, not chosen ones
+    # the first images, not selected ones
     batch = loader.dataset[torch.arange(examples)]
     answers = {}
     for name, model in models.items():
@@ -132,7 +133,7 @@ def evaluate(work_dir: str, examples: int = 10) -> tuple:
 
 
 def report(work_dir: str, results: dict[str, dict], seed: int) -> None:
-    """Print the table; write it and the figures behind it."""
+    """Print and write the table, and write the results behind it."""
     rows = [
         {
             'model': TITLES[name],

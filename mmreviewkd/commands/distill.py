@@ -122,8 +122,8 @@ def run(args: argparse.Namespace) -> None:
     check_machine(cfg)
     path = osp.join(cfg.work_dir, f'review-kd_{teacher}_{name}.py')
     with locked_work_dir(cfg):
-        refuse_second_run(cfg, args)  # one that has ended meanwhile
-        # each process of a launcher writes it, and reads it whole
+        refuse_second_run(cfg, args)  # another run may have ended meanwhile
+        # every process of a launcher writes the file, so it is replaced whole
         part = f'{path}.{os.getpid()}.py'
         cfg.dump(part)
         os.replace(part, path)
@@ -142,7 +142,7 @@ def refuse_second_run(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def name_flag(error: SettingError) -> str:
-    """What an error says, with the flag in place of the config's setting."""
+    """Return an error's message with the flag in place of the config's setting."""
     flag = dict(weights='teacher-weights').get(error.name, error.name)
     many = isinstance(error.value, (list, tuple))
     values = error.value if many else [error.value]
@@ -150,10 +150,10 @@ def name_flag(error: SettingError) -> str:
 
 
 def distill(cfg: Config, args: argparse.Namespace) -> Config:
-    """Wrap the config's model, which becomes the student, in ReviewKD."""
+    """Turn the config's model into the student of a ReviewKD."""
 
     def absolute(path: str) -> str:
-        # the merged config may be used from another folder
+        # absolute, since the merged config may be used from another folder
         return osp.abspath(path) if osp.exists(path) else path
 
     teacher = dict(

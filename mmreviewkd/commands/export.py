@@ -1,7 +1,7 @@
-"""Write a plain student checkpoint: weights and class names, nothing else.
+"""Write a plain student checkpoint with only weights and class names.
 
 Every checkpoint of a run loads into the plain student's config as it is; this
-one is also free of what was trained beside it, the optimizer and the logs.
+one is also without the methods' parameters, the optimizer and the logs.
 """
 
 import argparse
@@ -16,11 +16,12 @@ from .arguments import add_path
 
 
 def export_student(source: str, target: str) -> None:
-    """Keep the student's weights and ``dataset_meta`` of a checkpoint.
+    """Write only the student's weights and ``dataset_meta`` of a checkpoint.
 
     Args:
         source (str): Checkpoint of a distillation run.
-        target (str): File to write; folders are made. Complete or not there.
+        target (str): File to write. Missing folders are created, and the file is
+            either complete or not there.
     """
     if osp.exists(target) and osp.samefile(source, target):
         raise UserInputError(

@@ -1,4 +1,4 @@
-"""Test a detector, distilled or plain; mmdet's flags."""
+"""Test a detector, distilled or plain, with the flags of mmdet's tools/test.py."""
 
 import argparse
 
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
     cfg = read_config(args.config, args)
     cfg.load_from = args.checkpoint
     distilled = type_name(cfg.model) == 'ReviewKD'
-    # the student alone is tested; the teacher's file need not be there
+    # only the student is tested, so the teacher's file need not exist
     cfg.model = student_config(cfg)
     check_settings(cfg, 'test')
     check_data(cfg, 'test')

@@ -1,8 +1,8 @@
-"""Review-KD written down as the paper states it: slow, plain, independent.
+"""Review-KD written as in the paper: slow, simple and independent of the package.
 
 The tests compare the package with it, and ``mmreviewkd benchmark``
-measures the package against it. Works on the parameters of a
-:class:`mmreviewkd.models.Review`, read through its ``state_dict``.
+measures the package against it. It uses the parameters of a
+:class:`mmreviewkd.methods.Review`, from its ``state_dict``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,14 @@ def review(
     sizes: Sequence[Sequence[int]],
     training: bool = True,
 ) -> list[Tensor]:
-    """Reviewed features, shallow to deep; ``params`` by 'levels.0. ...'."""
+    """Compute the reviewed features, shallow to deep.
+
+    Args:
+        params (Mapping[str, Tensor]): State dict of the review, ``'levels.0. ...'``.
+        features (Sequence[Tensor]): Student features, (N, C_i, H_i, W_i).
+        sizes (Sequence[Sequence[int]]): Heights and widths of the teacher's features.
+        training (bool): Whether BatchNorm uses the statistics of the batch.
+    """
     reviewed: list[Tensor] = []
     residual: Optional[Tensor] = None
     for i in reversed(range(len(features))):

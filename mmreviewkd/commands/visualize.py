@@ -1,8 +1,8 @@
 """Look into a distilled detector: attention, features and predictions.
 
-For each image, a picture of what the review does at every level, and one of
-the predictions of teacher, student alone and distilled student; index.html
-shows them all.
+Writes two pictures per image, one of what the review does at every level, and one
+of the predictions of teacher, student alone and distilled student; index.html
+shows all of them.
 """
 
 import argparse
@@ -92,14 +92,14 @@ def run(args: argparse.Namespace) -> None:
 
 
 def find_images(cfg: Config, given: Sequence[str]) -> list[dict]:
-    """What the test pipeline starts from, with annotations where known.
+    """Return what the test pipeline starts from, with annotations if there are any.
 
     Args:
-        cfg (Config): With the validation data.
-        given (Sequence[str]): Files or folders; none: a few of these data.
+        cfg (Config): Config with the validation data.
+        given (Sequence[str]): Files or folders; if empty, some validation images.
 
     Raises:
-        UserInputError: It names all files that are no images.
+        UserInputError: Files are no images; the message names all of them.
     """
     try:
         check_data(cfg, 'val')
@@ -125,7 +125,7 @@ def find_images(cfg: Config, given: Sequence[str]) -> list[dict]:
 
 
 def expand(given: Sequence[str]) -> list[str]:
-    """Files, in the order given, and the images in folders."""
+    """Return the files in the given order, and all images of the given folders."""
     paths = []
     for path in given:
         found = [path]
@@ -186,7 +186,7 @@ def visualize(
     out_dir: str,
     args: argparse.Namespace,
 ) -> None:
-    """Write two pictures per image, and the page."""
+    """Write two pictures for each image, and the page."""
     sections = {}
     highest = dict.fromkeys(models, 0.0)
     shown = dict.fromkeys(models, 0)

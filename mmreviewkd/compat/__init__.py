@@ -1,4 +1,4 @@
-"""What upstream lacks on some machines, applied once at import."""
+"""Features that upstream packages lack on some machines, added once at import."""
 
 from .checkpoint import load_from_local, register_safe_loaders
 from .config_names import serve_config_names

@@ -1,10 +1,10 @@
-"""Files that ``torch.save`` wrote, read without ``torch.load``.
+"""Reads files written by ``torch.save`` without ``torch.load``.
 
-Before torch 2.6 ``torch.load`` runs TorchScript archives and unpacks tar
-files, also where it is asked for weights only, and believes a file how many of
-its bytes belong to a tensor. The two formats themselves are simple: a zip
-archive with a pickle and a record for each storage and, before torch 1.6,
-pickles one after the other with the storages behind them.
+Before torch 2.6, ``torch.load`` runs TorchScript archives and unpacks tar
+files, even if only weights are requested, and it trusts the file about how many
+bytes belong to a tensor. The two formats themselves are simple: a zip archive with
+a pickle and a record for each storage or, before torch 1.6, several pickles
+followed by the storages.
 """
 
 import io
@@ -24,20 +24,20 @@ _ZIP_MAGIC = b'PK\x03\x04'
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 Place = Callable[[torch.UntypedStorage, str], torch.UntypedStorage]
-"""Moves a storage from the CPU to where a location string says."""
+"""Function that moves a storage from the CPU to the device of a location string."""
 
 
 def read_archive(file: BinaryIO, place: Place) -> Any:
-    """The object in a file of ``torch.save``.
+    """Return the object in a file written by ``torch.save``.
 
     Args:
-        file (BinaryIO): The whole file, at its beginning; it can be sought.
-        place (Callable): What is done to each storage and its location.
+        file (BinaryIO): The file, at its beginning and seekable.
+        place (Callable): Moves each storage to its device, given its location.
 
     Raises:
-        NotData: The file holds something else than data.
-        Exception: It is damaged, or no file of torch. Nearly anything may be
-            raised.
+        NotData: The file contains something other than data.
+        Exception: The file is damaged or was not written by torch. Nearly any type
+            of error may be raised.
     """
     length = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -53,15 +53,16 @@ class _Storages:
     """The storages that a file's pickle refers to.
 
     Args:
-        length (int): Bytes of the file; its storages cannot have more.
-        place (Callable): It moves each storage to its device, see
+        length (int): Size of the file in bytes; all storages together cannot be
+            larger.
+        place (Callable): Moves each storage to its device, see
             :func:`read_archive`.
     """
 
     def __init__(self, length: int, place: Place) -> None:
         self.left, self.place = length, place
         self.read: dict[str, torch.UntypedStorage] = {}
-        """Storages on the CPU, as the file has them."""
+        """Storages on the CPU, as read from the file."""
         self.placed: dict[str, torch.UntypedStorage] = {}
         self.dtypes: dict[str, torch.dtype] = {}
 
@@ -73,7 +74,7 @@ class _Storages:
         return self.read[key]
 
     def find(self, reference: Any, fill: Callable[[str], None]) -> Storage:
-        """What a persistent id refers to; ``fill`` reads it if it is new."""
+        """Return the storage of a persistent id; a new one is read with ``fill``."""
         expect(
             type(reference) is tuple
             and len(reference) in (5, 6)
@@ -138,10 +139,10 @@ def _read_zip(archive: zipfile.ZipFile, storages: _Storages) -> Any:
 def _read_legacy(file: BinaryIO, storages: _Storages) -> Any:
     if unpickle(file) != _LEGACY_MAGIC:
         raise ValueError('it does not begin as a file of torch.save')
-    unpickle(file)  # the version of the format, which never changed
+    unpickle(file)  # the version of the format, which has never changed
     _check_byte_order(unpickle(file)['little_endian'])
     result = unpickle(file, lambda id_: storages.find(id_, lambda key: None))
-    # the storages stand behind the pickle that refers to them
+    # the storages follow the pickle that refers to them
     keys = unpickle(file)
     if (
         type(keys) is not list
@@ -152,7 +153,7 @@ def _read_legacy(file: BinaryIO, storages: _Storages) -> Any:
     for key in keys:
         storage, placed = storages.read[key], storages.placed[key]
         (elements,) = struct.unpack('<q', file.read(8))
-        # of 1 to 16 bytes; the pickle said how many bytes in all
+        # the file gives the number of elements, the pickle the number of bytes
         if storage.nbytes() % max(elements, 1):
             raise ValueError(
                 f'storage {key} has {storage.nbytes()} bytes for {elements} elements'

@@ -1,9 +1,9 @@
-"""What was built from a config when an exception came up.
+"""Finds out what was being built from a config when an exception was raised.
 
-The registries raise a plain KeyError for a class that they do not know, and
-let the TypeError of a constructor pass. What it was about is in the local
-variables of the functions that build, which the traceback keeps; there is no
-other way to learn it from mmengine 0.8 to 0.10 and mmcv 2.0 to 2.1.
+The registries raise a plain KeyError for an unknown class, and pass on the
+TypeError of a constructor. Which config it was is only in the local variables of
+the building functions, which the traceback keeps. mmengine 0.8 to 0.10 and mmcv
+2.0 to 2.1 give no other way to find it.
 """
 
 import traceback
@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, Optional
 from mmcv.cnn.bricks import conv, norm
 from mmengine.registry import Registry, build_functions
 
-# local variables: a config's type, what it stands for, and its other values
+# names of local variables: the config's type, the class of that type, and the
+# other values of the config
 _FUNCTIONS = {
     build_functions.build_from_cfg: ('obj_type', 'obj_cls', 'args'),
     build_functions.build_runner_from_cfg: ('obj_type', 'runner_cls', 'args'),
@@ -28,21 +29,21 @@ _LOCALS = {function.__code__: names for function, names in _FUNCTIONS.items()}
 
 
 class Build(NamedTuple):
-    """A call that builds, which did not come to its end."""
+    """A call that was building an object when an exception was raised."""
 
     registry: Optional[Registry]
     type: Any
-    """As the config has it; None where it has none."""
+    """Type in the config; None if it has none."""
     found: Optional[Any]
     """The class or function of that type; None if the registry has none."""
     given: Any
-    """The config's other values, with those that mmengine adds."""
+    """The other values of the config, with those that mmengine adds."""
     direct: bool
-    """Whether it failed by itself, or in the call of what it found."""
+    """Whether the lookup or the call itself failed, and not code that it ran."""
 
 
 def failed_builds(error: BaseException) -> list[Build]:
-    """The builds that an exception went through, outermost first."""
+    """Return the builds that an exception passed through, outermost first."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     codes = [frame.f_code for frame in frames] + [None]
     builds = []
@@ -50,7 +51,7 @@ def failed_builds(error: BaseException) -> list[Build]:
         if code in _LOCALS:
             values = frame.f_locals
             kind, found, given = map(values.get, _LOCALS[code])
-            if given is None:  # it failed before it looked into it
+            if given is None:  # it failed before it copied the config
                 given = values['cfg']
             direct = inner in (None, Registry.get.__code__)
             builds.append(Build(values.get('registry'), kind, found, given, direct))

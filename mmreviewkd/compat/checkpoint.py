@@ -1,11 +1,11 @@
-"""Checkpoints are data: whatever a file holds, nothing in it is executed.
+"""Reads checkpoints as data: nothing in a file is executed.
 
-mmengine calls ``torch.load`` with torch's default: before 2.6 that runs any
-code a file holds, from 2.6 on it refuses mmengine's own checkpoints, which
-hold :class:`mmengine.logging.HistoryBuffer`, so that resume fails. The loaders
-here replace mmengine's of every scheme (0.10.7, OneDL's 0.10.12), and so serve
-``load_from``, ``--resume``, ``init_detector`` and the teacher alike.
-``torch.load`` itself, which others call, stays what it is.
+mmengine calls ``torch.load`` with torch's default. Before 2.6, that runs any
+code in a file; since 2.6 it refuses mmengine's own checkpoints, which
+contain :class:`mmengine.logging.HistoryBuffer`, so that resuming fails. The loaders
+here replace mmengine's for every scheme (0.10.7, OneDL's 0.10.12), and so are used
+by ``load_from``, ``--resume``, ``init_detector`` and the teacher.
+``torch.load`` itself, which other code calls, is not changed.
 """
 
 import io
@@ -32,19 +32,19 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
     """Read a checkpoint file; nothing in it is executed.
 
     Args:
-        filename (str): Path; ``~`` is expanded. A name that ends in
-            ``.safetensors`` needs that package.
-        map_location: As in :func:`torch.load`.
+        filename (str): Path; ``~`` is expanded. Names that end in
+            ``.safetensors`` need the package safetensors.
+        map_location: Device of the tensors, as in :func:`torch.load`.
 
     Returns:
-        dict: What the file holds. Weights under ``model``, as classification
-        networks are published, are found under ``state_dict`` as well.
+        dict: Content of the file. Weights under ``model``, as classification
+        networks are published, are also under ``state_dict``.
 
     Raises:
         FileNotFoundError: There is no such file.
         UserInputError: The file is no checkpoint (empty, truncated, an HTML
-            page, ...), holds something else than data, or its weights are no
-            tensors by name.
+            page, ...), contains something other than data, or its weights are not
+            named tensors.
     """
     filename = osp.expanduser(filename)
     if osp.isdir(filename):
@@ -60,17 +60,17 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
 def load_from_http(
     filename: str, map_location: Any = None, model_dir: Optional[str] = None
 ) -> dict:
-    """Download a checkpoint once into torch.hub's cache and read it.
+    """Download a checkpoint once into torch.hub's cache, and read it.
 
     Args:
         filename (str): URL. A hash in its name, as in ``r50-0676ba61.pth``,
             is checked.
-        map_location: As in :func:`torch.load`.
+        map_location: Device of the tensors, as in :func:`torch.load`.
         model_dir (str, optional): Cache folder instead of torch.hub's.
 
     Raises:
-        UserInputError: The download fails, or gives no checkpoint; nothing is
-            left behind. Else as :func:`load_from_local`.
+        UserInputError: The download fails, or is no checkpoint; the file is
+            not kept. Other errors are those of :func:`load_from_local`.
     """
     return download(
         filename, lambda path: load_from_local(path, map_location), model_dir
@@ -78,14 +78,14 @@ def load_from_http(
 
 
 def load_from_torchvision(filename: str, map_location: Any = None) -> dict:
-    """A checkpoint by torchvision's name, ``torchvision://resnet50``."""
+    """Read a checkpoint by torchvision's name, ``torchvision://resnet50``."""
     name = re.sub('^(modelzoo|torchvision)://', '', filename)
     urls = mmengine_checkpoint.get_torchvision_models()
     return load_from_http(_find(filename, name, urls), map_location)
 
 
 def load_from_openmmlab(filename: str, map_location: Any = None) -> dict:
-    """A checkpoint by OpenMMLab's name, ``open-mmlab://resnet50_caffe``."""
+    """Read a checkpoint by OpenMMLab's name, ``open-mmlab://resnet50_caffe``."""
     name = re.sub('^open-?mmlab://', '', filename)
     name = mmengine_checkpoint.get_deprecated_model_names().get(name, name)
     url = _find(filename, name, mmengine_checkpoint.get_external_models())
@@ -97,10 +97,10 @@ def load_from_openmmlab(filename: str, map_location: Any = None) -> dict:
 
 
 def load_from_mmcls(filename: str, map_location: Any = None) -> dict:
-    """A backbone by mmcls' name, ``mmcls://mobilenet_v2``."""
+    """Read a backbone by mmcls' name, ``mmcls://mobilenet_v2``."""
     name = re.sub('^mmcls://', '', filename)
     url = _find(filename, name, mmengine_checkpoint.get_mmcls_models())
-    # the backbone's part of a classifier
+    # keeps only the classifier's backbone
     return mmengine_checkpoint._process_mmcls_checkpoint(
         load_from_http(url, map_location)
     )
@@ -109,7 +109,7 @@ def load_from_mmcls(filename: str, map_location: Any = None) -> dict:
 def load_from_ceph(
     filename: str, map_location: Any = None, backend: str = 'petrel'
 ) -> dict:
-    """A checkpoint of an object store, ``s3://bucket/name.pth``."""
+    """Read a checkpoint from an object store, ``s3://bucket/name.pth``."""
     try:
         content = get_file_backend(filename, backend_args=dict(backend=backend)).get(
             filename
@@ -122,7 +122,7 @@ def load_from_ceph(
 
 
 def load_from_pavi(filename: str, map_location: Any = None) -> dict:
-    """A checkpoint of the model store ``pavi://NAME``."""
+    """Read a checkpoint from the model store, ``pavi://NAME``."""
     try:
         from pavi import modelcloud
     except ImportError:
@@ -145,11 +145,11 @@ SCHEMES = {
     (r'(\S+\:)?s3://', r'(\S+\:)?petrel://'): load_from_ceph,
     'pavi://': load_from_pavi,
 }
-"""All that mmengine knows, each with its loader here."""
+"""All URL schemes that mmengine knows, with their loaders in this module."""
 
 
 def register_safe_loaders() -> None:
-    """Make mmengine read checkpoints of every scheme through this module."""
+    """Make mmengine read checkpoints of every scheme with this module."""
     for prefixes, loader in SCHEMES.items():
         CheckpointLoader.register_scheme(prefixes, loader, force=True)
 
@@ -199,8 +199,8 @@ def _load(file: BinaryIO, filename: str, map_location: Any) -> dict:
     checkpoint = _check_weights(checkpoint, filename)
     meta = checkpoint.get('meta')
     if isinstance(meta, dict):
-        # mmdet 2.x kept its config there as text, and mmengine's resume runs
-        # that text as Python
+        # mmdet 2.x saved its config as text there, and when resuming, mmengine
+        # would run that text as Python
         meta.pop('config', None)
     return checkpoint
 
@@ -215,7 +215,7 @@ def _load_safetensors(filename: str, map_location: Any) -> dict:
     device = 'cpu' if map_location is None else map_location
     try:
         weights = load_file(filename, device=str(device))
-    except Exception as error:  # not only its own SafetensorError
+    except Exception as error:  # safetensors raises more than SafetensorError
         raise UserInputError(
             f'checkpoint {filename} cannot be read as a safetensors file: '
             f'{printable(str(error) or type(error).__name__, 300)}'
@@ -239,7 +239,7 @@ def _check_weights(checkpoint: Any, filename: str) -> dict:
     if 'state_dict' in checkpoint:
         under, weights = ' under "state_dict"', checkpoint['state_dict']
     elif any(isinstance(key, str) and '.' in key for key in checkpoint):
-        under, weights = '', checkpoint  # the weights themselves
+        under, weights = '', checkpoint  # the file itself is the weights
     elif 'model' in checkpoint and not any(map(_has_tensors, checkpoint.values())):
         under, weights = ' under "model"', checkpoint['model']
     else:
@@ -253,7 +253,7 @@ def _check_weights(checkpoint: Any, filename: str) -> dict:
 
 
 def _problem(weights: Any) -> Optional[str]:
-    """What keeps something from being weights by name."""
+    """Return why a value is not a dict of named tensors, or None if it is."""
     if not isinstance(weights, dict):
         return f'a {type(weights).__name__}, not weights by name'
     for name, value in weights.items():

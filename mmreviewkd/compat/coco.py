@@ -1,8 +1,8 @@
-"""Faults of a COCO annotation file name the file, and are found early.
+"""Makes faults of a COCO annotation file name the file, and finds them early.
 
-mmdet (3.0 to 3.3, OneDL's 3.5.1) hands on what the JSON parser or a dict lookup
-raises, and compares the file's categories with nothing. What is replaced here
-serves the datasets and the metrics alike, and no file is parsed for it once more.
+mmdet (3.0 to 3.3, OneDL's 3.5.1) passes on the error of the JSON parser or of a
+dict lookup, and does not check the categories of the file. The replacements here
+are used by datasets and metrics alike, and parse no file a second time.
 """
 
 import functools
@@ -17,13 +17,13 @@ from ..errors import UserInputError
 
 
 def name_annotation_files(check: Callable[[str, COCO, tuple], None]) -> None:
-    """Replace mmdet's COCO and the way its CocoDataset opens it, once.
+    """Replace mmdet's COCO and how its CocoDataset opens a file, once.
 
     Args:
         check (Callable): Called with the path, the opened file and the
             classes of each CocoDataset.
     """
-    # not when this package is imported, which mmcv.ops may do
+    # imported late, since mmcv.ops may be what is importing this package
     from mmdet.datasets import CocoDataset
     from mmdet.datasets.api_wrappers import COCO as Annotations
 
@@ -34,9 +34,10 @@ def name_annotation_files(check: Callable[[str, COCO, tuple], None]) -> None:
 
 
 def annotations_of(metric: BaseMetric) -> Optional[COCO]:
-    """The annotations that mmdet's CocoMetric has read, if it has.
+    """Return the annotations that mmdet's CocoMetric has read, if any.
 
-    It keeps them under a private name alone, the same in mmdet 3.3.0 and 3.5.1.
+    CocoMetric keeps them only under a private name, the same in mmdet 3.3.0 and
+    3.5.1.
     """
     return getattr(metric, '_coco_api', None)
 
@@ -47,7 +48,7 @@ def _named(init: Callable) -> Callable:
     def named(self: COCO, annotation_file: Any = None) -> None:
         try:
             init(self, annotation_file)
-        except ValueError as error:  # JSON's and Unicode's are
+        except ValueError as error:  # base class of the JSON and Unicode errors
             with open(annotation_file, 'rb') as file:
                 head = file.read(16)
             raise UserInputError(
@@ -87,7 +88,7 @@ def _checked(load: Callable, check: Callable) -> Callable:
             check(self.ann_file, coco, self.metainfo['classes'])
             return coco
 
-        # between opening and numbering, by what mmdet has for subclasses
+        # mmdet calls COCOAPI to open the file, before it numbers the classes
         self.COCOAPI = open_and_check
         try:
             return load(self)
@@ -104,7 +105,7 @@ def _checked(load: Callable, check: Callable) -> Callable:
                 + (f'; {len(wrong)} in all' if wrong[1:] else '')
             ) from error
         except KeyError as error:
-            if not isinstance(error.args[0], str):  # no name of an entry
+            if not isinstance(error.args[0], str):  # the key names no entry
                 raise
             raise UserInputError(
                 f'annotation file {self.ann_file} has an image or annotation '

@@ -1,10 +1,10 @@
-"""Our configs by name, ``mmreviewkd::folder/name.py``, as mmdet's are by theirs.
+"""Finds our configs by name, ``mmreviewkd::folder/name.py``, like mmdet's.
 
-mmengine, seen in 0.10.7 and in OneDL's 0.10.12, has a fixed list of packages whose
-configs have names. An entry in it would not do: mmengine looks for the files where
-pip says that the package is, which for an editable install is no folder, and builds
-what such a config holds in the scope of the package's name, while our classes are
-registered in mmdet's. So our names become paths before mmengine sees them.
+mmengine, in 0.10.7 and OneDL's 0.10.12, has a fixed list of packages whose configs
+have names. Adding this package to it would not work: mmengine looks for the files
+where pip says that the package is, which for an editable install is no folder. It
+also builds such a config in the scope of the package's name, while our classes are
+registered in mmdet's. So our names are replaced by paths before mmengine sees them.
 """
 
 import functools
@@ -20,7 +20,7 @@ PACKAGE = 'mmreviewkd'
 
 
 def config_folder() -> str:
-    """The folder of our configs: in the installed package, or beside a checkout's.
+    """Return the folder of our configs, in the installed package or the checkout.
 
     Raises:
         UserInputError: The package was copied without them.
@@ -38,20 +38,20 @@ def config_folder() -> str:
 
 
 def config_path(config: str) -> str:
-    """The path of one of our configs, from its name; all else as it is."""
+    """Return the path of one of our configs by its name; others stay as they are."""
     if not config.startswith(f'{PACKAGE}::'):
         return config
     return osp.join(config_folder(), config.partition('::')[2])
 
 
 def serve_config_names() -> None:
-    """Let ``_base_`` and ``mmengine.hub.get_config`` know our configs."""
+    """Make ``_base_`` and ``mmengine.hub.get_config`` accept our names."""
     base_path, get_config = Config._get_cfg_path, hub.get_config
 
     @functools.wraps(base_path)
     def our_base_path(cfg_path: str, filename: str) -> tuple[str, Optional[str]]:
         path = config_path(cfg_path)
-        # without a scope, as a base that is given by its path
+        # no scope, as for a base that is given by its path
         return (path, None) if path != cfg_path else base_path(cfg_path, filename)
 
     @functools.wraps(get_config)

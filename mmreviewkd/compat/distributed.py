@@ -1,11 +1,11 @@
-"""Several processes on a machine without GPU, over ``backend='gloo'``.
+"""Makes several processes work on a machine without GPU, with ``backend='gloo'``.
 
 mmengine, from 0.8 to 0.10.7 and OneDL's 0.10.12, calls ``torch.cuda.set_device``
-in each of its launchers, whatever the backend, and gives DistributedDataParallel
-the GPU to use; both fail where there is none. torch, seen in 2.14.1, may then abort a
-process that has done all its work: one of gloo's threads needs the interpreter
-to let go of its last work, and until Python 3.14 a thread that asks for an
-interpreter that is being taken down ends the process.
+in each of its launchers, whatever the backend, and passes a GPU to
+DistributedDataParallel. Both fail without a GPU. In addition, torch (seen in 2.14.1)
+may abort a process that has finished: a thread of gloo needs the interpreter to
+release its last work, and before Python 3.14 a thread that needs an interpreter
+that is shutting down ends the process.
 """
 
 import atexit
@@ -20,7 +20,7 @@ from mmengine.model import MMDistributedDataParallel
 
 
 def _without_gpu(launch: Callable) -> Callable:
-    """``launch``, which selects no GPU where there is none to select."""
+    """Wrap ``launch`` so that it selects no GPU if there is none."""
 
     @functools.wraps(launch)
     def wrapper(backend: str, **kwargs: Any) -> None:
@@ -32,14 +32,14 @@ def _without_gpu(launch: Callable) -> Callable:
             launch(backend, **kwargs)
         finally:
             torch.cuda.set_device = set_device
-        # the thread needs microseconds; torch offers nothing to wait for it
+        # gloo's thread needs microseconds, and torch has no way to wait for it
         atexit.register(time.sleep, 0.5)
 
     return wrapper
 
 
 def _on_its_device(init: Callable) -> Callable:
-    """``MMDistributedDataParallel.__init__`` for models on the CPU, too."""
+    """Make ``MMDistributedDataParallel.__init__`` work for models on the CPU, too."""
 
     @functools.wraps(init)
     def wrapper(
@@ -53,7 +53,7 @@ def _on_its_device(init: Callable) -> Callable:
 
 
 def allow_gloo_without_gpu() -> None:
-    """Let mmengine's launchers and DDP work where there is no GPU."""
+    """Make mmengine's launchers and DDP work without a GPU."""
     for name in ('_init_dist_pytorch', '_init_dist_mpi', '_init_dist_slurm'):
         setattr(utils, name, _without_gpu(getattr(utils, name)))
     MMDistributedDataParallel.__init__ = _on_its_device(

@@ -1,7 +1,7 @@
-"""Download checkpoints once, and keep nothing else.
+"""Downloads checkpoints once, and keeps no broken files.
 
-torch.hub names a cached file after the URL's last part alone, takes whatever a
-server answers for the file, waits for ever and begins again from the start.
+torch.hub names a cached file after the last part of the URL only, accepts whatever
+a server sends as the file, waits forever, and always starts from the beginning.
 """
 
 import hashlib
@@ -31,21 +31,21 @@ _CHUNK = 1 << 16
 def download(url: str, read: Callable[[str], T], folder: Optional[str] = None) -> T:
     """Read the file at a URL, which is downloaded once into a cache.
 
-    Where the cached file is refused, it is downloaded anew. A download that
-    breaks off goes on from where it was, in this run or the next one. In a
-    distributed run every rank must call this function.
+    If ``read`` refuses the cached file, it is downloaded again. An interrupted download
+    is continued, in this run or the next one. In a distributed run, every rank must
+    call this function.
 
     Args:
-        url (str): The address. A hash in its file name, as in
-            ``r50-0676ba61.pth``, is checked.
-        read (Callable): Makes the result from a path. It raises UserInputError
-            for a file that is not what it should be.
-        folder (str, optional): The cache. The default is torch.hub's.
+        url (str): URL. A hash in its file name, as in ``r50-0676ba61.pth``,
+            is checked.
+        read (Callable): Computes the result from a path. It raises UserInputError
+            if the file is not what it should be.
+        folder (str, optional): The cache. Defaults to torch.hub's.
 
     Raises:
-        UserInputError: The download fails, gives another hash or a file that
-            ``read`` refuses, or the cache cannot be written. The message names
-            the URL; the refused file is not kept. Every rank raises it.
+        UserInputError: The download fails, has another hash or is refused by
+            ``read``, or the cache cannot be written. The message names
+            the URL; a refused file is not kept. Every rank raises the error.
     """
     folder = osp.expanduser(folder or osp.join(torch.hub.get_dir(), 'checkpoints'))
     path = osp.join(folder, _cached_name(url))
@@ -61,7 +61,7 @@ def download(url: str, read: Callable[[str], T], folder: Optional[str] = None) -
     broadcast_object_list(failure)
     if failure[0]:
         raise UserInputError(failure[0])
-    return _cached(url, read, path)  # another machine downloads it, too
+    return _cached(url, read, path)  # downloads it if this is another machine
 
 
 def _cached_name(url: str) -> str:
@@ -71,14 +71,14 @@ def _cached_name(url: str) -> str:
     except ValueError as error:
         raise UserInputError(f'checkpoint {url} is no valid URL: {error}') from error
     if _HASH.search(name):
-        return name  # as torch.hub and mmengine name it: they may have it
+        return name  # torch.hub and mmengine use this name, so it may be there
     name = re.sub(r'[^\w.-]', '_', name, flags=re.ASCII)[-100:]
     stem, suffix = osp.splitext(name or 'checkpoint')
     return f'{stem}_{digest}{suffix}'
 
 
 def _cached(url: str, read: Callable[[str], T], path: str) -> T:
-    if osp.isfile(path):  # without the lock: the cache may be read-only
+    if osp.isfile(path):  # without the lock, since the cache may be read-only
         try:
             return read(path)
         except UserInputError as error:
@@ -86,7 +86,7 @@ def _cached(url: str, read: Callable[[str], T], path: str) -> T:
                 f'{error}; it is downloaded anew from {url}', 'current', logging.WARNING
             )
     with _locked(url, path):
-        if osp.isfile(path):  # another process has downloaded it meanwhile
+        if osp.isfile(path):  # another process may have downloaded it meanwhile
             with suppress(UserInputError):
                 return read(path)
         _fetch(url, path)
@@ -103,10 +103,10 @@ def _cached(url: str, read: Callable[[str], T], path: str) -> T:
 
 @contextmanager
 def _locked(url: str, path: str) -> Iterator[None]:
-    """Keep other processes from the same file; say so if it cannot be."""
+    """Lock a cached file against other processes, or raise an error if that fails."""
     try:
         os.makedirs(osp.dirname(path), exist_ok=True)
-        # stays where it is: who removes it may take it from who waits for it
+        # never removed, since another process may be waiting for it
         lock = FileLock(f'{path}.lock')
         try:
             lock.acquire(timeout=0)
@@ -119,7 +119,7 @@ def _locked(url: str, path: str) -> Iterator[None]:
             lock.release()
     except UserInputError:
         raise
-    except (OSError, NotImplementedError) as error:  # the latter: no flock
+    except (OSError, NotImplementedError) as error:  # the latter without flock
         reason = getattr(error, 'strerror', None) or error
         raise UserInputError(
             f'checkpoint {url} cannot be kept in the folder '
@@ -137,7 +137,7 @@ def _fetch(url: str, path: str) -> None:
         os.replace(f'{path}.part', path)
         discard_part(path)
     except OSError:
-        discard_part(path)  # a full disk gets its space back
+        discard_part(path)  # frees the space if the disk is full
         raise
 
 

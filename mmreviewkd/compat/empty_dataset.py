@@ -1,7 +1,7 @@
-"""A dataset without images says so.
+"""Gives a dataset without images a clear error.
 
-mmengine (0.8 to 0.10, OneDL's 0.10.12) joins the images' records, and where there
-is none NumPy asks for "at least one array".
+mmengine (0.8 to 0.10, OneDL's 0.10.12) concatenates the images' records, and
+without any NumPy fails with "need at least one array".
 """
 
 import functools
@@ -13,7 +13,7 @@ from ..errors import UserInputError
 
 
 def name_empty_datasets() -> None:
-    """Replace how BaseDataset joins its records, once."""
+    """Replace how BaseDataset concatenates its records, once."""
     serialize = BaseDataset._serialize_data
     if hasattr(serialize, '__wrapped__'):
         return

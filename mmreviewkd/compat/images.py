@@ -1,6 +1,6 @@
-"""An image that cannot be read is named.
+"""Makes errors about an unreadable image name it.
 
-mmcv (2.0 to 2.2) hands on what OpenCV raises, which does not know the file.
+mmcv (2.0 to 2.2) passes on OpenCV's error, which does not know the file.
 """
 
 import functools
@@ -21,8 +21,8 @@ def name_unreadable_images() -> None:
     def named(self: LoadImageFromFile, results: dict) -> Optional[dict]:
         try:
             return transform(self, results)
-        except Exception as error:  # each way of decoding has its own
-            # OpenCV's whole message tells where in its sources it is
+        except Exception as error:  # each decoder raises other types
+            # OpenCV's whole message also has the place in its source code
             reason = ' '.join(str(getattr(error, 'err', error)).split())
             if isinstance(error, AssertionError):
                 reason = 'its content is no image, or is cut short'

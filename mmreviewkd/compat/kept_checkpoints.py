@@ -1,7 +1,7 @@
-"""A run removes its own checkpoints alone.
+"""Lets a run remove only its own checkpoints.
 
-mmengine's CheckpointHook (0.10.7) takes from a resumed file which checkpoint
-was the best, and removes that file *or folder* once there is a better one.
+mmengine's CheckpointHook (0.10.7) reads from a resumed file which checkpoint was
+the best, and removes that file *or folder* once there is a better one.
 """
 
 import functools
@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 
 
 def keep_what_is_not_the_runs_own() -> None:
-    """Have CheckpointHook forget what does not lie in its own folder."""
+    """Make CheckpointHook forget checkpoints outside its own folder."""
     before_train = CheckpointHook.before_train
     if hasattr(before_train, '__wrapped__'):
         return
@@ -25,7 +25,7 @@ def keep_what_is_not_the_runs_own() -> None:
         info = runner.message_hub.runtime_info
         folder = runner.work_dir
         if self.out_dir not in (None, folder):
-            # the way in which the hook makes its own
+            # the hook itself builds its folder in this way
             folder = osp.join(self.out_dir, osp.basename(folder.rstrip('/')))
         for key in list(info):
             own = True
@@ -49,7 +49,7 @@ def keep_what_is_not_the_runs_own() -> None:
 
 
 def _lies_in(path: Any, folder: str) -> bool:
-    """Whether a path is that of a checkpoint directly in a folder."""
+    """Whether a path is a checkpoint directly in a folder."""
     if type(path) is not str or not path.endswith('.pth'):
         return False
     if '://' in folder:

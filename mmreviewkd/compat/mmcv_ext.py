@@ -1,9 +1,9 @@
 """A stand-in for ``mmcv._ext``, the extension that ``mmcv.ops`` loads.
 
-It has that name in mmcv 2.0 to 2.2 and in OneDL's 2.3.6.
+The extension has that name in mmcv 2.0 to 2.2 and in OneDL's 2.3.6.
 
-Where the extension does not import (mmcv-lite, mmcv built without torch or for
-another torch), :func:`ensure_mmcv_ops` puts the stand-in into ``sys.modules``.
+If it cannot be imported (mmcv-lite, mmcv built without torch or for another
+torch), :func:`ensure_mmcv_ops` puts the stand-in into ``sys.modules``.
 """
 
 import importlib.abc
@@ -19,20 +19,20 @@ _NAME = 'mmcv._ext'
 
 
 def get_compiler_version() -> str:
-    """What environment reports print as mmcv's compiler."""
+    """Return what environment reports print as mmcv's compiler."""
     return 'none (operators served by torchvision)'
 
 
 def get_compiling_cuda_version() -> str:
-    """What environment reports print as the CUDA mmcv was compiled with."""
+    """Return what environment reports print as the CUDA version of mmcv."""
     return 'none (operators served by torchvision)'
 
 
 class _Operators(types.ModuleType):
-    """Any operator can be looked up; one not served raises when called."""
+    """Module in which any operator can be looked up; missing ones raise when called."""
 
     def __getattr__(self, name: str) -> Callable[..., NoReturn]:
-        if name.startswith('__'):  # probed by the import system and inspect
+        if name.startswith('__'):  # the import system and inspect look these up
             raise AttributeError(name)
         return lambda *args, **kwargs: unavailable(name)
 
@@ -42,14 +42,14 @@ class _Loader(importlib.abc.Loader):
         return sys.modules[_NAME]
 
     def exec_module(self, module: types.ModuleType) -> None:
-        pass  # made by ensure_mmcv_ops, complete
+        pass  # ensure_mmcv_ops has already filled the module
 
 
 def ensure_mmcv_ops() -> str:
-    """Make ``import mmcv.ops`` work; a compiled mmcv is left untouched.
+    """Make ``import mmcv.ops`` work; a compiled mmcv is not changed.
 
     Returns:
-        str: ``'mmcv'`` where mmcv's own operators import, else
+        str: ``'mmcv'`` if mmcv's own operators can be imported, else
         ``'torchvision'``.
     """
     loaded = sys.modules.get(_NAME)
@@ -58,14 +58,14 @@ def ensure_mmcv_ops() -> str:
     try:
         importlib.import_module(_NAME)
     except ImportError as error:
-        # also an extension built for another torch: undefined symbols
+        # also raised by an extension built for another torch (undefined symbols)
         reason = str(error)
     else:
         _say("mmcv's own compiled ones")
         return 'mmcv'
     module = _Operators(_NAME, __doc__)
-    # mmcv's check_ops_exist looks for a loader in the module's spec, and by
-    # it the finder of mmreviewkd_mmcv_ops.pth hands the module to an import
+    # mmcv's check_ops_exist looks for a loader in the module's spec, and the
+    # finder of mmreviewkd_mmcv_ops.pth returns this spec to an import
     module.__spec__ = ModuleSpec(_NAME, _Loader())
     module.__dict__.update(
         {
@@ -85,5 +85,5 @@ def ensure_mmcv_ops() -> str:
 
 
 def _say(what: str) -> None:
-    # not on stdout, where commands write what other programs read
+    # not to stdout, since other programs may read a command's output
     print(f'mmcv operators: {what}', file=sys.stderr)

@@ -1,15 +1,15 @@
-"""What a checkpoint must not hold, and how it is refused."""
+"""The error for a checkpoint with more than data in it, and its checks."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 
 class NotData(Exception):
-    """A pickle holds something that is not plain data.
+    """A pickle contains something that is not plain data.
 
     Args:
-        name (str): What was refused, ``'os.system'`` for one.
-        reason (str, optional): Why, where its name alone does not tell.
+        name (str): Name of what was refused, such as ``'os.system'``.
+        reason (str, optional): Reason, if the name alone does not explain it.
     """
 
     def __init__(self, name: str, reason: str = '') -> None:
@@ -18,13 +18,13 @@ class NotData(Exception):
 
 
 class Name(NamedTuple):
-    """A global name of a pickle; it is looked up, never imported."""
+    """A global name in a pickle; it is looked up, never imported."""
 
     path: str
 
 
 def printable(text: str, length: int = 80) -> str:
-    """A text of a file's for a message of one line: its beginning, escaped."""
+    """Escape and shorten a text from a file for a one-line message."""
     return ''.join(
         letter if letter.isprintable() else f'\\x{ord(letter):02x}'
         for letter in text[:length]
@@ -32,9 +32,9 @@ def printable(text: str, length: int = 80) -> str:
 
 
 def short(value: Any) -> str:
-    """A value for a message, without a look into containers.
+    """Describe a value in a message, without looking into containers.
 
-    A few bytes of a pickle can be a tuple whose representation has no end.
+    A few bytes of a pickle can make a tuple with an endless representation.
     """
     if isinstance(value, Name):
         return value.path
@@ -50,11 +50,10 @@ def expect(condition: bool, name: str, reason: str) -> None:
 
 
 def are_keys(values: Iterable) -> bool:
-    """Whether values can be keys of a dict.
+    """Whether values can safely be keys of a dict.
 
-    Plain ones alone can: Python's hash of a deeply nested tuple overflows the
-    stack of the process, and numbers can be chosen whose hashes are all the
-    same.
+    Only plain values can. Python's hash of a deeply nested tuple overflows the stack of
+    the process, and numbers can be chosen so that all their hashes are equal.
     """
     return all(
         _is_key(value)
@@ -70,7 +69,7 @@ def _is_key(value: Any) -> bool:
 
 
 def is_size(value: Any) -> bool:
-    """Whether a value is a tuple of some whole numbers from 0 on."""
+    """Whether a value is a tuple of a few integers >= 0."""
     return (
         isinstance(value, tuple)
         and len(value) <= 64

@@ -1,10 +1,10 @@
-"""The names that a checkpoint may hold, each with its one use.
+"""The names that a checkpoint may contain, each with its only use.
 
-``torch.load(weights_only=True)`` keeps a list of names too, but cannot say how
+``torch.load(weights_only=True)`` has a list of names too, but does not control how
 they are used: ``numpy.ndarray``, which mmengine's logs need, may be *called*
-with bytes as object pointers. Before torch 2.6 it cannot be told of further
-names at all. Here a name is never imported: it is an entry of :data:`CALLS` or
-:data:`OBJECTS`, and what it stands for checks its arguments.
+with bytes as object pointers. Before torch 2.6, the list cannot be extended. Here
+a name is never imported: it is an entry of :data:`CALLS` or :data:`OBJECTS`, and
+the function there checks its arguments.
 """
 
 import _compat_pickle
@@ -31,7 +31,7 @@ def _dtype(code: str, align: bool = False, copy: bool = True) -> np.dtype:
         'numpy.dtype',
         f'{short(code)} is no type of plain numbers',
     )
-    # a copy, since its byte order follows
+    # a copy, since its byte order is set later
     return np.dtype(code, False, True)
 
 
@@ -102,7 +102,7 @@ def _empty_history() -> HistoryBuffer:
 
 
 def _statistic(owner: Name, name: str) -> None:
-    """What a HistoryBuffer's file looks up; every buffer has it anyway."""
+    """Accept the lookup of a HistoryBuffer's method, which every buffer has anyway."""
     expect(
         owner == Name(_HISTORY) and name in ('min', 'max', 'current', 'mean'),
         'getattr',
@@ -111,8 +111,8 @@ def _statistic(owner: Name, name: str) -> None:
 
 
 def _fill_history(history: HistoryBuffer, state: dict) -> None:
-    # the object is there already, and has no public way to be filled (mmengine
-    # 0.10.7, OneDL's 0.10.12)
+    # an existing object cannot be filled by public names (mmengine 0.10.7,
+    # OneDL's 0.10.12)
     arrays: list[Any] = [
         state.get(key) if type(state) is dict else None
         for key in ('_log_history', '_count_history')
@@ -129,7 +129,7 @@ def _fill_history(history: HistoryBuffer, state: dict) -> None:
 
 
 def _ordered_dict(items: Sequence[list] = ()) -> OrderedDict:
-    # Python 2 wrote the items as an argument, Python 3 sets them afterwards
+    # Python 2 wrote the items as an argument, Python 3 writes them afterwards
     expect(
         all(type(item) is list and len(item) == 2 for item in items)
         and are_keys(key for key, _ in items),
@@ -140,7 +140,7 @@ def _ordered_dict(items: Sequence[list] = ()) -> OrderedDict:
 
 
 def _set_versions(weights: OrderedDict, state: dict) -> None:
-    """Keep the modules' versions alone; torch obeys more than that if it is there."""
+    """Keep only the modules' versions; torch would obey other entries, too."""
     versions: Any = state.get('_metadata') if type(state) is dict else None
     expect(
         isinstance(versions, dict)
@@ -173,7 +173,7 @@ def _bytes(text: str, encoding: str = 'latin1') -> bytes:
 
 
 def _no_bytes() -> bytes:
-    """Protocol 2 writes empty bytes as a call of their class."""
+    """Return empty bytes; protocol 2 writes them as a call of the class ``bytes``."""
     return b''
 
 
@@ -211,17 +211,17 @@ CALLS: dict[str, Callable] = {
     'builtins.complex': _complex,
     'builtins.getattr': _statistic,
     'numpy.dtype': _dtype,
-    # numpy 2 renamed numpy.core; a file names the module that wrote it
+    # numpy 2 renamed numpy.core, so the name depends on the version that wrote it
     **{
         f'numpy.{core}.multiarray.{name}': function
         for core in ('core', '_core')
         for name, function in (('_reconstruct', _empty_array), ('scalar', _scalar))
     },
 }
-"""What a file may call, and what is called instead."""
+"""Functions that a file may call, and those that are called instead."""
 
 OBJECTS = {_HISTORY: _empty_history}
-"""Classes of which a file may make an object, without arguments."""
+"""Classes that a file may instantiate without arguments."""
 
 STATES: dict[type, Callable[[Any, Any], None]] = {
     np.ndarray: _fill_array,
@@ -229,17 +229,17 @@ STATES: dict[type, Callable[[Any, Any], None]] = {
     HistoryBuffer: _fill_history,
     OrderedDict: _set_versions,
 }
-"""How an object that the file has just made gets its content, once."""
+"""For each type, the function that sets the state of a new object, once."""
 
-# named, but neither called nor made
+# names that may occur, but not be called or instantiated
 MENTIONED = {'numpy.ndarray', *plain_tensors.TYPES, *plain_tensors.STORAGE_DTYPES}
 
 
 def call(function: Name, args: tuple) -> Any:
-    """What a file's call comes to.
+    """Return the result of a call in a file.
 
     Raises:
-        NotData: It is none of :data:`CALLS`, or its arguments are others.
+        NotData: The function is not in :data:`CALLS`, or the arguments are wrong.
     """
     expect(isinstance(function, Name), short(function), 'it is called')
     expect(function.path in CALLS, function.path, 'it is called')
@@ -251,10 +251,10 @@ def call(function: Name, args: tuple) -> Any:
 
 
 def global_name(path: str) -> Any:
-    """What a pickle's ``MODULE NAME`` stands for: a name, or a torch dtype.
+    """Return what a pickle's ``MODULE NAME`` stands for: a name, or a torch dtype.
 
     Raises:
-        NotData: It is not among those that a checkpoint may hold.
+        NotData: The name is not among those that a checkpoint may contain.
     """
     # protocol 2, torch.save's default, writes Python 2's names
     module, _, name = path.partition(' ')
@@ -262,16 +262,16 @@ def global_name(path: str) -> Any:
     path = f'{module}.{name}'
     if path in CALLS or path in OBJECTS or path in MENTIONED:
         return Name(path)
-    # not getattr, on which torch imports some of its modules
+    # not getattr, since torch may import some of its modules for it
     if module == 'torch' and isinstance(vars(torch).get(name), torch.dtype):
         return vars(torch)[name]
     raise NotData(path)
 
 
 def state_setter(made: Any) -> Optional[Callable]:
-    """How an object that a file has made gets its content, if it does."""
+    """Return the function that sets the state of a file's object, if it has one."""
     for kind, fill in STATES.items():
-        # numpy's dtypes are of classes of their own
+        # each of numpy's dtypes has a class of its own
         if type(made) is kind or (kind is np.dtype and isinstance(made, kind)):
             return fill
     return None

@@ -1,4 +1,4 @@
-"""The names of torch that a checkpoint may hold, each with its one use."""
+"""The names of torch that a checkpoint may contain, each with its only use."""
 
 import math
 from typing import Any, Callable, NamedTuple, Optional
@@ -10,7 +10,7 @@ from .not_data import Name, expect, is_size, short
 
 
 class Storage(NamedTuple):
-    """Bytes of a tensor and the type that their file gives them."""
+    """Bytes of a tensor, and the type that the file gives them."""
 
     data: torch.UntypedStorage
     dtype: torch.dtype
@@ -42,7 +42,7 @@ _NUMBERS = {
         if hasattr(torch, name)
     ),
 }
-# what tensors of newer types are saved with; the type stands beside it
+# storage of tensors with newer types; the type is saved beside it
 STORAGE_DTYPES['torch.storage.UntypedStorage'] = torch.uint8
 
 
@@ -105,13 +105,13 @@ def _view(
         name,
         'it reaches beyond its storage',
     )
-    # of an expanded tensor many cells are one
+    # many elements of an expanded tensor share their bytes, so its size is limited
     expect(
         math.prod(size) <= 2**20 + 64 * storage.data.nbytes(),
         name,
         'it is far larger than its storage',
     )
-    if 0 in size:  # nothing to reach for; strides may be anything
+    if 0 in size:  # has no elements, so the strides do not matter
         return tensor.new_empty(size).requires_grad_(requires_grad)
     return tensor.set_(storage.data, offset, size, stride).requires_grad_(requires_grad)
 
@@ -159,7 +159,7 @@ CALLS: dict[str, Callable] = {
     'torch.Size': _size,
     'torch.device': _device,
 }
-"""What a file may call, and what is called instead."""
+"""Functions that a file may call, and those that are called instead."""
 
 TYPES = {'torch.Tensor', 'torch.nn.parameter.Parameter'}
-"""Types that a file may name, but neither call nor make."""
+"""Types that may occur in a file, but not be called or instantiated."""

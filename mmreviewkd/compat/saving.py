@@ -1,9 +1,9 @@
-"""Checkpoints on disk are whole, whenever a run is stopped.
+"""Keeps checkpoints on disk whole, whenever a run is stopped.
 
-mmengine writes a checkpoint straight to its place, so that a killed run or a
-full disk leaves a torn file there, and resumes from whatever
+mmengine writes a checkpoint directly to its place, so that a killed run or a
+full disk leaves a broken file there, and it resumes from whatever
 ``last_checkpoint`` names. Its FlexibleRunner, from 0.8 to 0.10.7 and in
-OneDL's 0.10.12, moreover saves a model in DistributedDataParallel with
+OneDL's 0.10.12, also saves a model in DistributedDataParallel with
 ``module.`` before every name.
 """
 
@@ -28,13 +28,13 @@ _PART = '.part'
 
 
 def put_whole(self: LocalBackend, obj: bytes, filepath: Union[str, Path]) -> None:
-    """``LocalBackend.put`` that replaces the file once all is on disk.
+    """Replacement of ``LocalBackend.put`` that replaces the file once all is on disk.
 
     Raises:
-        OSError: The disk is full, for one; it names the file. The file that
-            was there is as it was, and nothing else is left.
+        OSError: Writing fails, for example because the disk is full; the message
+            names the file. An existing file is unchanged, and no other is left.
     """
-    # a name of its own: several processes may save the same file
+    # a unique name, since several processes may save the same file
     part = f'{filepath}.{uuid.uuid4().hex[:8]}{_PART}'
     try:
         os.makedirs(osp.dirname(osp.abspath(filepath)), exist_ok=True)
@@ -51,24 +51,24 @@ def put_whole(self: LocalBackend, obj: bytes, filepath: Union[str, Path]) -> Non
 
 
 def remove_parts(folder: str) -> None:
-    """Remove what killed runs have written of their checkpoints.
+    """Remove the unfinished checkpoints that killed runs have left.
 
     Args:
-        folder (str): Work dir, in which nobody saves at the moment.
+        folder (str): Work dir that no other process is saving to.
     """
     for part in glob.glob(osp.join(glob.escape(folder), f'*.pth*{_PART}')):
         os.remove(part)
 
 
 def find_latest_whole_checkpoint(path: str) -> Optional[str]:
-    """The checkpoint to resume from: the last one, if it is whole.
+    """Return the checkpoint to resume from: the last one, if it is whole.
 
     Args:
         path (str): Work dir.
 
     Returns:
-        str or None: What ``last_checkpoint`` names; where that is torn or
-        gone, the newest whole checkpoint beside it.
+        str or None: The file that ``last_checkpoint`` names or, if that is broken
+        or missing, the newest whole checkpoint beside it.
     """
     last = None
     note = osp.join(path, 'last_checkpoint')
@@ -100,18 +100,18 @@ def find_latest_whole_checkpoint(path: str) -> Optional[str]:
 
 
 def _is_whole(filename: str) -> bool:
-    # torch writes zip archives, whose directory is at the end
+    # torch writes zip archives, which have their directory at the end
     return osp.isfile(filename) and zipfile.is_zipfile(filename)
 
 
 def plain_state_dict(self: BaseStrategy) -> dict[str, Tensor]:
-    """``BaseStrategy.model_state_dict``, by the model's own names."""
+    """Replacement of ``BaseStrategy.model_state_dict`` with the model's own names."""
     model = self.model.module if is_model_wrapper(self.model) else self.model
     return weights_to_cpu(model.state_dict())
 
 
 def keep_checkpoints_whole() -> None:
-    """Have mmengine save and resume through this module."""
+    """Make mmengine save and resume with this module."""
     LocalBackend.put = put_whole
     BaseStrategy.model_state_dict = plain_state_dict
     for module in (mmengine.runner.runner, _flexible_runner):

@@ -1,9 +1,9 @@
-"""A distillation's config answers for its student's, as the distilled model does.
+"""Makes a distillation's config answer for its student's, like the model.
 
-mmdet 3.3.0 and OneDL's 3.5.1 read ``config.model.backbone`` in ``init_detector``, and
-other parts of the model in some of their tools, whereas a distillation has the
-student's parts in ``config.model.student``. The function reads the config itself, so
-there is no place outside of it at which to hand it the student's.
+mmdet 3.3.0 and OneDL's 3.5.1 read ``config.model.backbone`` in ``init_detector``,
+and other parts of the model in some of their tools. In a distillation, these parts
+are in ``config.model.student``. ``init_detector`` reads the config itself, so the
+student's config cannot be passed to it from outside.
 """
 
 import functools
@@ -13,7 +13,7 @@ from mmengine.config import ConfigDict
 
 
 def answer_for_the_student() -> None:
-    """Let a ReviewKD config's missing attributes be its student's."""
+    """Look up a ReviewKD config's missing attributes in its student's config."""
     attribute = ConfigDict.__getattr__
 
     @functools.wraps(attribute)
@@ -21,7 +21,7 @@ def answer_for_the_student() -> None:
         try:
             return attribute(self, name)
         except AttributeError:
-            # copies and pickles ask for names that begin so of half-made configs
+            # copy and pickle look up such names on configs that are not filled yet
             if name.startswith('__') or not _is_distillation(self):
                 raise
             return getattr(self['student'], name)

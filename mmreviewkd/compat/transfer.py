@@ -1,8 +1,8 @@
-"""Receive a file over HTTP; an attempt goes on from where the last one broke off.
+"""Downloads a file over HTTP; an attempt continues where the last one stopped.
 
-What has come is beside the file's place, ``PATH.part``; ``PATH.part.validator``
-keeps by what the server knows that file, so that the rest of another is never put
-behind it.
+The received bytes are in ``PATH.part`` beside the file. ``PATH.part.validator``
+keeps the server's identifier of the file, so that the rest of another file is never
+appended.
 """
 
 import logging
@@ -23,24 +23,24 @@ from tqdm import tqdm
 from ..errors import UserInputError
 
 TIMEOUT = 30.0
-"""Seconds without a byte after which an attempt is given up."""
+"""Seconds without data after which an attempt is aborted."""
 WAITS = (1, 3, 10)
 """Seconds to wait before each further attempt."""
 BY_HAND = 'or download the file by hand and give its path'
-"""The end of each message about a download: what helps in any case."""
+"""End of each message about a download: advice that always helps."""
 _CHUNK = 1 << 16
 
 
 def receive(url: str, path: str) -> None:
-    """Receive a file as ``PATH.part``.
+    """Download a file to ``PATH.part``.
 
     Args:
-        url (str): The address.
-        path (str): The place that the file is for; its folder exists.
+        url (str): URL of the file.
+        path (str): Path of the complete file; its folder exists.
 
     Raises:
-        UserInputError: The server or the connection fails, also after the last
-            of the further attempts.
+        UserInputError: The server or the connection fails, and so do all further
+            attempts.
         OSError: The file cannot be written.
     """
     for attempt, wait in enumerate((*WAITS, None), 1):
@@ -49,7 +49,7 @@ def receive(url: str, path: str) -> None:
         except _Failure as error:
             failure = error
         if failure.code == 416 and osp.exists(f'{path}.part'):
-            discard_part(path)  # longer than the file is by now
+            discard_part(path)  # the part is longer than the file is now
         elif failure.is_final:
             break
         if wait is None:
@@ -72,18 +72,18 @@ def receive(url: str, path: str) -> None:
 
 
 class _Failure(Exception):
-    """An attempt that failed; ``code`` is HTTP's, if the server gave one."""
+    """A failed attempt; ``code`` is the HTTP status, if the server sent one."""
 
     def __init__(self, reason: str, code: Optional[int] = None) -> None:
         super().__init__(' '.join(reason.split()))
         self.code = code
-        # of the client's errors, those that time may mend are not
+        # final are client errors (4xx), except timeout and too many requests
         self.is_final = code is not None and code < 500 and code not in (408, 429)
 
 
 @contextmanager
 def _failures() -> Iterator[None]:
-    """Tell errors of the network from those of the disk."""
+    """Turn errors of the network into _Failure, unlike errors of the disk."""
     try:
         yield
     except HTTPError as error:
@@ -103,7 +103,7 @@ def _failures() -> Iterator[None]:
 
 
 def _receive_rest(url: str, path: str) -> None:
-    """Make one request, for what is not in the part yet."""
+    """Request the bytes that are not in the part yet, once."""
     part = f'{path}.part'
     request = Request(url, headers={'User-Agent': 'mmreviewkd'})
     size = _received(path)
@@ -114,7 +114,7 @@ def _receive_rest(url: str, path: str) -> None:
     with _failures():
         response = urlopen(request, timeout=TIMEOUT)
     with response:
-        if response.status != 206:  # no ranges, or the file has changed
+        if response.status != 206:  # ranges not supported, or the file has changed
             size = 0
             _begin_part(path, response.headers)
         elif not response.headers.get('Content-Range', '').startswith(f'bytes {size}-'):
@@ -131,7 +131,7 @@ def _receive_rest(url: str, path: str) -> None:
                 unit_divisor=1024,
                 disable=None,
             ) as bar,
-        ):  # None: unless stderr is a terminal
+        ):  # disable=None shows the bar only on a terminal
             while True:
                 with _failures():
                     chunk = response.read(_CHUNK)
@@ -145,7 +145,7 @@ def _receive_rest(url: str, path: str) -> None:
 
 
 def _received(path: str) -> int:
-    """Bytes of a download begun earlier that can go on, or 0."""
+    """Number of bytes of an earlier download that can be continued, or 0."""
     part = f'{path}.part'
     if osp.isfile(part) and osp.isfile(f'{part}.validator'):
         return osp.getsize(part)
@@ -153,11 +153,11 @@ def _received(path: str) -> int:
 
 
 def _begin_part(path: str, headers: HTTPMessage) -> None:
-    """Empty the part, and note by what the server will know the file."""
+    """Empty the part, and save the server's identifier of the file."""
     discard_part(path)
     open(f'{path}.part', 'wb').close()
     validator = headers.get('ETag')
-    if validator is None or validator.startswith('W/'):  # weak: not for ranges
+    if validator is None or validator.startswith('W/'):  # weak, so not for ranges
         validator = headers.get('Last-Modified')
     if validator:
         with open(f'{path}.part.validator', 'w', encoding='latin-1') as file:
@@ -165,7 +165,7 @@ def _begin_part(path: str, headers: HTTPMessage) -> None:
 
 
 def discard_part(path: str) -> None:
-    """Remove what has come of a file, if anything has."""
+    """Remove the part of a file, if there is one."""
     for name in (f'{path}.part.validator', f'{path}.part'):
         with suppress(FileNotFoundError):
             os.remove(name)

@@ -1,4 +1,4 @@
-"""A pickle read as data: nothing in it is imported, called or changed."""
+"""Reads a pickle as data: nothing in it is imported, called or changed."""
 
 import os
 import pickletools
@@ -15,14 +15,14 @@ def unpickle(
     """Read one pickle as data.
 
     Args:
-        file (BinaryIO): The file; afterwards it stands behind the pickle.
-        persistent_load (Callable, optional): From a persistent id to its
-            object, as of :class:`pickle.Unpickler`.
+        file (BinaryIO): The file; its position is then behind the pickle.
+        persistent_load (Callable, optional): Returns the object of a persistent
+            id, as for :class:`pickle.Unpickler`.
 
     Raises:
-        NotData: The pickle holds something else than data.
-        Exception: The file has no pickle there; a damaged one raises nearly
-            anything.
+        NotData: The pickle contains something other than data.
+        Exception: There is no pickle at this position, or it is damaged. Nearly
+            any type of error may be raised.
     """
     start = file.tell()
     length = file.seek(0, os.SEEK_END) - start
@@ -35,15 +35,15 @@ def unpickle(
 def _check_structure(result: Any, length: int) -> None:
     """Refuse objects that programs cannot walk through.
 
-    A container may hold itself, lie in a thousand others, or be so often
-    within others that a few bytes are a walk without an end.
+    A container may contain itself, be nested a thousand levels deep, or occur so often
+    in others that a walk through a few bytes never ends.
 
     Args:
-        result: What a pickle has made.
+        result: Object made from a pickle.
         length (int): Bytes of the pickle, or more.
     """
-    walks: dict[int, int] = {}  # values in each container
-    path: dict[int, Any] = {}  # containers on the way
+    walks: dict[int, int] = {}  # number of values in each finished container
+    path: dict[int, Any] = {}  # containers around the current value
     todo = [(result, False)]
     while todo:
         value, is_left = todo.pop()
@@ -66,7 +66,7 @@ def _check_structure(result: Any, length: int) -> None:
 
 
 class _Machine:
-    """The pickle machine, for the opcodes that data need."""
+    """Pickle machine with only the opcodes that data need."""
 
     VALUES = {
         'BININT',
@@ -90,12 +90,12 @@ class _Machine:
     def __init__(self, persistent_load: Optional[Callable], length: int) -> None:
         self.persistent_load = persistent_load
         self.budget = 16 * length + 10**6
-        """Bytes and items that may still be handed to calls."""
+        """Number of bytes and items that may still be passed to calls."""
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
         self.unfilled: dict[int, Any] = {}
-        """Objects without their state yet, by identity."""
+        """Objects whose state is not set yet, by identity."""
         self.handlers = dict(
             BINPUT=self.put,
             LONG_BINPUT=self.put,
@@ -113,7 +113,7 @@ class _Machine:
             NEWOBJ=lambda _: self.push_made(self.make(*self.pop(2))),
             BUILD=lambda _: self.build(*self.pop(1)),
             BINPERSID=lambda _: self.load_persistent(*self.pop(1)),
-            # of protocol 4, which torch.save writes if it is asked to
+            # opcodes of protocol 4, which torch.save can be asked to write
             STACK_GLOBAL=lambda _: self.push_global(*self.pop(2)),
             PROTO=lambda number: None,
             FRAME=lambda length: None,
@@ -177,7 +177,7 @@ class _Machine:
         return call(function, args)
 
     def charge(self, values: Any) -> None:
-        """A few bytes may hand over the same large value again and again."""
+        """Limit the data passed to calls; a large value may be passed many times."""
         for value in (values, *values) if type(values) is tuple else (values,):
             if isinstance(value, (str, bytes, list, tuple, dict)):
                 self.budget -= len(value)

@@ -1,4 +1,4 @@
-"""What the embedded demo draws, for ``mmreviewkd demo``."""
+"""The drawn datasets of ``mmreviewkd demo`` and ``mmreviewkd demo-cls``."""
 
 from .shapes import CLASSES, make_dataset
 

@@ -1,7 +1,8 @@
 """A drawn classification dataset: one shape per image, full or hollow.
 
 The shapes of :mod:`.shapes`, with their misleading colours, patterns and
-clutter, cropped loosely and shrunk to 32x32, where a hole is a few pixels.
+clutter, are cropped with a margin and resized to 32x32, so that a hole has only a
+few pixels.
 """
 
 import os
@@ -16,21 +17,21 @@ from .shapes import SIZE as CANVAS
 from .shapes import _background, _draw_clutter, _outline, _texture
 
 CLASSES = (*OUTLINES, *(f'hollow {name}' for name in OUTLINES))
-SIZE = 32  # pixels, height and width of an image
+SIZE = 32  # height and width of an image in pixels
 
 
 def make_archives(root: str, num_train: int, num_test: int, seed: int) -> None:
-    """Draw ``train.npz`` and ``test.npz``, in place of what ``root`` held.
+    """Draw ``train.npz`` and ``test.npz``; existing contents of ``root`` are replaced.
 
-    The same arguments draw the same pixels, and a smaller dataset is the
-    larger one's beginning. Classes take turns.
+    The same arguments draw the same pixels, and a smaller dataset is the beginning of
+    a larger one. The classes alternate.
 
     Args:
-        root (str): Folder to write, of archives for :class:`ArchiveImages`.
+        root (str): Folder to write, with archives for :class:`ArchiveImages`.
             It appears when both are complete.
         num_train (int): Number of training images.
         num_test (int): Number of test images.
-        seed (int): Another one draws other images.
+        seed (int): Random seed; each draws other images.
     """
     unfinished = root.rstrip('/') + '.part'
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -48,7 +49,7 @@ def make_archives(root: str, num_train: int, num_test: int, seed: int) -> None:
 
 
 def draw_glyph(label: int, rng: np.random.Generator) -> np.ndarray:
-    """One image, (SIZE, SIZE, 3) of uint8, RGB, of a class."""
+    """Draw one image of a class, RGB, (SIZE, SIZE, 3) of uint8."""
     hollow, shape = divmod(label, len(OUTLINES))
     corners = _outline(shape, rng)
     low, high = corners.min(axis=0), corners.max(axis=0)
@@ -65,7 +66,7 @@ def draw_glyph(label: int, rng: np.random.Generator) -> np.ndarray:
     for _ in range(rng.integers(3)):
         _draw_clutter(image, rng)
 
-    # all of the shape, somewhere in a square that is up to twice its size
+    # the crop contains the whole shape, and is up to twice as large
     side = min(int((high - low).max() * rng.uniform(1.1, 2)) + 1, CANVAS)
     left, top = rng.integers(
         np.maximum(high + 1 - side, 0), np.minimum(low, CANVAS - side) + 1

@@ -1,8 +1,8 @@
 """A drawn detection dataset in COCO format: shapes in clutter.
 
-The outline tells a class. Its usual colour is a hint that is often wrong;
-pattern, size and proportions vary freely. Shapes hide parts of each other, and
-lines, blots, blur and noise get in the way.
+The outline defines the class. The usual colour of the class is an unreliable hint;
+pattern, size and proportions vary freely. Shapes occlude each other, and lines,
+blots, blur and noise are added.
 """
 
 import json
@@ -15,22 +15,21 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 CLASSES = ('circle', 'square', 'triangle', 'star', 'cross')
-SIZE = 128  # pixels, height and width of an image
+SIZE = 128  # height and width of an image in pixels
 
 
 def make_dataset(root: str, num_train: int, num_val: int, seed: int) -> None:
-    """Draw ``train`` and ``val``, in place of what ``root`` held before.
+    """Draw ``train`` and ``val``; existing contents of ``root`` are replaced.
 
-    The same arguments draw the same pixels. An image depends on the seed, its
-    split and its number alone, so a smaller dataset is the larger one's
-    beginning.
+    The same arguments draw the same pixels. An image depends only on the seed, its
+    split and its number, so a smaller dataset is the beginning of a larger one.
 
     Args:
         root (str): Folder to write: ``train/``, ``val/`` and ``annotations/``.
             It appears when all of it is complete.
         num_train (int): Number of training images.
         num_val (int): Number of validation images.
-        seed (int): Another one draws other images.
+        seed (int): Random seed; each draws other images.
     """
     unfinished = root.rstrip('/') + '.part'
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -65,12 +64,12 @@ def make_dataset(root: str, num_train: int, num_val: int, seed: int) -> None:
 def draw_image(
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
-    """One image and its shapes.
+    """Draw one image and its shapes.
 
     Returns:
         tuple[ndarray, list[tuple[int, ndarray]]]: Pixels, (SIZE, SIZE, 3) of
         uint8; label and mask, (SIZE, SIZE) of uint8, of each shape. A mask
-        holds the part in sight.
+        covers only the visible part.
     """
     image = _background(rng)
     for _ in range(rng.integers(4, 12)):
@@ -80,7 +79,7 @@ def draw_image(
         label = int(rng.integers(len(CLASSES)))
         mask = np.zeros((SIZE, SIZE), np.uint8)
         cv2.fillPoly(mask, [_outline(label, rng)], 1)
-        # what is mostly hidden could not be told, not even by eye
+        # not even a person could recognise a shape that is mostly hidden
         if all(
             (mask & other).sum() < 0.3 * min(mask.sum(), other.sum())
             for _, other in shapes
@@ -97,7 +96,7 @@ def draw_image(
 
 
 def _outline(label: int, rng: np.random.Generator) -> np.ndarray:
-    """Corners, (N, 2) of int32, of a shape somewhere inside the image."""
+    """Corners, (N, 2) of int32, of a shape at a random place in the image."""
     name = CLASSES[label]
     corners = dict(circle=48, square=4, triangle=3, star=10)
     if name == 'cross':
@@ -125,8 +124,8 @@ def _rotate(points: np.ndarray, angle: float) -> np.ndarray:
 
 
 def _texture(label: int, rng: np.random.Generator) -> np.ndarray:
-    """Plain, striped or chequered, over a full image, (SIZE, SIZE, 3)."""
-    # a class is told by its outline alone only after longer training
+    """Plain, striped or chequered pattern for a whole image, (SIZE, SIZE, 3)."""
+    # the hue is a hint, since learning the outlines alone takes longer training
     hue = 180 * label / len(CLASSES) + rng.normal(0, 18)
     hsv = np.uint8([[(hue % 180, *rng.uniform(100, 255, 2))]])
     first = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0, 0]
@@ -149,7 +148,7 @@ def _background(rng: np.random.Generator) -> np.ndarray:
 
 
 def _draw_clutter(image: np.ndarray, rng: np.random.Generator) -> None:
-    """A line, a blot or an arc of any colour, onto ``image``."""
+    """Draw a line, a blot or an arc of any colour onto ``image``."""
     colour = rng.uniform(0, 255, 3).tolist()
     start, end = rng.integers(0, SIZE, (2, 2)).tolist()
     if rng.random() < 0.5:

@@ -1,4 +1,4 @@
-"""Several processes validate one model, the one that the checkpoint has."""
+"""Lets several processes validate the same model, the one in the checkpoint."""
 
 from mmdet.registry import HOOKS
 from mmengine.dist import broadcast
@@ -8,17 +8,20 @@ from mmengine.runner import Runner
 
 @HOOKS.register_module()
 class BroadcastBuffersHook(Hook):
-    """Give every process the first one's buffers before a validation.
+    """Copy the buffers of the first process to all others before a validation.
 
-    While it trains, each process of mmengine's gathers statistics of its own
-    in BatchNorm, and the first one's are saved. Without this hook the others
-    validate their share of the images with theirs, and the result is no
-    checkpoint's.
+    During training, each of mmengine's processes gathers BatchNorm statistics of its
+    own, and those of the first one are saved. Without this hook the other processes
+    validate their share of the images with other statistics than the checkpoint's.
 
-    ``mmreviewkd train`` and ``mmreviewkd distill`` add the hook on their own.
+    ``mmreviewkd train`` and ``mmreviewkd distill`` add the hook themselves.
+
+    Examples:
+        >>> hook = HOOKS.build(dict(type='BroadcastBuffersHook'))
+        >>> custom_hooks = [dict(type='BroadcastBuffersHook')]  # in a config
     """
 
-    # also after EMAHook has exchanged the weights
+    # runs after EMAHook has swapped the weights
     priority = 'VERY_LOW'
 
     def before_val_epoch(self, runner: Runner) -> None:

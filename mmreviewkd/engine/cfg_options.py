@@ -1,4 +1,4 @@
-"""``--cfg-options``, with slips named instead of raised from within."""
+"""``--cfg-options`` with usage errors for mistakes, in place of tracebacks."""
 
 import argparse
 import re
@@ -10,16 +10,16 @@ from mmengine.config import Config, DictAction
 
 from ..errors import UserInputError, near
 
-# dict(...) or {key: ...}, alone or in a list
+# matches dict(...) or {key: ...}, alone or in a list
 _DICT = re.compile(r"""(^|[\[(,])\s*(dict\(|\{\s*['"\w]+\s*:)""")
 
 
 class CfgOptionsAction(DictAction):
-    """mmengine's ``DictAction``, which is for numbers, strings and lists.
+    """mmengine's ``DictAction``, for values that are numbers, strings or lists.
 
-    What it cannot read is a usage error, with exit code 2: an option without
-    ``=``, unbalanced brackets, and dicts, which it would take for strings or
-    endless lists.
+    Anything else is a usage error with exit code 2: an option without ``=``,
+    unbalanced brackets, and dicts, which ``DictAction`` would take for strings or
+    for lists that never end.
     """
 
     def __call__(

@@ -1,8 +1,8 @@
-"""The categories of an annotation file against a config's classes, by name.
+"""Compares the categories of an annotation file with a config's classes, by name.
 
-mmdet numbers classes by the file: label 2 is the third category of the file
-that is among the classes. So a name that the file does not have shifts all
-that follow it, and another order swaps names.
+mmdet numbers the labels by the file: label 2 is the third of the file's categories
+that are among the classes. So a name that the file lacks shifts all labels after
+it, and another order swaps names.
 """
 
 import logging
@@ -16,12 +16,12 @@ from ..errors import UserInputError, few, near
 
 
 def check_categories(ann_file: str, coco: COCO, classes: Sequence[str]) -> None:
-    """Make sure that the labels that mmdet will give are the config's.
+    """Check that mmdet will give the same labels as the config's order of classes.
 
     Args:
-        ann_file (str): The annotation file; for messages.
-        coco (COCO): What it holds.
-        classes (Sequence[str]): Names of the config's classes.
+        ann_file (str): Annotation file, for messages.
+        coco (COCO): Content of the file.
+        classes (Sequence[str]): Class names of the config.
 
     Raises:
         UserInputError: The file has no categories, lacks one of the classes,
@@ -73,12 +73,12 @@ def check_categories(ann_file: str, coco: COCO, classes: Sequence[str]) -> None:
 
 
 def warn_of_boxes_left_out(ann_file: str, coco: COCO, classes: Sequence[str]) -> None:
-    """Say which boxes of a file are of none of the classes.
+    """Log a warning about boxes in a file that belong to none of the classes.
 
     Args:
-        ann_file (str): The annotation file; for messages.
-        coco (COCO): What mmdet has read from the file.
-        classes (Sequence[str]): Names of the config's classes.
+        ann_file (str): Annotation file, for messages.
+        coco (COCO): Content of the file.
+        classes (Sequence[str]): Class names of the config.
     """
     names = {
         category['id']: category['name'] for category in coco.dataset['categories']

@@ -1,4 +1,4 @@
-"""The classes of the data against each other and the model's heads."""
+"""Compares the classes of the datasets with each other and with the model's heads."""
 
 from collections.abc import Sized
 from typing import Optional, Union
@@ -20,14 +20,15 @@ from .unwrap import unwrap
 
 
 def check_classes(runner: Runner, *splits: str, student: bool = False) -> None:
-    """Build the data of a run, and see whether they and the model agree.
+    """Build the data of a run, and check its classes against the model's.
 
-    The runner builds them here, once, instead of at its start.
+    The classes of the splits are compared with each other, too. The runner builds its
+    data here once, instead of at the start of the run.
 
     Args:
-        runner (Runner): About to train or test.
-        splits (str): What it will use: ``'train'``, ``'val'`` or ``'test'``.
-        student (bool): Whether its model is the student of the config's.
+        runner (Runner): Runner that is about to train or test.
+        splits (str): Splits that it will use: ``'train'``, ``'val'`` or ``'test'``.
+        student (bool): Whether the runner's model is the student of the config's.
 
     Raises:
         UserInputError: A dataset cannot be built, is empty, or has other
@@ -51,7 +52,7 @@ def check_classes(runner: Runner, *splits: str, student: bool = False) -> None:
             _check_boxes(dataset, classes)
         else:
             _check_evaluator(loop.evaluator, split, classes)
-        # of panoptic data
+        # only panoptic datasets have these
         things = isinstance(meta, dict) and meta.get('thing_classes')
         names[split], numbers[split] = classes, len(things or classes)
     if len(set(names.values())) > 1:
@@ -78,11 +79,11 @@ def _build(runner: Runner, split: str) -> Optional[BaseLoop]:
 
 
 def _check_boxes(dataset: Sized, classes: tuple) -> None:
-    """A detector cannot learn from images of background alone."""
+    """Refuse data without boxes: a detector cannot learn from background alone."""
     if not hasattr(dataset, 'get_data_info'):
         return
     for index in range(len(dataset)):
-        # the first image has boxes, nearly always
+        # this rarely looks further than the first image
         if dataset.get_data_info(index).get('instances', True):
             return
     raise UserInputError(
@@ -93,7 +94,7 @@ def _check_boxes(dataset: Sized, classes: tuple) -> None:
 
 
 def _is_open_vocabulary(runner: Runner, split: str) -> bool:
-    """Whether the classes are told the model as text."""
+    """Whether the model is given the class names as text."""
     return any(
         dataset.get('return_classes')
         for dataset in datasets(runner.cfg[f'{split}_dataloader'].dataset)
@@ -123,7 +124,7 @@ def _check_model(
     student: bool,
 ) -> None:
     if not isinstance(model, nn.Module):
-        return  # FlexibleRunner builds it later
+        return  # FlexibleRunner builds the model later
     model = unwrap(model)
     setting = 'model.'
     if student or isinstance(model, Distilled):

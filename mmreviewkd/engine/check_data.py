@@ -1,4 +1,4 @@
-"""Files of the data that are missing or cannot be read, named."""
+"""Names the data files that are missing or cannot be read."""
 
 import os.path as osp
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from .check_categories import check_categories, warn_of_boxes_left_out
 
 
 def name_files_in_errors() -> None:
-    """Have mmdet, mmengine and mmcv name the file that they cannot use."""
+    """Let errors of mmdet, mmengine and mmcv name the file that they could not use."""
 
     def check(ann_file: str, coco: COCO, classes: Sequence[str]) -> None:
         check_categories(ann_file, coco, classes)
@@ -29,10 +29,14 @@ def name_files_in_errors() -> None:
 
 
 def check_data(cfg: Config, *splits: str) -> None:
-    """Find missing annotation files and image folders before a run starts.
+    """Check that annotation files and image folders exist before a run starts.
+
+    Args:
+        cfg (Config): The whole config.
+        splits (str): Splits that will be used: ``'train'``, ``'val'`` or ``'test'``.
 
     Raises:
-        UserInputError: One is missing; all of them are named.
+        UserInputError: Files or folders are missing; the message names all of them.
     """
     missing = []
     for split in splits:
@@ -64,7 +68,7 @@ def check_data(cfg: Config, *splits: str) -> None:
 
 
 def datasets(dataset: Any) -> Iterator[ConfigDict]:
-    """The innermost datasets of wrappers such as RepeatDataset."""
+    """Yield the innermost datasets inside wrappers such as RepeatDataset."""
     if isinstance(dataset, (list, tuple)):
         for each in dataset:
             yield from datasets(each)
@@ -75,15 +79,15 @@ def datasets(dataset: Any) -> Iterator[ConfigDict]:
 
 @contextmanager
 def named_images(runner: Runner, *splits: str) -> Iterator[None]:
-    """Where a run stops at an image, name all that are missing or empty.
+    """If a run stops at an unreadable image, name all missing or empty ones.
 
     Args:
-        runner (Runner): Its data have been built.
-        splits (str): What it uses: ``'train'``, ``'val'`` or ``'test'``.
+        runner (Runner): Runner whose data have been built.
+        splits (str): Splits that it uses: ``'train'``, ``'val'`` or ``'test'``.
 
     Raises:
-        UnreadableImageError: It lists them, or names the one that cannot be
-            decoded.
+        UnreadableImageError: Images are missing or empty, or one cannot be decoded;
+            the message names them.
     """
     try:
         yield

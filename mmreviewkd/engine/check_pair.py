@@ -1,4 +1,4 @@
-"""Do teacher and student go together? Asked before a run, and in its log."""
+"""Checks before a run whether teacher and student fit each other."""
 
 import gc
 import logging
@@ -19,13 +19,13 @@ from ..models.configs import (
 
 
 def check_pair(cfg: Config) -> None:
-    """Build the distiller that the runner will build, and drop it.
+    """Build the distilled student that the runner will build, and discard it.
 
-    So a pair that does not fit is refused before there are logs and files. The
-    build logs nothing but warnings, and leaves torch's random state as it was.
+    So a pair that does not fit is refused before any log or file is written. The
+    build logs only warnings, and does not change torch's random state.
 
     Args:
-        cfg (Config): With a ReviewKD model.
+        cfg (Config): Config with a ReviewKD model.
 
     Raises:
         UserInputError: The models do not fit each other, a checkpoint does
@@ -46,10 +46,10 @@ def check_pair(cfg: Config) -> None:
 
 
 def warn_if_alike(cfg: Config) -> None:
-    """Log a warning where the student has little or nothing to learn.
+    """Log a warning if the student has little or nothing to learn from the teacher.
 
     Args:
-        cfg (Config): Of a run.
+        cfg (Config): Config with a ReviewKD model.
     """
     if type_name(cfg.model) != 'ReviewKD':
         return

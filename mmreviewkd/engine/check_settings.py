@@ -1,4 +1,4 @@
-"""The numbers that people set, looked at before a run starts."""
+"""Checks the numbers in a config before a run starts."""
 
 import inspect
 import logging
@@ -73,7 +73,7 @@ _TRAINING = {
 }
 _LOADING = {'batch_size': _COUNT, 'num_workers': _WHOLE, 'dataset': _DATA}
 
-# torch's, and what mmengine takes for itself
+# the arguments of torch's loader, and those that mmengine itself takes
 _LOADER_KEYS = {
     *inspect.signature(DataLoader).parameters,
     'num_batch_per_epoch',
@@ -82,16 +82,16 @@ _LOADER_KEYS = {
 
 
 def check_settings(cfg: Config, *splits: str) -> None:
-    """Find numbers that are none, or too small, before a run starts.
+    """Check that settings are numbers in the valid range before a run starts.
 
     Args:
         cfg (Config): The whole config.
-        splits (str): ``'train'``, ``'val'``, ``'test'``: whose data are
-            loaded. With ``'train'``, optimizer and schedule are looked at too.
+        splits (str): Splits whose data are loaded: ``'train'``, ``'val'`` or
+            ``'test'``. With ``'train'``, optimizer and schedule are checked too.
 
     Raises:
-        UserInputError: It names each such setting with its path, its value
-            and what it must be.
+        UserInputError: The message names each wrong setting with its path, its
+            value and what it must be.
     """
     problems: list[str] = []
     if 'train' in splits:
@@ -107,7 +107,7 @@ def check_settings(cfg: Config, *splits: str) -> None:
 
 
 def _problems(node: Any, path: str, kind: _Kind) -> Iterator[str]:
-    """What is wrong with one setting; one that is left out is not."""
+    """Yield what is wrong with a setting, nothing if it is not set."""
     *parents, name = path.split('.')
     for depth, parent in enumerate(parents, 1):
         node = node.get(parent)
@@ -121,7 +121,7 @@ def _problems(node: Any, path: str, kind: _Kind) -> Iterator[str]:
 
 
 def _optimizer_problems(cfg: Config) -> Iterator[str]:
-    """mmengine asks for the signature of an optimizer that it did not find."""
+    """Check the optimizer's type; mmengine fails to inspect an unknown one."""
     wrapper = cfg.get('optim_wrapper')
     optimizer = wrapper.get('optimizer') if isinstance(wrapper, dict) else None
     name = optimizer.get('type') if isinstance(optimizer, dict) else None
@@ -139,7 +139,7 @@ def _scheduler_problems(schedulers: Any) -> Iterator[str]:
 
 
 def _split_problems(cfg: Config, split: str) -> Iterator[str]:
-    """mmengine wants all of a split's settings, or none."""
+    """Check that all settings of a split are given, or none, as mmengine requires."""
     if split != 'train' and cfg.get(f'{split}_dataloader') is None:
         for key in (f'{split}_cfg', f'{split}_evaluator'):
             if cfg.get(key) is not None:

@@ -1,4 +1,4 @@
-"""What is looked at before a run starts, and named where it is wrong."""
+"""Checks of work dir, GPU, launcher and strategy before a run starts."""
 
 import os
 import tempfile
@@ -9,7 +9,7 @@ from mmengine.config import Config
 from ..errors import UserInputError
 from ..models.configs import type_name
 
-# per launcher: its command, and what that tells each process about itself
+# for each launcher: its command, and the environment variables that it sets
 _LAUNCHERS = dict(
     pytorch=('torchrun, as tools/dist_train.sh does', 'RANK', 'LOCAL_RANK'),
     slurm=('srun, as tools/slurm_train.sh does', 'SLURM_PROCID', 'SLURM_LOCALID'),
@@ -18,10 +18,11 @@ _LAUNCHERS = dict(
 
 
 def check_machine(cfg: Config) -> None:
-    """Find a work dir, GPU or launcher that cannot be used before a run.
+    """Check that work dir, GPU and launcher can be used, before a run starts.
 
     Raises:
-        UserInputError: It names the folder, the launcher or the setting.
+        UserInputError: One cannot be used; the message names the folder, the launcher
+            or the setting.
     """
     try:
         os.makedirs(cfg.work_dir, exist_ok=True)
@@ -65,20 +66,20 @@ def _check_launcher(cfg: Config, gpus: int) -> None:
 
 
 def process_rank(cfg: Config) -> int:
-    """The rank of this process in the run, before torch.distributed knows it."""
+    """Return the rank of this process before torch.distributed is initialised."""
     if cfg.launcher == 'none':
         return 0
     return int(os.environ[_LAUNCHERS[cfg.launcher][1]])
 
 
 def check_strategy(cfg: Config) -> None:
-    """Find a way of sharding that a distillation cannot be trained in.
+    """Refuse sharding strategies in which a distilled student cannot be trained.
 
-    FSDP cuts a model's parameters into flat pieces, while the teacher lies outside of
-    what it wraps; the two have not been tried together.
+    FSDP splits a model's parameters into flat pieces, and the teacher is outside of
+    the model that it wraps. The two have not been tested together.
 
     Raises:
-        UserInputError: It names the setting.
+        UserInputError: The strategy is not supported; the message names the setting.
     """
     if type_name(cfg.model) != 'ReviewKD':
         return

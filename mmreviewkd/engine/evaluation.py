@@ -1,4 +1,4 @@
-"""A model's metrics on a dataset, or on its first images."""
+"""Evaluates a model on a dataset, or on its first images."""
 
 import copy
 import os.path as osp
@@ -17,12 +17,12 @@ from mmengine.utils import track_iter_progress
 
 
 class FirstImages(DefaultSampler):
-    """The first images of a dataset, shared out among the processes.
+    """Sampler of the first images of a dataset, divided among the processes.
 
     Args:
         dataset (Sized): The dataset.
-        num_images (int): How many; all there are, where there are fewer.
-        seed (int, optional): Not used: nothing is drawn.
+        num_images (int): Number of images; at most all of them are used.
+        seed (int, optional): Not used, since nothing is random.
     """
 
     def __init__(
@@ -38,13 +38,17 @@ def evaluate(
     evaluator: Union[dict, list],
     num_images: Optional[int] = None,
 ) -> tuple[dict[str, float], int]:
-    """Metrics of a model, and the number of images that they are of.
+    """Compute the metrics of a model.
 
     Args:
-        model (BaseModel): In eval mode, on its device.
-        dataloader (dict): Config, ``val_dataloader`` for one.
-        evaluator (dict | list[dict]): Config, ``val_evaluator`` for one.
-        num_images (int, optional): Only so many of the first images.
+        model (BaseModel): Model in eval mode, on its device.
+        dataloader (dict): Config of the data loader, such as ``val_dataloader``.
+        evaluator (dict | list[dict]): Config of the metrics, such as
+            ``val_evaluator``.
+        num_images (int, optional): Evaluates only this number of first images.
+
+    Returns:
+        tuple[dict[str, float], int]: The metrics, and the number of images.
     """
     dataloader, evaluator = copy.deepcopy((dataloader, evaluator))
     metrics = evaluator if isinstance(evaluator, list) else [evaluator]
@@ -56,7 +60,7 @@ def evaluate(
     with tempfile.TemporaryDirectory() as folder:
         with_files = [metric for metric in metrics if metric.get('ann_file')]
         if count < len(dataset) and with_files:
-            # else images that were not shown would count as missed
+            # otherwise objects in all other images would count as missed
             images = {dataset.get_data_info(i)['img_id'] for i in range(count)}
             for metric in with_files:
                 metric['ann_file'] = _annotations_of(images, metric['ann_file'], folder)
@@ -67,14 +71,14 @@ def evaluate(
             outputs = model.val_step(batch)
             evaluation.process(data_samples=outputs, data_batch=batch)
             shown += len(outputs)
-        # processes repeat images where these do not divide among them
+        # processes repeat images if the number is no multiple of the world size
         count = min(count, shown * get_world_size())
         return evaluation.evaluate(count), count
 
 
 def _annotations_of(images: set, ann_file: str, folder: str) -> str:
-    """A COCO file with some of another's images."""
-    # mmdet's metrics, like its operators, are not for import with this package
+    """Write a COCO file with only the given images of another one."""
+    # imported late, since importing this package must not import mmcv.ops
     from mmdet.datasets.api_wrappers import COCO
 
     with get_local_path(ann_file) as path:
@@ -87,9 +91,9 @@ def _annotations_of(images: set, ann_file: str, folder: str) -> str:
 
 
 def main_metric(metrics: dict[str, float]) -> float:
-    """AP of the boxes, or top-1 accuracy, from 0 to 1.
+    """Return the box AP or the top-1 accuracy, from 0 to 1; 0 without metrics.
 
-    mmdet's metrics are none at all where nothing was detected.
+    mmdet computes no metrics at all if nothing was detected.
     """
     for name, value in metrics.items():
         if name.endswith('bbox_mAP'):

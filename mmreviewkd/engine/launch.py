@@ -1,4 +1,4 @@
-"""What commands share that read a config and run it."""
+"""What the commands that read a config and run it have in common."""
 
 import argparse
 import os
@@ -26,16 +26,16 @@ from .work_dir import locked_work_dir
 
 
 def read_config(config: str, args: argparse.Namespace) -> Config:
-    """The config with the common flags applied."""
+    """Load the config, and apply the flags that all commands share."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    # fewer recompilations where the config asks for torch.compile
+    # avoids recompilations if the config uses torch.compile
     setup_cache_size_limit_of_dynamo()
     name_files_in_errors()
     cfg = load_config(config)
     cfg.launcher = args.launcher
     if args.cfg_options:
         merge_options(cfg, args.cfg_options)
-    # command line, then config, then the config's name
+    # from the command line, else from the config, else named after the config
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
@@ -46,8 +46,8 @@ def read_config(config: str, args: argparse.Namespace) -> Config:
 def train(cfg: Config, args: argparse.Namespace) -> None:
     """Apply the training flags, check the data, and train.
 
-    The work dir is locked meanwhile, and a :class:`ResumeHook` and a
-    :class:`BroadcastBuffersHook` go with the run.
+    Meanwhile the work dir is locked. A :class:`ResumeHook` and a
+    :class:`BroadcastBuffersHook` are added to the run.
     """
     check_settings(cfg, 'train', 'val')
     if args.amp:
@@ -90,7 +90,7 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def _add_resume_hook(cfg: Config) -> None:
-    """:class:`ResumeHook`, unless the config has it."""
+    """Add :class:`ResumeHook` unless the config has it."""
     hooks = list(cfg.get('custom_hooks') or [])
     names = [str(hook.get('type')) for hook in hooks if isinstance(hook, dict)]
     if not any('ResumeHook' in name for name in names):
@@ -98,7 +98,7 @@ def _add_resume_hook(cfg: Config) -> None:
 
 
 def add_test_time_augmentation(cfg: Config) -> None:
-    """The config's test time augmentation, or flips merged by NMS."""
+    """Use the config's test time augmentation, or flips that are merged by NMS."""
     cfg.setdefault(
         'tta_model',
         ConfigDict(
@@ -130,12 +130,12 @@ def add_test_time_augmentation(cfg: Config) -> None:
 
 
 def build_runner(cfg: Config, *splits: str, student: bool = False) -> Runner:
-    """mmengine's Runner, or the one that the config names, with its data.
+    """Build mmengine's Runner, or the one that the config names, with its data.
 
     Args:
-        cfg (Config): Of the run.
-        splits (str): What it will use, as of :func:`check_classes`.
-        student (bool): As :func:`check_classes` takes it.
+        cfg (Config): Config of the run.
+        splits (str): Splits that it will use: ``'train'``, ``'val'`` or ``'test'``.
+        student (bool): Whether the runner's model is the student of the config's.
     """
     warnings = complete_palettes(cfg, *splits)
     build = RUNNERS.build if 'runner_type' in cfg else QuietRunner.from_cfg

@@ -1,4 +1,4 @@
-"""Errors of the user's input in one line."""
+"""Reports errors in the user's input in one line."""
 
 import errno
 import logging
@@ -16,17 +16,17 @@ from ..errors import UserInputError, in_one_line
 from .registry_errors import registry_error
 
 INTERRUPTED = 130
-"""The exit code of shells for a program that Ctrl-C ended."""
+"""The exit code that shells report for a program ended by Ctrl-C."""
 
 
 @contextmanager
 def one_line_errors(debug: bool = False) -> Iterator[None]:
-    """End the program with one line where the cause is its input or machine.
+    """End the program with one line if an error comes from its input or the machine.
 
     The traceback goes to the file of the run's logger, if there is one.
 
     Args:
-        debug (bool): Print the traceback as well.
+        debug (bool): Whether to print the traceback as well.
     """
     try:
         yield
@@ -46,7 +46,7 @@ def one_line_errors(debug: bool = False) -> Iterator[None]:
 
 @contextmanager
 def resumable() -> Iterator[None]:
-    """Tell whoever interrupts a training how to go on with it."""
+    """If a training is interrupted, print how to resume it."""
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:
@@ -58,7 +58,7 @@ def resumable() -> Iterator[None]:
 
 
 def _one_line(error: BaseException) -> Optional[str]:
-    """What the user is told; nothing where the fault is the program's."""
+    """Return the line for the user, or None if the program itself is at fault."""
     interruption = _interruption(error)
     if interruption:
         return '; '.join(['interrupted', *interruption.args])
@@ -73,7 +73,7 @@ def _one_line(error: BaseException) -> Optional[str]:
         return f'{message}; whatever checkpoint is there is whole'
     if isinstance(error, PermissionError):
         return message
-    # gloo's and NCCL's words for a process that is gone
+    # how gloo and NCCL report that another process has ended
     if isinstance(error, RuntimeError) and re.search(
         'closed by peer|reset by peer|remote process exit', message
     ):
@@ -81,7 +81,7 @@ def _one_line(error: BaseException) -> Optional[str]:
             'another process of this run has ended, and this one cannot '
             "go on without it; the other's own last line says why"
         )
-    # torch's words for a worker that is gone
+    # how torch reports that a worker has ended
     gone = re.search(
         r'DataLoader worker \(pid(\(s\))? [\d, ]+\) '
         r'(is killed by signal: (Killed|Bus error)|exited unexpectedly)',
@@ -106,19 +106,19 @@ def _one_line(error: BaseException) -> Optional[str]:
 
 
 def _causes(error: Optional[BaseException]) -> Iterator[BaseException]:
-    """The error, its cause and so on, also where it was raised from None."""
+    """Yield the error, its cause and so on, even if it was raised ``from None``."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
 def _interruption(error: BaseException) -> Optional[KeyboardInterrupt]:
-    # mmengine makes a SyntaxError of whatever stops it at printing a config
+    # mmengine turns every exception while it prints a config into a SyntaxError
     return next((e for e in _causes(error) if isinstance(e, KeyboardInterrupt)), None)
 
 
 def _traceback(error: BaseException) -> str:
-    """Down to the first cause."""
+    """Format the traceback, down to the first cause."""
     parts = [
         ''.join(traceback.format_exception(type(e), e, e.__traceback__, chain=False))
         for e in _causes(error)

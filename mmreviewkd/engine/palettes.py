@@ -1,4 +1,4 @@
-"""A palette for all classes, before a checkpoint keeps a shorter one."""
+"""Completes palettes that are too short, before a checkpoint keeps them."""
 
 from typing import Any
 
@@ -10,15 +10,15 @@ from .check_data import datasets
 
 
 def complete_palettes(cfg: Config, *splits: str) -> list[str]:
-    """Generate the palettes that have fewer colours than there are classes.
+    """Generate new palettes for datasets with fewer colours than classes.
 
-    A config that inherits another's and sets only ``classes`` keeps its
-    palette. mmdet's visualizers refuse such a one, whose place is also in
-    each checkpoint.
+    A config that inherits another one and sets only ``classes`` keeps its palette.
+    mmdet's visualizers refuse a palette that is too short, and each checkpoint
+    contains it.
 
     Args:
-        cfg (Config): Its datasets' metainfo is changed.
-        splits (str): ``'train'``, ``'val'`` or ``'test'``.
+        cfg (Config): The config; the metainfo of its datasets is changed.
+        splits (str): Splits to look at: ``'train'``, ``'val'`` or ``'test'``.
 
     Returns:
         list[str]: A warning for each palette that was too short.
@@ -30,7 +30,7 @@ def complete_palettes(cfg: Config, *splits: str) -> list[str]:
             meta = {**_metainfo(dataset), **(dataset.get('metainfo') or {})}
             classes: Any = meta.get('classes')
             palette: Any = meta.get('palette')
-            if not classes or isinstance(classes, str):  # a file's name
+            if not classes or isinstance(classes, str):  # a str is a file name
                 continue
             number = len(classes)
             if is_short(palette, number):
@@ -44,7 +44,7 @@ def complete_palettes(cfg: Config, *splits: str) -> list[str]:
 
 
 def _metainfo(dataset: dict) -> dict:
-    """What a dataset's class has where its config says nothing."""
+    """Return the metainfo of a dataset's class, which its config overrides."""
     kind = dataset.get('type')
     if isinstance(kind, str):
         kind = DATASETS.get(kind)

@@ -1,4 +1,4 @@
-"""The random states of a process, to be saved and set again."""
+"""Gets, checks and sets the random states of a process."""
 
 import random
 import struct
@@ -12,11 +12,11 @@ from ..errors import UserInputError
 
 
 def random_state() -> dict:
-    """Random states of this process, as plain data.
+    """Return the random states of this process as plain data.
 
     Returns:
-        dict: ``torch`` and, where there is a GPU, ``cuda`` (of the current
-        device): uint8 tensors; ``numpy`` and ``python``: tuples of numbers.
+        dict: ``torch`` and, if there is a GPU, ``cuda`` (of the current
+        device) as uint8 tensors; ``numpy`` and ``python`` as tuples of numbers.
     """
     name, keys, position, has_gauss, gauss = np.random.get_state()
     state = dict(
@@ -30,12 +30,15 @@ def random_state() -> dict:
 
 
 def check_random_state(state: Any) -> None:
-    """Refuse what :func:`random_state` has not returned.
+    """Refuse values that :func:`random_state` cannot have returned.
 
-    NumPy and torch set a state as it is given, and draw from beyond its end.
+    NumPy and torch accept a damaged state, and then read beyond its end.
+
+    Args:
+        state (Any): Value from a checkpoint.
 
     Raises:
-        UserInputError: It names the part.
+        UserInputError: A state is damaged; the message names it.
     """
     fresh = torch.Generator().get_state()
     for part, holds in (
@@ -57,7 +60,7 @@ def _is_torch_state(value: Any, fresh: Tensor) -> bool:
         or value.shape != fresh.shape
     ):
         return False
-    # a seed, how many numbers are left, whether it is seeded, the next one
+    # seed, number of values left, whether it is seeded, index of the next value
     left, _, position = struct.unpack_from('<iiQ', bytes(value.tolist()), 8)
     return 1 <= left <= 624 and 0 <= position <= 625 - left
 
@@ -80,15 +83,15 @@ def _is_numpy_state(value: Any, _: Tensor) -> bool:
 
 def _is_python_state(value: Any, _: Tensor) -> bool:
     try:
-        random.Random().setstate(value)  # which looks at what it is given
+        random.Random().setstate(value)  # setstate checks its argument
     except (TypeError, ValueError, OverflowError):
         return False
     return True
 
 
 def set_random_state(state: dict) -> None:
-    """Set what :func:`random_state` has returned."""
-    # a checkpoint's tensors may have been loaded to the GPU
+    """Set the random states that :func:`random_state` has returned."""
+    # the checkpoint's tensors may have been loaded onto the GPU
     torch.set_rng_state(state['torch'].cpu())
     np.random.set_state(state['numpy'])
     random.setstate(state['python'])

@@ -1,4 +1,4 @@
-"""Slips in what a config builds: unknown classes, unknown arguments."""
+"""Explains unknown classes and arguments in a config in one line."""
 
 import inspect
 from collections.abc import Iterable
@@ -11,27 +11,27 @@ from ..errors import near
 
 
 def registry_error(error: BaseException) -> Optional[str]:
-    """One line for a wrong ``type`` or argument in a config.
+    """Return one line about a wrong ``type`` or argument in a config.
 
     Args:
-        error (BaseException): Any.
+        error (BaseException): Any exception.
 
     Returns:
-        str | None: The line names the class, and near names if there are any.
-        None where the error is about something else.
+        str | None: A line that names the class, and similar names if there are any.
+        None if the error has another cause.
     """
     builds = failed_builds(error)
     message = _message(builds[-1], error) if builds else None
     if not message:
         return None
-    # innermost first
+    # the innermost class first
     names = [getattr(each.found, '__name__', '') for each in reversed(builds[:-1])]
     owners = ' of '.join(filter(None, names))
     return message + (f' (in {owners})' if owners else '')
 
 
 def unknown_type(name: str, registry: Registry) -> str:
-    """What is said of a ``type`` that a registry does not have."""
+    """Return the message about a ``type`` that a registry does not have."""
     known = [
         f'{scope}.{each}'
         for scope, child in registry.children.items()
@@ -70,12 +70,12 @@ def _message(build: Build, error: BaseException) -> Optional[str]:
     for key in build.given:
         if f"unexpected keyword argument '{key}'" in text:
             return f'{name} has no argument {key}{near(key, _arguments(build.found))}'
-    # the call does not fit otherwise: an argument is missing, for one
+    # the call fails for another reason, such as a missing argument
     return f'type={name or build.type!r}: {text}' if build.direct else None
 
 
 def _arguments(found: Any) -> list[str]:
-    """Names that a constructor takes, with those that it hands to its base."""
+    """List the arguments of a constructor, with those that it passes to its base."""
     names = []
     for call in _constructors(found):
         parameters = inspect.signature(call).parameters.values()

@@ -1,4 +1,4 @@
-"""A resumed run draws what the uninterrupted one would have drawn."""
+"""Lets a resumed run draw the same random numbers as an uninterrupted one."""
 
 from collections.abc import Iterator
 from typing import Any, Callable, Optional
@@ -17,38 +17,40 @@ from .worker_seeds import WorkerSeeds
 
 @HOOKS.register_module()
 class ResumeHook(Hook):
-    """Let a resumed run go on number by number, whatever it draws at random.
+    """Make a resumed run continue with exactly the numbers of an uninterrupted one.
 
     mmengine's checkpoints hold weights, optimizer and schedules. The hook adds
-    the random states of torch, CUDA, NumPy and Python, of every process, as
-    ``random_states``, and a resumed run starts from them; a checkpoint without
-    them is resumed as mmengine does. Validation leaves the states as they
-    were, so that a run's numbers do not depend on how often it validates. What
-    the data loader's workers draw depends on seed, process, worker and epoch
-    alone (:class:`WorkerSeeds`); in iteration-based loops mmengine itself
-    leads them to where they were.
+    the random states of torch, CUDA, NumPy and Python of every process, as
+    ``random_states``, and a resumed run starts from them. A checkpoint without
+    them is resumed as mmengine does it. Validation leaves the states unchanged, so
+    that a run's numbers do not depend on how often it validates. What the data
+    loader's workers draw depends only on seed, process, worker and epoch
+    (:class:`WorkerSeeds`); in iteration-based loops, mmengine itself fast-forwards
+    them.
 
-    The run warns where it is resumed with another number of processes or
-    workers, another batch size or another number of images.
+    A resumed run warns if it has another number of processes, workers or images,
+    or another batch size.
 
-    ``mmreviewkd train`` and ``mmreviewkd distill`` add the hook on their own. With
-    mmdet's ``tools/train.py`` name it in the config:
-    ``custom_hooks = [dict(type='ResumeHook')]``.
+    ``mmreviewkd train`` and ``mmreviewkd distill`` add the hook themselves. For
+    mmdet's ``tools/train.py``, add it to the config.
 
     Raises:
-        UserInputError: The run is to be resumed from a file that has weights
-            alone.
+        UserInputError: The file to resume from has weights only.
+
+    Examples:
+        >>> hook = HOOKS.build(dict(type='ResumeHook'))
+        >>> custom_hooks = [dict(type='ResumeHook')]  # in a config
     """
 
-    # after all that draws, and before CheckpointHook
+    # after all hooks that draw random numbers, and before CheckpointHook
     priority = get_priority('VERY_LOW') - 1
 
     def __init__(self) -> None:
-        # all processes', until the next iteration
+        # the states of all processes, valid until the next iteration
         self.states: Optional[list[dict]] = None
-        self.data: Optional[dict] = None  # of the run that is resumed
+        self.data: Optional[dict] = None  # describes the run that is resumed
         self.batches_done = 0
-        # the one that the data loader was built with
+        # the seed that the data loader was built with
         self.seed: Optional[int] = None
         self.worker_seeds: Optional[WorkerSeeds] = None
 
@@ -72,7 +74,7 @@ class ResumeHook(Hook):
         self.states = all_gather_object(random_state())
 
     def after_val(self, runner: Runner) -> None:
-        assert self.states is not None  # before_val has gathered them
+        assert self.states is not None  # gathered by before_val
         set_random_state(self.states[runner.rank])
 
     def before_train_iter(
@@ -81,7 +83,7 @@ class ResumeHook(Hook):
         self.states = None
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """It is called in the first process alone."""
+        """Add the states; mmengine calls it in the first process only."""
         states = self.states
         if states is None and runner.world_size == 1:
             states = [random_state()]
@@ -93,7 +95,7 @@ class ResumeHook(Hook):
 
     # ---------------------------------------------------------------- resume
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        # mmengine goes on to replace it by the checkpoint's
+        # kept here, since mmengine replaces runner.seed by the checkpoint's seed
         self.seed = runner.seed
         meta = checkpoint.get('meta') or {}
         self.states = checkpoint.get('random_states')
@@ -127,21 +129,21 @@ class ResumeHook(Hook):
                 'drawn at random starts anew from the seed'
             )
         loader = runner.train_dataloader
-        # iteration-based loops have started their workers
+        # in iteration-based loops the workers have already started
         if loader.num_workers and not by_iteration:
-            assert self.seed is not None  # this run's, or the resumed one's
+            assert self.seed is not None  # of this run, or of the resumed one
             self.worker_seeds = loader.worker_init_fn = WorkerSeeds(
                 loader.worker_init_fn, self.seed, runner.rank
             )
-            # else torch draws from the training's state where workers start,
-            # which persistent ones do once, and in a resumed run once more
+            # Without it torch draws from the training's random state when workers
+            # start. Persistent workers start once, but once more in a resumed run.
             loader.generator = torch.Generator()
         if not states or not data or len(states) != runner.world_size:
             return
         state = states[runner.rank]
         if by_iteration:
             loop = runner.train_loop
-            # unless the loop is told to skip nothing (mmengine 0.10.12)
+            # mmengine 0.10.12 can be told to skip no batches
             skips = not getattr(loop, 'fast_forward_on_resume', False)
             loop.dataloader_iterator = _CallingAfter(
                 loop.dataloader_iterator,
@@ -156,14 +158,14 @@ class ResumeHook(Hook):
             self.worker_seeds.begin(runner.epoch)
 
     def _use_seed(self, runner: Runner, by_iteration: bool, seed: int) -> None:
-        """Shuffle by the seed of the run that is resumed.
+        """Shuffle with the seed of the run that is resumed.
 
-        Where the config has none, mmengine has drawn another one and built the
-        data loader with it.
+        If the config has no seed, mmengine has drawn a new one and built the data
+        loader with it.
         """
         randomness = runner.cfg.get('randomness') or {}
         different = randomness.get('diff_rank_seed', False)
-        if different:  # the file has the first process's
+        if different:  # the file has the seed of the first process
             seed += runner.rank
         if seed == self.seed or 'train_dataloader' not in runner.cfg:
             return
@@ -179,7 +181,7 @@ class ResumeHook(Hook):
 
 
 def _compare(runner: Runner, by_iteration: bool, saved: dict) -> None:
-    """Say where the run that goes on is another one."""
+    """Warn if the resumed run differs from the saved one."""
     now = _data(runner)
     other = [
         f'{name} {saved[name]} (now: {now[name]})'
@@ -200,7 +202,7 @@ def _compare(runner: Runner, by_iteration: bool, saved: dict) -> None:
 
 
 def _data(runner: Runner) -> dict:
-    """What decides which process or worker draws for which image."""
+    """Return what decides which process or worker draws numbers for which image."""
     loader = runner.train_dataloader
     return dict(
         num_processes=runner.world_size,
@@ -223,10 +225,10 @@ def _saves_now(hook: Hook, runner: Runner) -> bool:
 
 
 def _check_resumable(checkpoint: dict, meta: dict) -> None:
-    """Whether a file has what mmengine and the hook resume from.
+    """Check that a checkpoint has all that mmengine and the hook resume from.
 
     Raises:
-        UserInputError: It says what the file has not.
+        UserInputError: The message says what is missing or damaged.
     """
     if 'optimizer' not in checkpoint or not {'epoch', 'iter'} <= set(meta):
         raise UserInputError('it has weights, but no optimizer, epoch or iteration')
@@ -267,7 +269,7 @@ def _is_count(value: Any) -> bool:
 
 
 class _CallingAfter:
-    """The items of an iterator; a function is called after so many of them."""
+    """Iterator that calls a function after a given number of items."""
 
     def __init__(
         self, iterator: Iterator, steps: int, function: Callable[[], None]
@@ -284,6 +286,6 @@ class _CallingAfter:
         return next(self.iterator)
 
     def skip_iter(self, count: int) -> None:
-        """Replace mmengine 0.10.12's, which would not let the workers draw."""
+        """Replace the method of mmengine 0.10.12, with which workers draw nothing."""
         for _ in range(count):
             next(self)

@@ -1,4 +1,4 @@
-"""Pictures of the review beside the scalars of a run."""
+"""Draws pictures of the review during a run."""
 
 import os.path as osp
 from typing import Optional
@@ -15,21 +15,26 @@ from .unwrap import unwrap
 
 @HOOKS.register_module()
 class ReviewVisualizationHook(Hook):
-    """Draw the review of the same validation images again and again.
+    """Draw the review of the same validation images after each validation.
 
     The picture of :func:`draw_review` goes to the backends of the run's
-    visualizer, TensorBoard for one, as ``review_IMAGE``. Nothing that the
-    training depends on changes.
+    visualizer, such as TensorBoard, as ``review_IMAGE``. The training is not
+    affected.
 
     Args:
-        num_images (int): The first so many images.
-        interval (int): Validations from one picture to the next.
+        num_images (int): Number of images, the first ones of the dataset.
+        interval (int): Number of validations from one picture to the next.
 
     Raises:
-        UserInputError: Numbers below 1, or a run without review or validation.
+        UserInputError: A number is below 1, or the run has no review or no validation.
+
+    Examples:
+        >>> hook = HOOKS.build(dict(type='ReviewVisualizationHook', num_images=4))
+        >>> hook.num_images, hook.interval
+        (4, 1)
     """
 
-    # what was validated: an EMA's weights go back at NORMAL
+    # draws the validated weights, before EMAHook swaps them back at NORMAL
     priority = 'ABOVE_NORMAL'
 
     def __init__(self, num_images: int = 2, interval: int = 1) -> None:
@@ -60,9 +65,9 @@ class ReviewVisualizationHook(Hook):
     def after_val_epoch(
         self, runner: Runner, metrics: Optional[dict[str, float]] = None
     ) -> None:
-        """The model is in eval mode here, whoever validates."""
-        # plotting is for those who plot, and it imports mmcv.ops, whose
-        # import may be what imports this package
+        """Draw the pictures; the model is still in eval mode here."""
+        # imported late, since it imports matplotlib and mmcv.ops, and the latter
+        # may be what is importing this package
         from ..visualization import draw_review, review_maps, shown_image
 
         self.validations += 1

@@ -1,4 +1,4 @@
-"""The weights of the methods over a run."""
+"""Varies the weights of the methods during a run."""
 
 from collections.abc import Sequence
 from typing import Any, Optional
@@ -14,28 +14,33 @@ from .unwrap import unwrap
 
 @HOOKS.register_module()
 class ReviewWeightHook(Hook):
-    """Warm the methods of a distillation up, let them fade, or end them.
+    """Warm up, decay or stop the methods of a distillation.
 
-    A weight is the config's times a factor that depends on the runner's
-    progress alone, so that a resumed run goes on with it. It is logged as
-    ``NAME_weight``, for one as ``review_weight``.
+    The config's weight is multiplied by a factor that depends only on the runner's
+    progress, so that a resumed run continues with it. The product is logged as
+    ``NAME_weight``, such as ``review_weight``.
 
     Args:
-        warmup (int): Epochs or iterations, counted from 0, in which the factor
-            grows from 0 to 1, ``min(1, t / warmup)``; published for CIFAR-100
+        warmup (int): Number of epochs or iterations in which the factor grows
+            linearly from 0 to 1, ``min(1, t / warmup)``; published for CIFAR-100
             with 20 epochs.
-        decay (tuple[int, int], optional): The factor falls linearly from 1 at
-            the first to 0 at the second.
-        stop (int, optional): From here on the factor is 0. Where it is,
-            neither teacher nor review run, and a step takes the student's
-            time.
-        by_epoch (bool): Whether ``t`` counts epochs or iterations.
-        methods (Sequence[str], optional): Names of those that the factor is for; all
-            by default. Several hooks can vary several methods.
+        decay (tuple[int, int], optional): Epochs or iterations at which the factor
+            begins to fall linearly from 1, and at which it reaches 0.
+        stop (int, optional): Epoch or iteration from which on the factor is 0. With
+            factor 0, neither teacher nor methods run, and a step takes the time of
+            the student alone.
+        by_epoch (bool): Whether to count epochs, or iterations.
+        methods (Sequence[str], optional): Names of the methods to vary. Defaults to
+            all. Several hooks can vary different methods.
 
     Raises:
-        UserInputError: Points of time that are negative or out of order, or a method
-            that the run does not have.
+        UserInputError: The points of time are negative or out of order, or the run
+            has no method of such a name.
+
+    Examples:
+        >>> hook = HOOKS.build(dict(type='ReviewWeightHook', warmup=20, stop=200))
+        >>> [hook.factor(epoch) for epoch in (0, 10, 20, 199, 200)]
+        [0.0, 0.5, 1.0, 1.0, 0.0]
     """
 
     priority = 'VERY_HIGH'
@@ -63,7 +68,7 @@ class ReviewWeightHook(Hook):
         self.methods = methods
 
     def factor(self, t: int) -> float:
-        """Factor at epoch or iteration ``t``."""
+        """Return the factor at epoch or iteration ``t``, counted from 0."""
         if self.stop is not None and t >= self.stop:
             return 0.0
         factor = min(1.0, t / self.warmup) if self.warmup else 1.0

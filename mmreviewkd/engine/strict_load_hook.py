@@ -1,4 +1,4 @@
-"""A test of a model that its checkpoint fills only in part is no test."""
+"""Refuses to test a model that its checkpoint does not fill completely."""
 
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
@@ -10,22 +10,26 @@ from ..models.weights import load_whole
 
 @HOOKS.register_module()
 class StrictLoadHook(Hook):
-    """Stop where a checkpoint does not fill the whole model.
+    """Stop the run if a checkpoint does not fill the whole model.
 
-    mmengine warns of missing tensors and goes on without them, which a run
-    that starts from other weights wants, and a test does not. Other parts that
-    the checkpoint has, such as the review, are skipped.
+    mmengine only warns about missing tensors. That is right for a run that starts
+    from other weights, but makes a test meaningless. Parts that only the checkpoint
+    has, such as the review, are skipped.
+
+    Examples:
+        >>> hook = HOOKS.build(dict(type='StrictLoadHook'))
+        >>> custom_hooks = [dict(type='StrictLoadHook')]  # in a config
     """
 
-    # before other hooks look for the weights
+    # runs before other hooks look at the weights
     priority = 'VERY_HIGH'
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Called between reading the file and filling the model.
+        """Check the file after it is read, before mmengine loads it into the model.
 
         Raises:
             UserInputError: Tensors are missing or of another shape, or the
-                backbone is a deeper one.
+                checkpoint has a deeper backbone.
         """
         model = runner.model
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):

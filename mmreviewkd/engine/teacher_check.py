@@ -1,8 +1,8 @@
-"""Is the teacher as good as it should be, on the data of the student?
+"""Checks how accurate the teacher is on the student's data.
 
-A teacher in the wrong normalisation, or with half of its weights, still gives
-features, and a student that learns from them gives no error. Its accuracy on
-the student's own validation data tells.
+A teacher in the wrong normalisation, or with half of its weights, still computes
+features, and a student that learns from them raises no error. Only the teacher's
+accuracy on the student's own validation data shows it.
 """
 
 import copy
@@ -28,16 +28,16 @@ from .evaluation import evaluate, main_metric
 from .unwrap import unwrap
 
 NEAR = 0.01
-"""How far above zero, or above guessing, a figure still tells nothing."""
+"""A score no further than this above zero, or above guessing, means nothing."""
 TOLERANCE = 0.01
-"""How far another resizing or mmcv may move the expected figure."""
+"""How far the score may be below the expected one, due to resizing or mmcv."""
 
 
 class ShownTeacher(BaseModel):
-    """A teacher as a model that is evaluated on what the student's pipeline makes.
+    """The teacher as a model to be evaluated on batches of the student's pipeline.
 
     Args:
-        teacher (Teacher): With all its heads.
+        teacher (Teacher): The teacher, with all its heads.
     """
 
     def __init__(self, teacher: Teacher) -> None:
@@ -51,7 +51,7 @@ class ShownTeacher(BaseModel):
         inputs = self.teacher.see(inputs, data_samples)
         scale = self.teacher.settings.scale
         for sample in data_samples if scale != 1 else ():
-            # by which boxes go back to the image
+            # boxes are scaled back to the original image by these
             sample.set_metainfo(
                 dict(
                     batch_input_shape=tuple(inputs.shape[-2:]),
@@ -63,7 +63,7 @@ class ShownTeacher(BaseModel):
 
 
 def shown_teacher(distiller: dict) -> ShownTeacher:
-    """Build the teacher of a distillation, with all its heads.
+    """Build the teacher of a distillation, with all its heads, for evaluation.
 
     Args:
         distiller (dict): Config of a ReviewKD model, with the student's data
@@ -100,25 +100,27 @@ def check_teacher(
     expected: Optional[float] = None,
     num_images: Optional[int] = None,
 ) -> dict[str, float]:
-    """Evaluate the teacher, print its figure, and warn where it is poor.
+    """Evaluate the teacher, print its score, and warn if it is poor.
 
     Args:
-        distiller (dict): As :func:`shown_teacher` takes it.
-        dataloader (dict): As :func:`evaluate` takes it.
-        evaluator (dict | list[dict]): As :func:`evaluate` takes it.
-        student (BaseModel, optional): Evaluated too, and compared.
-        expected (float, optional): The figure known for the teacher, 0 to 1.
-            Of a part of the images it may be lower by two standard deviations
-            of a share that is measured on so many.
-        num_images (int, optional): As :func:`evaluate` takes it.
+        distiller (dict): Config of a ReviewKD model, with the student's data
+            preprocessor.
+        dataloader (dict): Config of the data loader, such as ``val_dataloader``.
+        evaluator (dict | list[dict]): Config of the metrics, such as
+            ``val_evaluator``.
+        student (BaseModel, optional): Student to evaluate and compare.
+        expected (float, optional): Known score of the teacher, 0 to 1. On a part of
+            the images, the score may be lower by two standard deviations of a
+            proportion of that many images.
+        num_images (int, optional): Evaluates only this number of first images.
 
     Returns:
         dict[str, float]: The teacher's metrics.
 
     Raises:
-        UserInputError: The teacher tells other classes apart, so that its head
-            has no figure on these data, or its checkpoint is not whole, or an
-            argument cannot be used.
+        UserInputError: The teacher has other classes, so that its head has no
+            score on these data, or its checkpoint is incomplete, or an argument
+            cannot be used.
     """
     _check_arguments(expected, num_images)
     model = shown_teacher(distiller).to(get_device())
@@ -189,27 +191,34 @@ def _check_arguments(expected: Optional[float], num_images: Optional[int]) -> No
 
 
 def _chance(metrics: dict[str, float], classes: Optional[tuple]) -> float:
-    """What guessing gives; nothing in detection."""
+    """Accuracy of guessing for classifiers, 0 for detectors."""
     is_accuracy = any(name.endswith('accuracy/top1') for name in metrics)
     return 1 / len(classes) if is_accuracy and classes else 0.0
 
 
 def _deviation(share: float, count: int) -> float:
-    """Two standard deviations of a share that is measured on images."""
+    """Two standard deviations of a proportion measured on ``count`` images."""
     return 2 * math.sqrt(share * (1 - share) / count)
 
 
 @HOOKS.register_module()
 class TeacherCheckHook(Hook):
-    """:func:`check_teacher` before the first step of a run.
+    """Run :func:`check_teacher` before the first step of a run.
 
     Args:
-        num_images (int, optional): Only so many validation images; None takes
-            all.
-        expected (float, optional): The figure known for the teacher, 0 to 1.
+        num_images (int, optional): Number of first validation images to use; None
+            uses all.
+        expected (float, optional): Known score of the teacher, 0 to 1.
 
     Raises:
         UserInputError: An argument cannot be used.
+
+    Examples:
+        >>> hook = HOOKS.build(
+        ...     dict(type='TeacherCheckHook', num_images=None, expected=0.42)
+        ... )
+        >>> hook.expected
+        0.42
     """
 
     def __init__(
@@ -231,5 +240,5 @@ class TeacherCheckHook(Hook):
                 num_images=self.num_images,
             )
         except UserInputError as error:
-            # the features can teach where the head has no figure
+            # the features can still teach if the head cannot be evaluated
             runner.logger.warning(f'no teacher check: {error}')

@@ -1,4 +1,4 @@
-"""A work dir belongs to one run at a time."""
+"""Locks a work dir, so that only one run uses it at a time."""
 
 import functools
 import glob
@@ -15,26 +15,26 @@ from ..compat.saving import remove_parts
 from ..errors import UserInputError
 from .checks import process_rank
 
-# data-loading workers outlive a killed run by 5 seconds, and with older
-# versions of filelock hold its lock for as long
+# data loading workers live on for 5 seconds after their run is killed, and with
+# older versions of filelock they hold its lock during that time
 PATIENCE = 10
-"""Seconds that a run waits for the one before."""
+"""Seconds that a run waits for the previous one to release the lock."""
 
 
 @contextmanager
 def locked_work_dir(cfg: Config) -> Iterator[None]:
     """Keep other runs out of the config's work dir.
 
-    The lock is the kernel's, so that a killed run leaves none behind. It may
-    be taken again by who has it. Once it is taken, parts of checkpoints that
-    killed runs have left are removed.
+    It is the kernel's lock, so a killed run does not leave it behind. The process
+    that holds the lock may take it again. Then parts of checkpoints that killed runs
+    have left are removed.
 
     Args:
-        cfg (Config): With ``work_dir``, a folder that is there, and
-            ``launcher``; of several processes the first takes the lock.
+        cfg (Config): Config with ``work_dir``, an existing folder, and ``launcher``.
+            Of several processes, only the first takes the lock.
 
     Raises:
-        UserInputError: Another run has it.
+        UserInputError: Another run holds the lock.
     """
     if process_rank(cfg):
         yield
@@ -75,14 +75,14 @@ def _acquire(lock: FileLock, work_dir: str) -> None:
 
 @functools.cache
 def _lock(work_dir: str) -> FileLock:
-    # one object per folder: it counts how often it was taken
+    # one object per folder, since it counts how often it was taken
     return FileLock(osp.join(work_dir, 'train.lock'))
 
 
 def holds_run(work_dir: str) -> bool:
-    """Whether a run has trained there: it left checkpoints or a log of losses.
+    """Whether a run has trained in the folder, and left checkpoints or a log of losses.
 
-    What a start that failed before its first step has left does not count.
+    The files of a start that failed before its first step do not count.
     """
     return any(
         glob.glob(osp.join(glob.escape(work_dir), pattern))

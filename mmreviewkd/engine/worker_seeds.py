@@ -1,4 +1,4 @@
-"""The random state of the processes that load data."""
+"""Seeds the processes that load data."""
 
 import contextlib
 import random
@@ -10,34 +10,33 @@ from torch.utils.data import get_worker_info
 
 
 class WorkerSeeds:
-    """Let a worker's draws depend on seed, process, worker and epoch alone.
+    """Make a worker's random numbers depend only on seed, process, worker and epoch.
 
-    An object of this class is a ``worker_init_fn`` of a data loader.
-    mmengine's own gives a worker the same seed whenever it starts, and a
-    persistent one goes on from epoch to epoch, which no checkpoint can know.
-    Here every epoch's first item seeds a worker anew, whether it has just
-    started or not.
+    An instance is the ``worker_init_fn`` of a data loader. mmengine's own function
+    gives a worker the same seed whenever it starts, and a persistent worker goes on
+    from epoch to epoch with a state that no checkpoint contains. Here each worker is
+    seeded before the first item of every epoch, whether or not it has just started.
 
     Args:
-        init_fn (callable, optional): The ``worker_init_fn`` that there was; it
-            is called first.
-        seed (int): Of the run.
-        rank (int): Of the process whose workers they are.
+        init_fn (callable, optional): The previous ``worker_init_fn``, which is
+            called first.
+        seed (int): Seed of the run.
+        rank (int): Rank of the process that the workers belong to.
     """
 
     def __init__(
         self, init_fn: Optional[Callable[[int], None]], seed: int, rank: int
     ) -> None:
         self.init_fn, self.seed, self.rank = init_fn, seed, rank
-        # shared with the workers, whether they are forked or spawned
+        # in memory shared with the workers, whether they are forked or spawned
         self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     def begin(self, epoch: int) -> None:
-        """Say that an epoch begins, before its first batch is asked for."""
+        """Tell the workers that an epoch begins, before its first batch is loaded."""
         self.epoch.fill_(epoch)
 
     def __call__(self, worker_id: int) -> None:
-        """Prepare a worker, in its own process."""
+        """Prepare a worker; called in the worker's process."""
         if self.init_fn is not None:
             self.init_fn(worker_id)
         current: Optional[int] = None
@@ -49,12 +48,12 @@ class WorkerSeeds:
                 current = epoch
                 self._seed(worker_id, epoch)
 
-        # a copy of the process's own; torch passes no other way into the
-        # loop that draws the items
+        # This is the worker's own copy of the dataset. torch has no other hook
+        # into the loop that gets the items.
         worker = get_worker_info()
         assert worker is not None  # this runs in a worker
         dataset = worker.dataset
-        with contextlib.suppress(TypeError):  # a list, which draws nothing
+        with contextlib.suppress(TypeError):  # fails for a list, which needs none
             dataset.__class__ = _calling_first(type(dataset), seed_anew)
 
     def _seed(self, worker_id: int, epoch: int) -> None:
@@ -66,7 +65,7 @@ class WorkerSeeds:
 
 
 def _calling_first(cls: type, function: Callable[[], None]) -> type:
-    """A class that calls the function before each of its items is made."""
+    """Derive a class that calls the function before it makes each item."""
 
     def calling_first(method: Callable) -> Callable:
 
@@ -78,11 +77,11 @@ def _calling_first(cls: type, function: Callable[[], None]) -> type:
 
     members = {
         name: calling_first(getattr(cls, name))
-        # torch asks for a batch at once where a dataset has the latter
+        # if a dataset has the latter, torch gets whole batches from it
         for name in ('__getitem__', '__getitems__')
         if hasattr(cls, name)
     }
-    # without slots of its own the layout is the same
+    # __class__ can only be set to a class of the same layout, so no new slots
     return type(
         cls.__name__, (cls,), {**members, '__slots__': (), '__module__': cls.__module__}
     )

@@ -9,12 +9,12 @@ from .method import Method, View
 
 
 def attention(feature: Tensor) -> Tensor:
-    """Attention map of each image: the mean square over channels, of length 1.
+    """Attention map of each image: the mean square over channels, of norm 1.
 
     The squares are taken in float32, since those of half precision overflow.
 
     Args:
-        feature (Tensor): (N, C, H, W).
+        feature (Tensor): Feature, (N, C, H, W).
 
     Returns:
         Tensor: (N, H * W); zeros for an image whose feature is zero everywhere.
@@ -30,8 +30,8 @@ def attention_loss(student: Tensor, teacher: Tensor) -> Tensor:
     larger is average pooled to the smaller.
 
     Args:
-        student (Tensor): Feature, (N, C, H, W).
-        teacher (Tensor): Feature, (N, C', H', W'); gets no gradient.
+        student (Tensor): Student feature, (N, C, H, W).
+        teacher (Tensor): Teacher feature, (N, C', H', W'); gets no gradient.
 
     Returns:
         Tensor: Scalar, the mean over images and positions.
@@ -46,14 +46,21 @@ def attention_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 @MODELS.register_module()
 class AttentionTransfer(Method):
-    """The sum over levels of :func:`attention_loss`; published with weight 1000.
+    """Sum of :func:`attention_loss` over the levels; published with weight 1000.
 
-    The paper gives beta / 2 with beta = 1000 for the sum of squares, divided by the
-    elements of the map and the batch; the CIFAR-100 benchmark of CRD takes 1000. A
-    map of one cell, such as a classifier's pooled vector, adds nothing.
+    The paper multiplies the sum of squares by beta / 2 with beta = 1000, divided by
+    the number of map elements and the batch size; the CIFAR-100 benchmark of CRD uses
+    weight 1000. A map of one cell, such as a classifier's pooled vector, adds nothing.
 
     Args:
-        weight (float): Of the loss.
+        weight (float): Weight of the loss.
+
+    Examples:
+        >>> method = MODELS.build(dict(type='AttentionTransfer', weight=1000.0))
+        >>> student = View(features=[torch.rand(2, 8, 16, 16)])
+        >>> teacher = View(features=[torch.rand(2, 32, 16, 16)])
+        >>> method.losses(student, teacher)['loss'].shape
+        torch.Size([])
     """
 
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:

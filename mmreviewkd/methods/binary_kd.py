@@ -1,4 +1,4 @@
-"""Knowledge distillation of logits whose classes are sigmoids, one by one."""
+"""Knowledge distillation of logits, each class with a sigmoid of its own."""
 
 import torch
 import torch.nn.functional as F
@@ -9,15 +9,15 @@ from .method import Method, View
 
 
 def binary_kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """KL divergence of softened sigmoid probabilities, each class by itself.
+    """KL divergence of softened sigmoid probabilities, for each class separately.
 
     Args:
-        student (Tensor): Logits, (N, classes).
-        teacher (Tensor): Logits, (N, classes); gets no gradient.
-        temperature (float): As :func:`kd_loss` takes it.
+        student (Tensor): Student logits, (N, classes).
+        teacher (Tensor): Teacher logits, (N, classes); gets no gradient.
+        temperature (float): Divides the logits, as in :func:`kd_loss`.
 
     Returns:
-        Tensor: Scalar, the sum over classes, the mean over rows.
+        Tensor: Scalar, summed over the classes and averaged over the rows.
     """
     dtype = torch.promote_types(student.dtype, torch.float32)
     student, teacher = (x.to(dtype) / temperature for x in (student, teacher.detach()))
@@ -30,11 +30,17 @@ def binary_kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tens
 
 @MODELS.register_module()
 class BinaryKDLoss(Method):
-    """:func:`binary_kd_loss`, for heads with sigmoids.
+    """Method for heads with sigmoid probabilities; computes :func:`binary_kd_loss`.
 
     Args:
-        weight (float): Of the loss.
-        temperature (float): As :func:`binary_kd_loss` takes it.
+        weight (float): Weight of the loss.
+        temperature (float): Divides the logits before the sigmoid.
+
+    Examples:
+        >>> method = MODELS.build(dict(type='BinaryKDLoss', temperature=2.0))
+        >>> same = View(logits=torch.ones(6, 80))
+        >>> method.losses(same, same)
+        {'loss': tensor(0.)}
     """
 
     reads = ('logits',)

@@ -16,19 +16,22 @@ def dkd_loss(
     beta: float,
     temperature: float,
 ) -> Tensor:
-    """Decoupled KD (arXiv 2203.08679): target and other classes apart.
+    """Decoupled KD (arXiv 2203.08679): weights the target and the other classes apart.
 
-    ``alpha`` weights the KL divergence of (right class, all others), ``beta``
-    that among the others; :func:`kd_loss` weights the latter by how unsure the
-    teacher is.
+    ``alpha`` weights the KL divergence between (target class, all others), ``beta``
+    the one among the other classes. :func:`kd_loss` weights the latter by the
+    probability that the teacher gives to the other classes.
 
     Args:
-        student (Tensor): Logits, (N, classes).
-        teacher (Tensor): Logits, (N, classes); gets no gradient.
-        labels (Tensor): (N, ).
+        student (Tensor): Student logits, (N, classes).
+        teacher (Tensor): Teacher logits, (N, classes); gets no gradient.
+        labels (Tensor): Index of each row's target class, (N, ).
         alpha (float): Weight of the target class's part.
         beta (float): Weight of the other classes' part.
-        temperature (float): As :func:`kd_loss` takes it.
+        temperature (float): Divides the logits, as in :func:`kd_loss`.
+
+    Returns:
+        Tensor: Scalar, the mean over rows.
     """
     target = F.one_hot(labels, student.size(1)).bool()
 
@@ -47,15 +50,23 @@ def dkd_loss(
 
 @MODELS.register_module()
 class DKDLoss(Method):
-    """:func:`dkd_loss`; published with alpha 1, beta 8 and temperature 4.
+    """Method that computes :func:`dkd_loss`.
 
-    On the RoI head of a detector with alpha 1, beta 0.25 and temperature 1.
+    Published for classifiers with alpha 1, beta 8 and temperature 4, and for the RoI
+    head of a detector with alpha 1, beta 0.25 and temperature 1.
 
     Args:
-        alpha (float): As :func:`dkd_loss` takes it.
-        beta (float): As :func:`dkd_loss` takes it.
-        temperature (float): As :func:`dkd_loss` takes it.
-        weight (float): Of the loss.
+        alpha (float): Weight of the target class's part.
+        beta (float): Weight of the other classes' part.
+        temperature (float): Divides the logits before the softmax.
+        weight (float): Weight of the whole loss.
+
+    Examples:
+        >>> method = MODELS.build(dict(type='DKDLoss', alpha=1.0, beta=0.25))
+        >>> labels = torch.tensor([2, 0])
+        >>> same = View(logits=torch.eye(3)[:2], labels=labels)
+        >>> method.losses(same, same)
+        {'loss': tensor(0.)}
     """
 
     reads = ('logits', 'labels')

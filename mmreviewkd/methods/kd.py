@@ -11,10 +11,10 @@ def kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """KL divergence of softened class probabilities (arXiv 1503.02531).
 
     Args:
-        student (Tensor): Logits, (N, classes).
-        teacher (Tensor): Logits, (N, classes); gets no gradient.
-        temperature (float): Divides the logits; the loss is multiplied by its
-            square, which keeps the gradient's scale.
+        student (Tensor): Student logits, (N, classes).
+        teacher (Tensor): Teacher logits, (N, classes); gets no gradient.
+        temperature (float): Divides the logits. The loss is multiplied by its
+            square, which keeps the scale of the gradient.
 
     Returns:
         Tensor: Scalar, the mean over rows.
@@ -32,11 +32,18 @@ def kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
 @MODELS.register_module()
 class KDLoss(Method):
-    """:func:`kd_loss` between softmax probabilities; published with temperature 4.
+    """Method that computes :func:`kd_loss`; published with temperature 4.
 
     Args:
-        weight (float): Of the loss.
-        temperature (float): As :func:`kd_loss` takes it.
+        weight (float): Weight of the loss.
+        temperature (float): Divides the logits before the softmax.
+
+    Examples:
+        >>> method = MODELS.build(dict(type='KDLoss', weight=0.9, temperature=4.0))
+        >>> student, teacher = torch.tensor([[0.0, 0.0]]), torch.tensor([[4.0, 0.0]])
+        >>> loss = method.losses(View(logits=student), View(logits=teacher))['loss']
+        >>> round(loss.item(), 2)
+        1.78
     """
 
     reads = ('logits',)

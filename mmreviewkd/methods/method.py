@@ -1,7 +1,8 @@
-"""What a method of distillation is.
+"""The interface of a distillation method.
 
-A method reads what a student and its teacher make of a batch, and returns losses. It
-knows tensors and no models. This is one, whole, to be put into a file of your own:
+A method reads what a student and its teacher compute from a batch, and returns
+losses. It works on tensors and knows no models. This is a complete one, for a file
+of your own:
 
     from mmdet.registry import MODELS
     from mmreviewkd.methods import Method
@@ -30,14 +31,19 @@ from torch import Tensor
 
 
 class Pair(NamedTuple):
-    """What is known of a student and its teacher before the first batch.
+    """What is known about a student and its teacher before the first batch.
 
     Args:
-        levels (Sequence[str]): What the levels that learn together are called,
-            shallow to deep, as ``'stride 8'``.
-        student_channels (Sequence[int]): The student's, of each of them.
-        teacher_channels (Sequence[int]): The teacher's.
-        strides (Sequence[int]): Pixels of the student's image per cell.
+        levels (Sequence[str]): Names of the matched levels, shallow to deep, such as
+            ``'stride 8'``.
+        student_channels (Sequence[int]): Channels of the student's matched levels.
+        teacher_channels (Sequence[int]): Channels of the teacher's matched levels.
+        strides (Sequence[int]): Pixels of the student's image per cell, one per level.
+
+    Examples:
+        >>> pair = Pair(['stride 8', 'stride 16'], [64, 128], [256, 512], [8, 16])
+        >>> pair.teacher_channels
+        [256, 512]
     """
 
     levels: Sequence[str]
@@ -47,26 +53,32 @@ class Pair(NamedTuple):
 
 
 READABLE = ('features', 'logits', 'labels', 'boxes', 'sample_idx')
-"""What a method can ask for, each a field of :class:`View`."""
+"""Names that :attr:`Method.reads` may contain, each a field of :class:`View`."""
 
 _NOTHING = torch.empty(0)
 
 
 class View(NamedTuple):
-    """What one of the two models makes of a batch, and what is known of the batch.
+    """What one of the two models computes from a batch, and the batch's annotations.
 
-    What no method reads is empty.
+    Fields that no method reads are empty.
 
     Args:
-        features (Sequence[Tensor]): Of the levels that learn together, shallow to
-            deep, (N, C_i, H_i, W_i). A vector, such as the one that a classifier
-            pools its last map to, is a map of one cell.
-        logits (Tensor): Of images, RoIs or anchors, (M, classes).
-        labels (Tensor): Of the same, (M, ), as the student's own loss has them; of a
-            classifier's images, (N, ), also where no logits are read.
-        boxes (Sequence[Tensor]): Of the objects in each image, (boxes, 4) as x1, y1,
-            x2, y2 in pixels of the student's image; of detectors alone.
+        features (Sequence[Tensor]): Features of the matched levels, shallow to deep,
+            (N, C_i, H_i, W_i). A vector, such as a classifier's pooled last feature,
+            is given as a map of one cell.
+        logits (Tensor): Logits of images, RoIs or anchors, (M, classes).
+        labels (Tensor): Class indices that the student's own loss uses for these
+            logits, (M, ). For classifiers, the labels of the images, (N, ), also when
+            no logits are read.
+        boxes (Sequence[Tensor]): Ground truth boxes of each image, (boxes, 4), as
+            x1, y1, x2, y2 in pixels of the student's image. For detectors only.
         sample_idx (Tensor): Index of each image in its dataset, (N, ).
+
+    Examples:
+        >>> view = View([torch.rand(2, 8, 16, 16)], labels=torch.tensor([3, 7]))
+        >>> view.features[0].shape, len(view.logits)
+        (torch.Size([2, 8, 16, 16]), 0)
     """
 
     features: Sequence[Tensor] = ()
@@ -77,21 +89,30 @@ class View(NamedTuple):
 
 
 class Method(nn.Module):
-    """One way to learn from a teacher.
+    """Base class of the methods that let a student learn from a teacher.
 
-    One that has parameters is a :class:`TrainedMethod`.
+    A method with parameters derives from :class:`TrainedMethod`.
 
     Args:
-        weight (float): Of its loss; with 0 it is not computed.
+        weight (float): Weight of its loss. With 0 the loss is not computed.
 
     Attributes:
-        reads (tuple[str, ...]): What :meth:`losses` needs of each view:
-            names of its fields, such as ``('features', 'labels')``.
-        use_sigmoid (bool): Whether it compares logits of classes that are
-            probable one by one, instead of logits of a softmax.
-        factor (float): What the weight is multiplied with at this point of a run;
+        reads (tuple[str, ...]): Fields of :class:`View` that :meth:`losses` needs,
+            such as ``('features', 'labels')``.
+        use_sigmoid (bool): Whether the method compares sigmoid probabilities,
+            instead of softmax probabilities.
+        factor (float): Factor on the weight at this point of a run;
             :class:`ReviewWeightHook` sets it.
-        name (str): What it is called in the config, the log and the checkpoint.
+        name (str): Name of the method in the config, the log and the checkpoint.
+
+    Examples:
+        >>> class Mimic(Method):
+        ...     def losses(self, student, teacher):
+        ...         return dict(loss=(student.features[0] - teacher.features[0]).norm())
+        >>> method = Mimic(weight=0.5)
+        >>> ones = torch.ones(1, 4, 1, 1)
+        >>> method.losses(View(features=[ones]), View(features=[0 * ones]))
+        {'loss': tensor(2.)}
     """
 
     reads: tuple[str, ...] = ('features',)
@@ -105,41 +126,48 @@ class Method(nn.Module):
 
     @classmethod
     def for_pair(cls, pair: Pair, **settings: Any) -> Method:
-        """The method with what the config sets, for two models.
+        """Build the method for a pair of models, with the settings of the config.
 
         Args:
-            pair (Pair): The two models.
-            settings: What stands in the config beside ``type``.
+            pair (Pair): The student and the teacher.
+            settings: All entries of the method's config except ``type``.
         """
         return cls(**settings)
 
     @property
     def active(self) -> bool:
-        """Whether it is computed at this point of a run."""
+        """Whether the loss is computed at this point of a run."""
         return self.weight > 0 and self.factor > 0
 
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:
-        """Compare the two.
+        """Compare the student with the teacher.
 
         Args:
-            student (View): Its tensors carry gradients.
-            teacher (View): Its tensors carry none.
+            student (View): View of the student; its tensors carry gradients.
+            teacher (View): View of the teacher; its tensors carry no gradients.
 
         Returns:
-            dict[str, Tensor]: ``loss``, a scalar that is trained, without the
-            method's weight; all else is logged.
+            dict[str, Tensor]: ``loss``, the scalar to train with, not yet multiplied by
+            the method's weight. All other entries are only logged.
         """
         raise NotImplementedError
 
 
 class TrainedMethod(Method):
-    """A method with parameters, which are trained with the student's.
+    """Base class of methods with parameters, which are trained with the student's.
 
-    They lie in the checkpoint under the method's name, and beside them what it was
-    trained with.
+    The parameters are saved in the checkpoint under the method's name, together with
+    the settings that they were trained with.
 
     Attributes:
-        settings (dict): With what it is trained, as JSON has it.
+        settings (dict): The settings that it is trained with, as JSON values.
+
+    Examples:
+        >>> review = MODELS.build(
+        ...     dict(type='Review', in_channels=[8], out_channels=[32])
+        ... )
+        >>> isinstance(review, TrainedMethod), review.settings['channels']
+        (True, ['8-32'])
     """
 
     def __init__(self, weight: float = 1.0) -> None:
@@ -147,11 +175,11 @@ class TrainedMethod(Method):
         self.settings: dict[str, Any] = {}
 
     def get_extra_state(self) -> Tensor:
-        """``settings``, in bytes: a state dict is expected to hold tensors."""
+        """Return ``settings`` as bytes, since a state dict has to hold tensors."""
         return torch.tensor(list(self._as_json().encode()), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Warn where a loaded checkpoint was trained with other settings."""
+        """Log a warning if a loaded checkpoint was trained with other settings."""
         now = json.loads(self._as_json())
         try:
             before = dict(json.loads(bytes(state.tolist())))
@@ -181,5 +209,5 @@ class TrainedMethod(Method):
 
 
 def _name(value: Any) -> str:
-    # a config may name a type by its class
+    # a config may give a type as the class itself
     return getattr(value, '__name__', str(value))

@@ -1,9 +1,10 @@
-"""What the distiller asks of a kind of model: its adapter.
+"""Adapters: what the distiller has to know about a kind of model.
 
-Detectors and classifiers are distilled alike. They differ in what their levels are,
-which levels of two models belong together, and what their logits are of; an adapter
-answers that. Another kind (a segmentor, a pose estimator) is added from outside, by
-an adapter that is registered: one that is registered later is asked first.
+Detectors and classifiers are distilled in the same way. They differ in what their
+levels are, in which levels of two models are matched, and in what their logits
+describe; an adapter answers these questions. Another kind of model (a segmentor, a
+pose estimator) is supported from outside by registering an adapter. The adapter that
+was registered last is asked first.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ from torch import Tensor
 from .logit_rows import LogitRows
 
 ADAPTERS = Registry('adapter')
-"""Adapters by name; ``@ADAPTERS.register_module()`` adds one."""
+"""Registry of the adapters; ``@ADAPTERS.register_module()`` adds one."""
 
 
 class Levels(NamedTuple):
-    """The levels of a model, shallow to deep, as a blank image shows them.
+    """The levels of a model, shallow to deep, measured on a blank image.
 
     Args:
-        owner (str): The model's class; for messages.
-        image_size (int): Side of that image in pixels.
-        strides (list[int]): Pixels per cell.
-        channels (list[int]): Of each level.
-        classes (int, optional): How many classes the model's outputs tell apart,
-            where these alone say it.
+        owner (str): Name of the model's class, for messages.
+        image_size (int): Side of the blank image in pixels.
+        strides (list[int]): Pixels per cell of each level.
+        channels (list[int]): Channels of each level.
+        classes (int, optional): Number of classes, if the shape of the model's
+            outputs tells it.
     """
 
     owner: str
@@ -42,11 +43,12 @@ class Levels(NamedTuple):
 
 
 class Match(NamedTuple):
-    """Which levels of two models learn together, shallow to deep.
+    """The levels of two models that are matched, shallow to deep.
 
     Args:
-        indices (list[tuple[int, int]]): The student's level and the teacher's.
-        names (list[str]): What each of these pairs is called, as ``'stride 8'``.
+        indices (list[tuple[int, int]]): Index of the student's level and index of the
+            teacher's level, for each pair.
+        names (list[str]): Name of each pair, such as ``'stride 8'``.
     """
 
     indices: list[tuple[int, int]]
@@ -54,15 +56,25 @@ class Match(NamedTuple):
 
 
 class Adapter:
-    """A kind of model. All methods that raise ``NotImplementedError`` must be written;
-    ``collate`` and ``image`` only where the review is to be looked at, and ``labels``,
-    ``boxes`` and ``sample_idx`` where ``gives`` names them.
+    """Base class of the adapters, one for each kind of model.
+
+    A derived class must override all methods that raise ``NotImplementedError``, with
+    these exceptions: ``collate`` and ``image`` are only needed for visualization, and
+    ``labels``, ``boxes`` and ``sample_idx`` only if ``gives`` names them.
 
     Attributes:
-        kind (str): What it is called in messages, as ``'detector'``.
+        kind (str): Name of the kind in messages, such as ``'detector'``.
         has_boxes (bool): Whether predictions can be drawn as boxes.
-        gives (tuple[str, ...]): What a batch's ``data_samples`` tell that methods may
-            read: ``'labels'``, ``'boxes'`` or ``'sample_idx'``.
+        gives (tuple[str, ...]): What methods can read from a batch's ``data_samples``:
+            ``'labels'``, ``'boxes'`` or ``'sample_idx'``.
+
+    Examples:
+        >>> class SegmentorAdapter(Adapter):
+        ...     kind = 'segmentor'
+        ...     def knows(self, model):
+        ...         return hasattr(model, 'decode_head')
+        >>> SegmentorAdapter().knows(torch.nn.Linear(4, 2))
+        False
     """
 
     kind: str
@@ -74,12 +86,12 @@ class Adapter:
         raise NotImplementedError
 
     def level_names(self, model: BaseModel, role: str, part: str) -> list[str]:
-        """Modules whose outputs are the levels, shallow to deep.
+        """Return the modules whose outputs are the levels, shallow to deep.
 
         Args:
             model (BaseModel): The model.
             role (str): ``'student'`` or ``'teacher'``.
-            part (str): ``'neck'`` or ``'backbone'``, where a kind has the choice.
+            part (str): ``'neck'`` or ``'backbone'``, for kinds that have the choice.
 
         Raises:
             UserInputError: The model has no levels there.
@@ -87,31 +99,35 @@ class Adapter:
         raise NotImplementedError
 
     def image_size(self, model: BaseModel) -> int:
-        """Side in pixels of the blank image on which levels are looked up."""
+        """Side, in pixels, of the blank image on which the levels are measured."""
         raise NotImplementedError
 
     def extract(self, model: BaseModel, inputs: Tensor) -> Any:
-        """Run what the levels come out of.
+        """Run the part of the model that computes the levels.
+
+        Args:
+            model (BaseModel): The model.
+            inputs (Tensor): Images, (N, 3, H, W).
 
         Returns:
-            What logits are made from: a classifier's are the logits, a detector's are
-            the maps that its heads take.
+            The logits for a classifier, or the features that a detector's heads take.
         """
         raise NotImplementedError
 
     def classes(self, outputs: Any) -> int | None:
-        """How many classes there are, if what :meth:`extract` returns says so."""
+        """Number of classes, or None if :meth:`extract`'s outputs do not tell it."""
         return None
 
     def match(
         self, student: Levels, teacher: Levels, strides: Sequence[int] | None
     ) -> Match:
-        """Which levels learn together.
+        """Match the levels of a student with those of a teacher.
 
         Args:
-            student (Levels): The student's.
-            teacher (Levels): The teacher's, in pixels of the student's images.
-            strides (Sequence[int], optional): Those that the config asks for.
+            student (Levels): Levels of the student.
+            teacher (Levels): Levels of the teacher, with strides in pixels of the
+                student's images.
+            strides (Sequence[int], optional): Strides that the config selects.
 
         Raises:
             UserInputError: A level has no partner.
@@ -119,58 +135,58 @@ class Adapter:
         raise NotImplementedError
 
     def drop_unused(self, model: BaseModel, part: str, with_head: bool) -> None:
-        """Take from a teacher what never runs; its weights need not fit then."""
+        """Delete modules of a teacher that never run; they then need no weights."""
 
     def check_scale(self, scale: float) -> None:
-        """Refuse a teacher that sees the images at another scale.
+        """Refuse a teacher scale other than 1 if the kind cannot match such levels.
 
         Raises:
-            SettingError: The kind knows no levels of other sizes.
+            SettingError: The kind does not support this scale.
         """
 
     def crop(self, outputs: Any, crop: Callable) -> Any:
-        """What :meth:`extract` returned, without cells of additional padding.
+        """Cut off the cells of additional padding from what :meth:`extract` returned.
 
         Args:
-            outputs (Any): It.
-            crop (Callable): Does it for a list of maps.
+            outputs (Any): What :meth:`extract` returned.
+            crop (Callable): Cuts a list of features to the student's extent.
         """
         return outputs
 
     def logit_rows(self, model: BaseModel) -> type[LogitRows] | None:
-        """Where the model has its logits; None where no loss knows the place."""
+        """Return how to read the model's logits, or None if no method can read them."""
         return None
 
     def labels(self, data_samples: Any) -> Tensor:
-        """The class of each image, (N, )."""
+        """Return the class index of each image, (N, )."""
         raise NotImplementedError
 
     def boxes(self, data_samples: Any) -> list[Tensor]:
-        """The boxes of each image, (boxes, 4), in pixels of the student's image."""
+        """Return each image's boxes, (boxes, 4), in pixels of the student's image."""
         raise NotImplementedError
 
     def sample_idx(self, data_samples: Any) -> Tensor:
-        """The index of each image in its dataset, (N, ).
+        """Return the index of each image in its dataset, (N, ).
 
         Raises:
-            UserInputError: The data do not hand it on.
+            UserInputError: ``data_samples`` lack the indices.
         """
         raise NotImplementedError
 
     def class_settings(self, model: BaseModel) -> Iterator[tuple[str, int]]:
-        """Settings of a model and how many classes they tell apart."""
+        """Yield the places in a model that fix a number of classes, with the number."""
         yield from ()
 
     def collate(self, items: Sequence[dict]) -> dict:
-        """A batch out of items of a dataset."""
+        """Make a batch of items of a dataset."""
         raise NotImplementedError
 
     def image(self, inputs: Tensor) -> np.ndarray:
-        """An item's image as people look at it: RGB, (H, W, 3), of (3, H, W)."""
+        """Convert an item's image, (3, H, W), to RGB, (H, W, 3), for display."""
         raise NotImplementedError
 
 
 def adapter_of(model: BaseModel) -> Adapter:
-    """The adapter that knows a model; the one that was registered last."""
+    """Return the adapter that knows a model; of several, the one registered last."""
     adapters = (adapter() for adapter in reversed(ADAPTERS.module_dict.values()))
     return next(adapter for adapter in adapters if adapter.knows(model))

@@ -1,4 +1,4 @@
-"""The adapter of classifiers: the same stages in order, logits of images."""
+"""The adapter of classifiers: matches stages in order, and reads logits of images."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Optional, Union
@@ -16,7 +16,13 @@ from .logit_rows import ImageRows, LogitRows, image_labels
 
 @ADAPTERS.register_module()
 class ClassifierAdapter(Adapter):
-    """A model that tells its levels itself, as ``ImageClassifier`` does."""
+    """Adapter of models with a method ``level_names``, such as ``ImageClassifier``.
+
+    Examples:
+        >>> levels = Levels('ImageClassifier', 32, [1, 2, 4], [16, 32, 64], 100)
+        >>> ClassifierAdapter().match(levels, levels, strides=None).names
+        ['level 0', 'level 1', 'level 2']
+    """
 
     kind = 'classifier'
     gives = ('labels', 'sample_idx')
@@ -81,7 +87,7 @@ class ClassifierAdapter(Adapter):
 
     def class_settings(self, model: BaseModel) -> Iterator[tuple[str, int]]:
         classes = probe(model, ()).classes
-        assert classes is not None  # a classifier's logits are counted
+        assert classes is not None  # classes() of this adapter always counts them
         yield 'backbone', classes
 
     def collate(self, items: Sequence[dict]) -> dict:

@@ -1,4 +1,4 @@
-"""Configs by path or name, and the detector in them."""
+"""Configs given by path or name, and the models in them."""
 
 import copy
 import difflib
@@ -17,10 +17,13 @@ from ..errors import UserInputError, near
 
 
 def load_config(config: str) -> Config:
-    """A config by path or name: ``'mmdet::folder/name.py'``, ``'mmreviewkd::...'``.
+    """Load a config by path or name, such as ``'mmreviewkd::folder/name.py'``.
+
+    Args:
+        config (str): Path, or name such as ``'mmdet::retinanet/...'``.
 
     Raises:
-        UserInputError: There is no such config; it names those nearest to it.
+        UserInputError: There is no such config; the message suggests similar names.
     """
     package, _, name = config.rpartition('::')
     path = config_path(config)
@@ -43,7 +46,7 @@ def load_config(config: str) -> Config:
             'name; give the path of the file'
         ) from None
     except (FileNotFoundError, PackageNotFoundError) as error:
-        if osp.exists(path):  # then it is one of its bases
+        if osp.exists(path):  # then one of its base configs is missing
             raise UserInputError(f'config {config}: {error}') from None
         names = _near_configs(package, name)
         raise UserInputError(
@@ -53,7 +56,7 @@ def load_config(config: str) -> Config:
 
 
 def _near_configs(package: str, name: str) -> list[str]:
-    """Existing configs whose names resemble one that does not exist."""
+    """Return the names of existing configs that resemble a missing one."""
     folder, prefix = osp.dirname(name), f'{package}::' if package else ''
     patterns = ['*.py', '*/*.py']
     if package:
@@ -72,26 +75,26 @@ def _near_configs(package: str, name: str) -> list[str]:
 
 
 def model_config(config: Union[str, dict]) -> ConfigDict:
-    """The detector of a config, by path or name, or as it is."""
+    """Return the config of the model alone, from a path, a name or a model's dict."""
     if isinstance(config, str):
         whole = load_config(config)
         if 'model' not in whole:
             raise UserInputError(f'config {config} has no "model"')
         config = student_config(whole)
-    # builders write into what they build from
+    # builders modify the config that they build from
     return copy.deepcopy(plain_model(config))
 
 
 def student_config(cfg: Config) -> dict:
-    """The model of a whole config that runs alone, with its data preprocessor."""
+    """Return the student of a whole config, or its plain model, with preprocessor."""
     return plain_model(cfg.model, cfg.get('data_preprocessor'))
 
 
 def distiller_config(cfg: Config) -> ConfigDict:
-    """The model of a distillation's config, as mmengine's Runner would build it.
+    """Return the ReviewKD model of a config, as mmengine's Runner would build it.
 
     Raises:
-        UserInputError: The model is no ReviewKD.
+        UserInputError: The model is not a ReviewKD.
     """
     if type_name(cfg.model) != 'ReviewKD':
         raise UserInputError(
@@ -105,20 +108,20 @@ def distiller_config(cfg: Config) -> ConfigDict:
 
 
 def type_name(config: dict) -> str:
-    """The name of the class that a config builds, or of which it holds."""
+    """Return the class name in a config's ``type``, which is a name or a class."""
     kind = config.get('type', '')
     return kind if isinstance(kind, str) else kind.__name__
 
 
 def plain_model(model: dict, data_preprocessor: Optional[dict] = None) -> dict:
-    """The config of a model that runs alone: of a distillation the student.
+    """Return the config of the model without its teacher: a ReviewKD's student.
 
-    So a distilled model can teach, or learn, again.
+    So a distilled model can itself be a teacher or a student.
 
     Args:
-        model (dict): Config of a detector, classifier or ReviewKD.
-        data_preprocessor (dict, optional): The one that a config has beside
-            its model; the model's own goes first.
+        model (dict): Config of a detector, a classifier or a ReviewKD.
+        data_preprocessor (dict, optional): Data preprocessor that the config has
+            beside its model. The model's own takes precedence.
     """
     if type_name(model) == 'ReviewKD':
         data_preprocessor = model.get('data_preprocessor', data_preprocessor)

@@ -1,4 +1,4 @@
-"""The adapter of mmdet's detectors: levels by stride, logits of RoIs or anchors."""
+"""The adapter of mmdet's detectors: matches levels by stride, reads RoIs or anchors."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Callable, Optional
@@ -15,19 +15,28 @@ from .adapters import ADAPTERS, Adapter, Levels, Match
 from .logit_rows import AnchorRows, LogitRows, RoIRows
 
 _BLANK_SIZE = 512
-"""Side in pixels of the blank image that shows a detector's levels: large
-enough that the deepest in use, of stride 256, has more than one cell."""
+"""Side, in pixels, of the blank image on which a detector's levels are measured.
 
-# of other classes than the boxes'
+It is large enough that the deepest level in use, of stride 256, has more than one
+cell.
+"""
+
+# heads that predict other classes than those of the boxes
 _OTHER_HEADS = ('rpn', 'semantic', 'panoptic')
 
 
 @ADAPTERS.register_module()
 class DetectorAdapter(Adapter):
-    """A model whose levels are what its neck, or its backbone, puts out.
+    """Adapter of models whose levels are the outputs of their neck or backbone.
 
-    It takes every model that does not tell its levels itself, so that those which
-    have neither part are refused with a reason.
+    It accepts every model without a method ``level_names``, so that a model without
+    neck and backbone is refused with a reason.
+
+    Examples:
+        >>> student = Levels('RetinaNet', 512, [8, 16, 32], [256] * 3, None)
+        >>> teacher = Levels('FasterRCNN', 512, [4, 8, 16, 32], [256] * 4, None)
+        >>> DetectorAdapter().match(student, teacher, strides=[8, 16]).indices
+        [(0, 1), (1, 2)]
     """
 
     kind = 'detector'
@@ -70,8 +79,8 @@ class DetectorAdapter(Adapter):
         return Match(indices, [f'stride {student.strides[i]}' for i, _ in indices])
 
     def drop_unused(self, model: BaseModel, part: str, with_head: bool) -> None:
-        # The other parts never run, so neither their memory nor their
-        # weights' shapes (another number of classes, say) matter.
+        # The other parts never run. Without them the teacher takes less memory,
+        # and their weights may have other shapes (another number of classes, say).
         used = ['data_preprocessor', 'backbone']
         used += ['neck'] if part == 'neck' or with_head else []
         used += ['roi_head', 'bbox_head'] if with_head else []
@@ -115,14 +124,14 @@ class DetectorAdapter(Adapter):
         for name, module in model.named_modules():
             number = _num_classes(name, module)
             if number is not None:
-                # test time augmentation wraps the model
+                # with test time augmentation the model is inside a wrapper
                 yield name.removeprefix('module.'), number
 
     def collate(self, items: Sequence[dict]) -> dict:
         return pseudo_collate(items)
 
     def image(self, inputs: Tensor) -> np.ndarray:
-        # pipelines keep OpenCV's order of channels
+        # pipelines keep OpenCV's channel order, BGR
         return inputs.permute(1, 2, 0).numpy()[..., ::-1]
 
 
@@ -131,16 +140,17 @@ def match_levels(
     teacher_strides: Sequence[int],
     strides: Optional[Sequence[int]] = None,
 ) -> list[tuple[int, int]]:
-    """Indices of the student's and teacher's levels that learn together.
+    """Match the levels of a student with those of a teacher by their strides.
 
     Args:
-        student_strides (Sequence[int]): Pixels per cell of each level.
-        teacher_strides (Sequence[int]): The same of the teacher.
-        strides (Sequence[int], optional): Those to use. Defaults to all, and
-            then every level needs its partner.
+        student_strides (Sequence[int]): Pixels per cell of the student's levels.
+        teacher_strides (Sequence[int]): Pixels per cell of the teacher's levels.
+        strides (Sequence[int], optional): Strides to use. Defaults to all, and
+            then every level needs a partner.
 
     Returns:
-        list[tuple[int, int]]: Pairs, shallow (small stride) to deep.
+        list[tuple[int, int]]: Index of the student's level and index of the
+        teacher's level of each pair, shallow (small stride) to deep.
 
     Raises:
         UserInputError: A level lacks a partner.
@@ -149,7 +159,7 @@ def match_levels(
         f'teacher has levels at strides {tuple(teacher_strides)}, student '
         f'at {tuple(student_strides)}'
     )
-    # at stride 1 is the image itself, which DetectoRS' backbone hands on
+    # the level at stride 1 is the image itself, which DetectoRS' backbone returns
     wanted = set(strides or {*student_strides, *teacher_strides} - {1})
     common = {
         s for s in wanted if student_strides.count(s) == teacher_strides.count(s) == 1
@@ -177,7 +187,7 @@ def match_levels(
 
 
 def _num_classes(name: str, module: nn.Module) -> Optional[int]:
-    """How many classes a module tells apart, if it is a head of boxes or masks."""
+    """Number of classes of a module if it is a head for boxes or masks, else None."""
     parts = [part for part in name.split('.') if not part.isdigit()]
     if (
         not parts
@@ -185,8 +195,8 @@ def _num_classes(name: str, module: nn.Module) -> Optional[int]:
         or any(other in part for part in parts for other in _OTHER_HEADS)
     ):
         return None
-    # an RPN alone is its detector's bbox_head; a tracker's data may name
-    # classes that its detector does not tell apart
+    # A detector that is only an RPN has it as bbox_head; a tracker's data may
+    # name more classes than its detector distinguishes.
     if (
         'RPN' in type(module).__name__
         or parts[0] == 'detector'

@@ -1,4 +1,4 @@
-"""The way of a batch through teacher, student and methods."""
+"""How a batch passes through teacher, student and methods."""
 
 from collections.abc import Sequence
 from typing import Any, Callable, Optional
@@ -18,16 +18,16 @@ from .teacher import Teacher
 
 
 class Distillation:
-    """Who teaches a student, and what: the student's ``distillation``.
+    """What a distilled student learns with: its attribute ``distillation``.
 
     Args:
         teacher (Teacher): The teacher.
         names (Sequence[str]): Modules of the student whose outputs are its levels.
-        match (Match): Which levels learn together.
-        methods (Sequence[str]): Names of the methods, which are the student's
-            children, in the order in which their losses are added.
-        logits (LogitReader, optional): Where there is a method that reads logits.
-        inherit (Sequence[str]): Parts of the teacher that the student starts with.
+        match (Match): The matched levels.
+        methods (Sequence[str]): Names of the methods, which are child modules of the
+            student, in the order in which their losses are added.
+        logits (LogitReader, optional): Reader of the logits, if a method reads them.
+        inherit (Sequence[str]): Parts that the student copies from the teacher.
     """
 
     def __init__(
@@ -51,29 +51,29 @@ class Distillation:
         inputs: Tensor,
         data_samples: Any,
     ) -> dict[str, Tensor]:
-        """The student's own losses, and those of the methods.
+        """Compute the student's own losses and those of the methods.
 
         1. The teacher sees the batch (no gradient; a detector's heads do not run).
-        2. The student's own losses are computed. On the way its features are
-           recorded (a detector's neck outputs, a classifier's stages and pooled
-           vector), and the logits that its own loss was computed from.
-        3. Each method compares what it reads of the two. Its ``loss``, times its
-           weight, is added as ``loss_NAME``; what else it returns is logged.
+        2. The student's own losses are computed. Meanwhile its features are recorded
+           (a detector's neck outputs, a classifier's stages and pooled vector), as are
+           the logits that its own loss is computed from.
+        3. Each method compares what it reads of the two models. Its ``loss`` times its
+           weight is added as ``loss_NAME``; its other results are logged.
 
         Args:
             student (BaseModel): The student.
-            forward (Callable): Its own class's ``forward``.
-            inputs (Tensor): (N, 3, H, W).
-            data_samples (list[DetDataSample] | Tensor | dict): One per image, or
-                the labels of images, (N, ), alone or in a dict.
+            forward (Callable): The ``forward`` method of the student's own class.
+            inputs (Tensor): Images, (N, 3, H, W).
+            data_samples (list[DetDataSample] | Tensor | dict): One sample per image, or
+                the labels of the images, (N, ), alone or in a dict.
 
         Raises:
-            UserInputError: The student's features or losses do not allow it.
+            UserInputError: The student's features or losses cannot be used.
             FloatingPointError: A method's loss is not finite.
         """
         methods = {name: getattr(student, name) for name in self.methods}
         read = {what for each in methods.values() if each.active for what in each.reads}
-        # first, while the student's activations do not yet fill the memory
+        # the teacher runs first, before the student's activations fill the memory
         taught = self.teacher(inputs, data_samples) if read else ([], None)
         names = self.names if 'features' in read else []
         reader = self.logits if 'logits' in read else None
@@ -104,7 +104,7 @@ class Distillation:
         taught: tuple[list[Tensor], Any],
         data_samples: Any,
     ) -> tuple[View, View]:
-        """What the methods read, of the student and of the teacher."""
+        """Return what the methods read of the student and of the teacher."""
         targets, outputs = taught
         adapter = self.teacher.adapter
         known = {what: getattr(adapter, what) for what in adapter.gives if what in read}
@@ -122,17 +122,21 @@ class Distillation:
         return View(**ours), View(**theirs)
 
     def bequeath(self, student: BaseModel) -> None:
-        """Let the student start with parts of the teacher."""
+        """Copy the inherited parts of the teacher into the student."""
         if self.inherit:
             self.teacher.bequeath(student, self.inherit)
 
     def matching(
         self, features: Sequence[Tensor], targets: Sequence[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """The features of those levels that learn together, shallow to deep.
+        """Select the features of the matched levels, shallow to deep.
+
+        Args:
+            features (Sequence[Tensor]): Features of all levels of the student.
+            targets (Sequence[Tensor]): Features of all levels of the teacher.
 
         Raises:
-            UserInputError: They are of different numbers of images.
+            UserInputError: The two models return features of different batch sizes.
         """
         ours, theirs = (
             [levels[index] for index in indices]
@@ -150,18 +154,18 @@ class Distillation:
 def _losses_of(
     name: str, method: Method, student: View, teacher: View
 ) -> dict[str, Tensor]:
-    """A method's loss as ``loss_NAME``, and what it logs as ``NAME_...``."""
+    """Return a method's loss as ``loss_NAME`` and its logged values as ``NAME_...``."""
     if not method.active:
-        # DDP waits for a gradient of every parameter
+        # DDP waits until every parameter has a gradient
         sums = [parameter.sum() for parameter in method.parameters()]
         return {f'loss_{name}': 0 * torch.stack(sums).sum()} if sums else {}
     reads_features = 'features' in method.reads
     if 'logits' in method.reads and not reads_features and not len(student.logits):
-        # a batch may have no positive anchor
+        # a batch may have no positive anchors, and a mean over no rows is nan
         return {f'loss_{name}': method.factor * student.logits.sum()}
     values = method.losses(student, teacher)
     shown = {f'{name}_{key}': value for key, value in values.items() if key != 'loss'}
-    # mmengine trains whatever has "loss" in its key
+    # mmengine adds every entry with "loss" in its key to the training loss
     if 'loss' not in values or any('loss' in key for key in shown):
         raise UserInputError(
             f'{type(method).__name__}.losses returns {", ".join(values)}: must be '

@@ -1,4 +1,4 @@
-"""Who learns from whom: the building of a distilled student."""
+"""ReviewKD, which builds a distilled student."""
 
 import copy
 from collections.abc import Sequence
@@ -35,35 +35,49 @@ def ReviewKD(
 ) -> Distilled:
     """Build a student that also learns from a trained teacher.
 
-    The result is the student, see :class:`Distilled`; how it learns is told by
-    :meth:`Distillation.losses`.
+    The result is the student itself, see :class:`Distilled`; how it learns is
+    described at :meth:`Distillation.losses`.
 
     Args:
         student (dict): Config of a detector, or of an ``ImageClassifier``.
         teacher (dict): ``config``, ``checkpoint`` and, optionally, ``scale``
-            and ``weights``, see :class:`Teacher`.
-        review (dict): ``weight`` of the review loss (float, >= 0; with 0 it
-            is not computed) and, optionally, ``mid_channels`` and, for ablations,
-            ``fusion`` and ``distance``: see :class:`Review`.
-            :class:`ReviewWeightHook` varies the weight over a run. It may be left
-            out where there are ``methods``.
+            and ``weights``, see :class:`TeacherSettings`.
+        review (dict, optional): ``weight`` of the review loss (float, >= 0; with 0
+            it is not computed) and, optionally, ``mid_channels`` and, for ablations,
+            ``fusion`` and ``distance``, see :class:`Review`.
+            :class:`ReviewWeightHook` varies the weight during a run. May be left
+            out if there are ``methods``.
         logits (dict, optional): Config of a loss between logits, beside the
-            review: ``KDLoss`` or ``DKDLoss`` of classifiers and RoI heads,
-            ``BinaryKDLoss`` of heads with anchors; see :class:`LogitReader`.
-        methods (dict[str, dict], optional): Any number of other methods, by the
+            review: ``KDLoss`` or ``DKDLoss`` for classifiers and RoI heads,
+            ``BinaryKDLoss`` for heads with anchors; see :class:`LogitReader`.
+        methods (dict[str, dict], optional): Configs of any other methods, by the
             names that their losses have in the log; see :class:`Method`.
-        strides (Sequence[int], optional): The levels of detectors that take part, in
-            pixels per cell; by default all do.
-        part (str, optional): Of detectors, where the levels are: ``'neck'``, by
-            default, for what necks put out, or ``'backbone'`` for its stages.
-        inherit (Sequence[str]): Parts of the teacher that the student starts
-            with where shapes agree, such as ``('neck', 'bbox_head')``.
-        data_preprocessor (dict, optional): The student's, of configs that have
-            it beside the model: mmengine's Runner hands it over.
+        strides (Sequence[int], optional): Strides of the detector levels that take
+            part, in pixels per cell. Defaults to all.
+        part (str, optional): Where the levels of detectors are: ``'neck'``, the
+            default, for the neck's outputs or ``'backbone'`` for its stages.
+        inherit (Sequence[str]): Parts that the student copies from the teacher
+            where the shapes agree, such as ``('neck', 'bbox_head')``.
+        data_preprocessor (dict, optional): The student's data preprocessor, if the
+            config has it beside the model: mmengine's Runner passes it on.
 
     Raises:
         UserInputError: An argument, the teacher's checkpoint or the pair of
             models cannot be used.
+
+    Examples:
+        >>> model = dict(
+        ...     type='ImageClassifier',
+        ...     backbone=dict(type='CifarResNet', depth=8),
+        ...     data_preprocessor=dict(type='CropFlipPreprocessor'),
+        ... )
+        >>> torch.save(MODELS.build(model).state_dict(), 'teacher.pth')
+        >>> teacher = dict(config=model, checkpoint='teacher.pth')
+        >>> student = ReviewKD(student=model, teacher=teacher, review=dict(weight=1.0))
+        >>> inputs, labels = torch.rand(2, 3, 32, 32), torch.tensor([5, 9])
+        >>> losses = student(inputs, labels, mode='loss')
+        >>> [name for name in losses if 'loss' in name]
+        ['loss_cls', 'loss_review']
     """
     refuse_unknown(unknown, ReviewKD)
     settings = read_settings(teacher, review, logits, methods, strides, part, inherit)
@@ -107,7 +121,7 @@ def ReviewKD(
 def _build_student(
     student: Any, data_preprocessor: Optional[dict], part: str
 ) -> tuple[BaseModel, list[str]]:
-    """The student, and the modules whose outputs are its levels."""
+    """Build the student, and name the modules whose outputs are its levels."""
     if not isinstance(student, dict):
         raise UserInputError('ReviewKD needs student=dict(type=..., ...)')
     model = MODELS.build(copy.deepcopy(plain_model(student, data_preprocessor)))
@@ -117,7 +131,7 @@ def _build_student(
 def _check_names(
     model: BaseModel, inherit: Sequence[str], methods: dict[str, type[Method]]
 ) -> None:
-    """Refuse parts to inherit that the student lacks, and names that it has."""
+    """Refuse inherited parts that the student lacks, and names that it already has."""
     children = [name for name, _ in model.named_children()]
     if set(inherit) - set(children):
         raise UserInputError(
@@ -139,12 +153,12 @@ def _check_names(
 
 
 def _check_reads(model: BaseModel, methods: dict[str, type[Method]]) -> None:
-    """Refuse a method that reads what the data of this kind of model do not tell."""
+    """Refuse methods that read what the data of this kind of model do not contain."""
     adapter = adapter_of(model)
     for name, kind in methods.items():
         given = {'features', 'logits', *adapter.gives}
         if 'logits' in kind.reads:
-            given.add('labels')  # the student's own loss has them
+            given.add('labels')  # the student's own loss takes them
         lacking = [what for what in kind.reads if what not in given]
         if lacking:
             raise UserInputError(

@@ -1,4 +1,4 @@
-"""What a model's modules put out: recorded in a pass, and looked up before it."""
+"""Features of a model: recorded during a forward pass, and measured before it."""
 
 import difflib
 from collections.abc import Iterator, Sequence
@@ -22,24 +22,24 @@ _INPUT = '.input'
 
 @contextmanager
 def record(model: nn.Module, names: Sequence[str]) -> Iterator[list[Tensor]]:
-    """Collect features during one forward pass of ``model`` in the context.
+    """Record features during one forward pass of ``model`` in the context.
 
     Args:
         model (nn.Module): The model that will run.
-        names (Sequence[str]): Its modules. Their outputs are taken, or their
-            inputs where a name ends in ``.input``: what goes into an
-            activation is the feature before it. A module that works in place
-            gets a copy; of one that runs several times, as torchvision's
-            ReLUs do, the last input is taken.
+        names (Sequence[str]): Names of its modules. Their outputs are recorded, or
+            their inputs if a name ends in ``.input``: the input of an activation
+            is the feature before it. The input of a module that works in place is
+            copied. If such a module runs several times, as torchvision's ReLUs do, its
+            last input is recorded.
 
     Yields:
-        list[Tensor]: Empty; filled with the features, (N, C_i, H_i, W_i), in
-        the order of ``names`` when the context ends. A vector, (N, C), is a
-        map of one cell.
+        list[Tensor]: Empty at first. When the context ends, it is filled with the
+        features, (N, C_i, H_i, W_i), in the order of ``names``. A vector, (N, C),
+        becomes a map of one cell.
 
     Raises:
-        UserInputError: There is no module of a name, it did not run, it does
-            not put out maps or vectors, or they were overwritten in place.
+        UserInputError: A module does not exist, did not run, does not return maps
+            or vectors, or its feature was overwritten in place.
     """
     modules = dict(model.named_modules(remove_duplicate=False))
     taken: dict[str, list[tuple[Tensor, int]]] = {}
@@ -107,8 +107,8 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[list[Tensor]]:
 def calls_of(modules: Sequence[nn.Module]) -> Iterator[Calls]:
     """Collect, for each module, the ``(args, output)`` of its calls.
 
-    But for those made aside, without gradient: samplers such as OHEM ask a
-    head before they choose what it is trained on.
+    Calls without gradient inside a pass with gradient are skipped: samplers such as
+    OHEM call a head before they choose what it is trained on.
     """
     calls: Calls = [[] for _ in modules]
     with_grad = torch.is_grad_enabled()
@@ -131,18 +131,18 @@ def calls_of(modules: Sequence[nn.Module]) -> Iterator[Calls]:
 def check_gradients(
     model: nn.Module, names: Sequence[str], features: Sequence[Tensor]
 ) -> None:
-    """See that what is learned from features reaches the modules they come from.
+    """Check that a loss on the features trains the modules that they come from.
 
-    Activation checkpointing of a module that holds a level takes the gradient off
-    what is recorded inside of it, and no loss tells.
+    Activation checkpointing of a module that contains a level detaches what is
+    recorded inside it, and the losses do not show it.
 
     Args:
         model (nn.Module): The model that ran.
-        names (Sequence[str]): As :func:`record` takes it.
-        features (Sequence[Tensor]): What it recorded.
+        names (Sequence[str]): Names of the modules given to :func:`record`.
+        features (Sequence[Tensor]): Features that it recorded.
 
     Raises:
-        UserInputError: It names the module whose feature carries no gradient.
+        UserInputError: A feature carries no gradient; the message names its module.
     """
     if not torch.is_grad_enabled():
         return
@@ -176,18 +176,22 @@ def _find(model: nn.Module, modules: dict[str, nn.Module], name: str) -> nn.Modu
 
 
 def _version(feature: Tensor) -> int:
-    """How often it was written to; autograd does not count in inference."""
+    """How often a tensor was written to; tensors of inference mode are not counted."""
     return 0 if feature.is_inference() else times_written(feature)
 
 
 def probe(model: BaseModel, names: Sequence[str]) -> Levels:
-    """The levels of a model that the modules of these names put out.
+    """Measure the levels of a model that the named modules return.
 
-    They are read off a blank image, so that any backbone and neck will do.
-    The model's mode and BatchNorm statistics are left as they were.
+    They are measured on a blank image, so that any backbone and neck can be used.
+    The model's mode and BatchNorm statistics do not change.
+
+    Args:
+        model (BaseModel): The model.
+        names (Sequence[str]): Names of its modules, see :func:`record`.
 
     Raises:
-        UserInputError: The model does not take that image.
+        UserInputError: The model does not accept the blank image.
     """
     adapter = adapter_of(model)
     size = adapter.image_size(model)
@@ -199,7 +203,7 @@ def probe(model: BaseModel, names: Sequence[str]) -> Levels:
             outputs = adapter.extract(
                 model, torch.zeros(1, 3, size, size, device=device)
             )
-    except NotImplementedError:  # an operator that is not served
+    except NotImplementedError:  # an mmcv operator without a replacement
         raise
     except RuntimeError as error:
         raise UserInputError(

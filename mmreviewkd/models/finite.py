@@ -1,4 +1,4 @@
-"""A method's loss that is not finite: an overflow to skip, or the end of a run."""
+"""Losses that are not finite: an overflow to be skipped, or the end of the run."""
 
 import math
 from collections.abc import Sequence
@@ -15,29 +15,29 @@ _MAX_OVERFLOWS = 40
 class FiniteCheck:
     """Stop a run whose losses are not finite, unless a GradScaler will skip the step.
 
-    A scaler halves its scale each time, from 2 ** 16 by default; what does not end by
-    then is no overflow.
+    A scaler halves its scale after each overflow, starting from 2 ** 16 by default. If
+    losses are still not finite after ``_MAX_OVERFLOWS`` steps, something else is wrong.
 
     Args:
-        levels (Sequence[str]): What the levels are called, shallow to deep.
+        levels (Sequence[str]): Names of the matched levels, shallow to deep.
     """
 
     def __init__(self, levels: Sequence[str]) -> None:
         self.levels = levels
         self.overflows = 0
-        """Steps in a row with a loss that was not finite."""
+        """Number of the latest steps in a row with a loss that was not finite."""
 
     def __call__(self, losses: dict[str, Tensor], student: View, teacher: View) -> None:
-        """Look at the losses of a step.
+        """Check the losses of a step.
 
         Args:
-            losses (dict[str, Tensor]): The methods', and what they log; scalars.
-            student (View): What they were computed from.
-            teacher (View): Likewise.
+            losses (dict[str, Tensor]): The methods' losses and logged values, scalars.
+            student (View): Student's view, which the losses were computed from.
+            teacher (View): Teacher's view, which the losses were computed from.
 
         Raises:
-            FloatingPointError: It names the loss, the iteration, and the feature or
-                logits that are not finite.
+            FloatingPointError: A loss is not finite. The message names the loss, the
+                iteration, and the feature or logits that are not finite.
         """
         if not losses:
             return
@@ -54,7 +54,8 @@ class FiniteCheck:
         if scaled and not by_teacher and self.overflows <= _MAX_OVERFLOWS:
             return
         iteration = MessageHub.get_current_instance().get_info('iter', 0) + 1
-        # what a method logs comes behind its loss, and says more of the place
+        # A method's logged values follow its loss. They are searched first, since
+        # the name of one tells the level.
         name, value = next(
             (name, value)
             for name, value in reversed(list(zip(losses, values.tolist())))
@@ -73,9 +74,10 @@ class FiniteCheck:
         )
 
     def _not_finite(self, view: View) -> list[str]:
-        """Features and logits of a model that are not finite, the deepest first.
+        """List a model's features and logits that are not finite, deepest level first.
 
-        That is the way in which one level spoils the next.
+        Values pass from deep levels to shallow ones, so the first in the list is the
+        most likely cause.
         """
         found = [
             f'feature at {level}'

@@ -1,4 +1,4 @@
-"""Which logits of two models are for the same image, RoI or anchor."""
+"""Pairs of logits that two models compute for the same image, RoI or anchor."""
 
 from typing import Any, NamedTuple, Union
 
@@ -11,21 +11,22 @@ from ..compat.internals import classify_boxes
 from ..errors import UserInputError
 
 Calls = list[list[tuple]]
-"""For each of some modules, ``(args, output)`` of each of its calls."""
+"""For each of a list of modules, the ``(args, output)`` of its calls."""
 
 Rows = tuple[Tensor, Tensor, Tensor]
 """The student's and the teacher's logits, (M, classes), and labels, (M, )."""
 
 
 class Batch(NamedTuple):
-    """What a batch has left behind of which logits are read.
+    """What logits are read from after a student and its teacher have seen a batch.
 
     Args:
-        calls (Calls): Of the student's modules that :meth:`LogitRows.modules` names.
+        calls (Calls): Calls of the student's modules that :meth:`LogitRows.modules`
+            lists.
         teacher (BaseModel): The teacher, with its head.
         scale (float): Side of the teacher's images as a multiple of the student's.
         outputs (Any): What the teacher's adapter extracted from the batch.
-        data_samples (Any): What is known of the images, such as their labels.
+        data_samples (Any): Annotations of the images, such as their labels.
     """
 
     calls: Calls
@@ -36,11 +37,12 @@ class Batch(NamedTuple):
 
 
 def image_labels(data_samples: Union[Tensor, dict]) -> Tensor:
-    """The labels of a batch of images, (N, ).
+    """Return the labels of a batch of images, (N, ).
 
     Args:
-        data_samples (Tensor | dict): They themselves, or a dict that has them under
-            ``'gt_label'`` and, under ``'sample_idx'``, the index of each image.
+        data_samples (Tensor | dict): The labels, or a dict with the labels under
+            ``'gt_label'`` and, optionally, the index of each image under
+            ``'sample_idx'``.
     """
     return (
         data_samples if isinstance(data_samples, Tensor) else data_samples['gt_label']
@@ -48,18 +50,18 @@ def image_labels(data_samples: Union[Tensor, dict]) -> Tensor:
 
 
 class LogitRows:
-    """Where models of one kind have their logits."""
+    """Base class that reads the logits of one kind of model."""
 
     use_sigmoid: bool
     losses: str
-    """The losses for logits of this kind; for messages."""
+    """Names of the losses for such logits, for messages."""
 
     def classes(self, model: BaseModel) -> int:
-        """How many classes the model tells apart."""
+        """Number of classes of the model."""
         raise NotImplementedError
 
     def check(self, student: BaseModel, teacher: BaseModel, scale: float) -> None:
-        """Raise an error where the logits of the two cannot be compared.
+        """Raise an error if the logits of the two models cannot be compared.
 
         Args:
             student (BaseModel): The student.
@@ -67,20 +69,20 @@ class LogitRows:
             scale (float): Side of the teacher's images as a multiple of the student's.
 
         Raises:
-            UserInputError: They are of other things; the message says of which.
+            UserInputError: The logits describe different things; the message says why.
         """
 
     def modules(self, student: BaseModel) -> list[nn.Module]:
-        """Those whose calls in a training pass :meth:`rows` needs."""
+        """Modules of the student whose calls in a training pass :meth:`rows` needs."""
         raise NotImplementedError
 
     def rows(self, batch: Batch) -> Rows:
-        """Logits and labels of one batch."""
+        """Return logits and labels of one batch."""
         raise NotImplementedError
 
 
 class ImageRows(LogitRows):
-    """One row per image, of two classifiers."""
+    """One row per image, for two classifiers."""
 
     use_sigmoid, losses = False, 'KDLoss or DKDLoss'
 
@@ -95,8 +97,8 @@ class ImageRows(LogitRows):
 class RoIRows(LogitRows):
     """One row per proposal that the student is trained on.
 
-    The teacher's RoI head classifies the student's proposals; the background
-    is one class more.
+    The teacher's RoI head classifies the student's proposals. The background is an
+    additional class.
     """
 
     use_sigmoid, losses = False, 'KDLoss or DKDLoss'
@@ -128,9 +130,10 @@ class RoIRows(LogitRows):
         if not loss_calls:  # there was nothing to classify
             nothing = extractor_calls[-1][1].flatten()[:0]
             return nothing, nothing, nothing
-        # PISA weighs by the loss of detached logits first
+        # PISA first computes its weights from the loss of detached logits, so the
+        # last call is the one that trains
         (logits, labels, *_), _ = loss_calls[-1]
-        # a mask head may share the extractor: the boxes' call is the first
+        # a mask head may share the extractor; the first call is the one for boxes
         rois = next(
             (args[1] for args, _ in extractor_calls if len(args[1]) == len(logits)),
             None,
@@ -147,10 +150,10 @@ class RoIRows(LogitRows):
 
 
 class AnchorRows(LogitRows):
-    """One row per positive anchor, of two heads with the same anchors.
+    """One row per positive anchor, for two heads with the same anchors.
 
-    Of the others, nearly all are easy background, on which the focal loss
-    keeps its weight small and a divergence would not.
+    Nearly all other anchors are easy background. The focal loss gives them little
+    weight; a divergence would not.
     """
 
     use_sigmoid, losses = True, 'BinaryKDLoss'

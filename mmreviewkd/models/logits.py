@@ -1,4 +1,4 @@
-"""Two models' logits for the same images, RoIs or anchors."""
+"""Reads the logits of two models for the same images, RoIs or anchors."""
 
 from itertools import zip_longest
 from typing import Any, Optional
@@ -15,18 +15,19 @@ from .weights import names_in
 
 
 class LogitReader:
-    """Reads, in a batch, the logits of a student and its teacher for the same things.
+    """Read the logits of a student and its teacher for the same things in a batch.
 
     Args:
         student (BaseModel): The student.
-        teacher (Teacher): With its head.
-        classes (int, optional): The student's, if it is a classifier.
-        setting (str): Of the method that asks for them; for messages.
-        use_sigmoid (bool): Whether that method compares sigmoids.
+        teacher (Teacher): The teacher, with its head.
+        classes (int, optional): Number of the student's classes if it is a
+            classifier.
+        setting (str): Setting of the method that reads the logits, for messages.
+        use_sigmoid (bool): Whether that method compares sigmoid probabilities.
 
     Raises:
-        UserInputError: The pair has no logits for the same things, or the method
-            is for another kind of them.
+        UserInputError: The two models have no logits for the same things, or the
+            method needs logits of the other kind (sigmoid or softmax).
     """
 
     def __init__(
@@ -70,23 +71,24 @@ class LogitReader:
         self.names_checked = False
 
     def modules(self, student: BaseModel) -> list[nn.Module]:
-        """Those whose calls in a training pass :meth:`rows` needs."""
+        """Modules of the student whose calls in a training pass :meth:`rows` needs."""
         return self.kind.modules(student)
 
     def rows(
         self, calls: Calls, teacher: Teacher, outputs: Any, data_samples: Any
     ) -> Rows:
-        """The student's logits, the teacher's, and labels, of one batch.
+        """Return the student's logits, the teacher's logits, and the labels of a batch.
 
         Args:
-            calls (Calls): Of :meth:`modules`, see :func:`calls_of`.
+            calls (Calls): Calls of :meth:`modules`, recorded by :func:`calls_of`.
             teacher (Teacher): The teacher.
-            outputs (Tensor | list[Tensor]): Its logits, or what its head takes.
-            data_samples (Tensor | dict | list): What is known of the images.
+            outputs (Tensor | list[Tensor]): The teacher's logits, or the features that
+                its head takes.
+            data_samples (Tensor | dict | list): Annotations of the images.
 
         Raises:
-            UserInputError: The classes are others, or the heads classify in
-                different ways.
+            UserInputError: The classes differ, or the two heads classify in different
+                ways.
         """
         if not self.names_checked:
             _check_names(teacher)
@@ -108,9 +110,10 @@ def _activation(sigmoid: bool) -> str:
 
 
 def _check_names(teacher: Teacher) -> None:
-    """Names of the classes, where checkpoint and running training know them.
+    """Compare the class names in the teacher's checkpoint with those of the data.
 
-    The number alone does not tell whether they are in the same order.
+    Equal numbers of classes do not mean that they are in the same order. Nothing is
+    checked if one of the two does not have names.
     """
     data = MessageHub.get_current_instance().get_info('dataset_meta', None)
     ours, theirs = names_in(data), teacher.class_names

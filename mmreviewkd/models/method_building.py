@@ -1,4 +1,4 @@
-"""Methods out of a config, for a pair of models."""
+"""Builds the methods of a config for a pair of models."""
 
 import inspect
 from collections.abc import Mapping
@@ -13,28 +13,31 @@ from .settings import check_weight
 
 
 def build_methods(configs: Mapping[str, dict], pair: Pair) -> dict[str, Method]:
-    """Build the methods of a config, by name.
+    """Build the methods of a config.
 
     Args:
-        configs (Mapping[str, dict]): ``type`` and settings of each.
-        pair (Pair): The two models.
+        configs (Mapping[str, dict]): Config of each method, with ``type``, by name.
+        pair (Pair): The student and the teacher.
+
+    Returns:
+        dict[str, Method]: The methods by name.
 
     Raises:
-        UserInputError: A type is unknown or no method, or a setting cannot be used;
-            both are named.
+        UserInputError: A type is unknown or is no method, or a setting cannot be
+            used; the message names the method and the setting.
     """
     return {name: _build(name, config, pair) for name, config in configs.items()}
 
 
 def method_type(name: str, config: Any) -> type[Method]:
-    """The class that a method's config names.
+    """Return the class that a method's config names.
 
     Args:
-        name (str): Of the method in the config.
-        config (dict): With ``type``, a name or the class.
+        name (str): Name of the method in the config.
+        config (dict): Config of the method; its ``type`` is a name or the class.
 
     Raises:
-        UserInputError: It is unknown, or no method.
+        UserInputError: The type is unknown, or is no method.
     """
     kind = config.get('type') if isinstance(config, dict) else None
     found = MODELS.get(kind) if isinstance(kind, str) else kind
@@ -69,7 +72,7 @@ def _build(name: str, config: dict, pair: Pair) -> Method:
             )
     try:
         method = kind.for_pair(pair, **settings)
-    except TypeError as error:  # an argument is missing, or is not the config's
+    except TypeError as error:  # an argument is missing, or not for configs to set
         raise UserInputError(f'{setting}: {error}') from error
     check_weight(method.weight, setting, f'the loss {name}')
     if method.state_dict() and not isinstance(method, TrainedMethod):
@@ -82,12 +85,12 @@ def _build(name: str, config: dict, pair: Pair) -> Method:
 
 
 def setting_of(name: str) -> str:
-    """Where a method stands in a config; for messages."""
+    """Name of a method's setting in a config, for messages."""
     return name if name in ('review', 'logits') else f'methods.{name}'
 
 
 def _arguments_of(kind: type[Method]) -> list[str]:
-    """What a constructor takes, and those whose ``**kwargs`` it hands on."""
+    """List the arguments of a constructor, with those that its ``**kwargs`` pass on."""
     taken: list[str] = []
     for each in kind.__mro__:
         parameters = inspect.signature(each.__init__).parameters  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""The same images as another model knows them: preprocessing and scale."""
+"""Convert images to the preprocessing and scale of another model."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,19 +20,20 @@ def renormalize(
     source: ImgDataPreprocessor,
     target: ImgDataPreprocessor,
 ) -> Tensor:
-    """What data preprocessor ``target`` would have made of the same images.
+    """Convert a batch to what data preprocessor ``target`` would have made of it.
 
     Args:
-        inputs (Tensor): Made by ``source``, (N, 3, H, W).
-        data_samples (Sequence[DetDataSample] | Tensor | dict): With ``img_shape``,
-            height and width inside the padding; or labels of images without.
-        source (ImgDataPreprocessor): The student's.
-        target (ImgDataPreprocessor): The teacher's.
+        inputs (Tensor): Images preprocessed by ``source``, (N, 3, H, W).
+        data_samples (Sequence[DetDataSample] | Tensor | dict): Samples with
+            ``img_shape``, height and width without the padding; or labels, if the
+            images have no padding.
+        source (ImgDataPreprocessor): Data preprocessor of the student.
+        target (ImgDataPreprocessor): Data preprocessor of the teacher.
 
     Returns:
-        Tensor: (N, 3, H', W'); larger than ``inputs`` where ``target`` pads to
-        a larger divisor. ``inputs`` itself where the two agree. Equal to the
-        last bit for images of whole numbers.
+        Tensor: (N, 3, H', W'); larger than ``inputs`` if ``target`` pads to a
+        larger divisor. ``inputs`` itself if the two preprocessors agree. For
+        images with integer pixels it is equal to the last bit.
     """
     height, width = inputs.shape[-2:]
     more = (-height % target.pad_size_divisor, -width % target.pad_size_divisor)
@@ -46,8 +47,8 @@ def renormalize(
         images = inputs
         if normalizes(source):
             images = images * source.std.to(images) + source.mean.to(images)
-            # Pixels are whole numbers but for what resizing a batch or colour
-            # jitter leave, so this takes the rounding error off.
+            # Pixels are integers, except after resizing a batch or colour jitter.
+            # Values close to an integer are rounded to remove the float error.
             whole = images.round()
             images = torch.where((images - whole).abs() < 1e-4, whole, images)
         if reverses_channels(source) != reverses_channels(target):
@@ -67,12 +68,13 @@ def renormalize(
 
 
 def resize(inputs: Tensor, scale: float, preprocessor: ImgDataPreprocessor) -> Tensor:
-    """Images at another scale, padded again as a data preprocessor would.
+    """Resize images to another scale, and pad them as a data preprocessor would.
 
     Args:
         inputs (Tensor): Normalised images, (N, 3, H, W).
-        scale (float): Of the sides.
-        preprocessor (ImgDataPreprocessor): Of the model that will see them.
+        scale (float): Factor on height and width.
+        preprocessor (ImgDataPreprocessor): Data preprocessor of the model that
+            takes the result.
 
     Returns:
         Tensor: (N, 3, H', W'), multiples of ``pad_size_divisor``.
@@ -92,7 +94,15 @@ def resize(inputs: Tensor, scale: float, preprocessor: ImgDataPreprocessor) -> T
 
 
 def check_preprocessors(student: nn.Module, teacher: nn.Module) -> None:
-    """Refuse pairs that :func:`renormalize` cannot serve; log its work."""
+    """Refuse preprocessors that :func:`renormalize` does not support; log differences.
+
+    Args:
+        student (nn.Module): Data preprocessor of the student.
+        teacher (nn.Module): Data preprocessor of the teacher.
+
+    Raises:
+        UserInputError: One of them is no ``ImgDataPreprocessor``.
+    """
     for owner, preprocessor in (('student', student), ('teacher', teacher)):
         if not isinstance(preprocessor, ImgDataPreprocessor):
             raise UserInputError(

@@ -1,4 +1,4 @@
-"""What a config says of a distillation, checked before any model is built."""
+"""The settings of a distillation, checked before any model is built."""
 
 import dataclasses
 import inspect
@@ -12,22 +12,24 @@ from ..errors import SettingError, UserInputError, near
 
 @dataclasses.dataclass(frozen=True)
 class TeacherSettings:
-    """What stands in ``teacher=dict(...)``.
+    """Settings in ``teacher=dict(...)``.
 
     Args:
-        config (str | dict): Path of the teacher's config, ``'mmdet::...'`` or
-            ``'mmreviewkd::...'`` for one that mmdet or this package ships, or
-            the model's dict itself.
-        checkpoint (str): File or URL of its weights.
-        scale (float): Side of the images that it sees, as a multiple of the
-            student's. Levels then belong together where they are of one size,
-            to the nearest power of two.
-        weights (str, optional): The entry of the checkpoint which holds them,
-            such as ``'ema_state_dict'``. By default it is ``'state_dict'``,
-            ``'model'`` or, where there is neither, the file itself.
+        config (str | dict): Path of the teacher's config, its name such as
+            ``'mmdet::...'`` or ``'mmreviewkd::...'``, or the model's dict.
+        checkpoint (str): File or URL of the teacher's weights.
+        scale (float): Side of the teacher's images as a multiple of the student's.
+            Levels of one size are then matched, to the nearest power of two.
+        weights (str, optional): Entry of the checkpoint that holds the weights,
+            such as ``'ema_state_dict'``. Defaults to ``'state_dict'``, ``'model'``
+            or, if the file has neither, the file itself.
 
     Raises:
-        UserInputError: A value cannot be used; it is named.
+        UserInputError: A value cannot be used; the message names it.
+
+    Examples:
+        >>> TeacherSettings('r101.py', 'r101.pth', scale=2.0).remembered()
+        {'teacher': 'r101.pth', 'teacher scale': 2.0}
     """
 
     config: Union[str, dict]
@@ -57,7 +59,7 @@ class TeacherSettings:
             )
 
     def remembered(self) -> dict[str, Any]:
-        """What a checkpoint says of them: the file, and what is not as usual."""
+        """Return what checkpoints keep: the file, and values other than the default."""
         file = self.checkpoint
         memory: dict[str, Any] = dict(
             teacher=osp.abspath(file) if osp.exists(file) else file
@@ -71,16 +73,16 @@ class TeacherSettings:
 
 @dataclasses.dataclass(frozen=True)
 class ReviewSettings:
-    """What stands in ``review=dict(...)``, of the method of that name.
+    """Settings in ``review=dict(...)``, see :class:`Review`.
 
     Args:
-        weight (float): Of the review loss, >= 0; with 0 it is not computed.
-        mid_channels (int, optional): As :class:`Review` takes it.
-        fusion (str): As :class:`Review` takes it.
-        distance (str): As :class:`Review` takes it.
+        weight (float): Weight of the review loss, >= 0; 0 turns it off.
+        mid_channels (int, optional): Channels of the residuals.
+        fusion (str): ``'abf'``, ``'sum'``, ``'pairs'`` or ``'none'``.
+        distance (str): ``'hcl'`` or ``'l2'``.
 
     Raises:
-        UserInputError: A value cannot be used; it is named.
+        UserInputError: The weight cannot be used.
     """
 
     weight: float
@@ -97,7 +99,7 @@ class ReviewSettings:
         )
 
     def method(self) -> dict[str, Any]:
-        """The config of the method."""
+        """Return the config of the method."""
         return dict(
             type='Review',
             weight=float(self.weight),
@@ -109,18 +111,17 @@ class ReviewSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What is learned, from whom, and from which levels.
+    """Settings of a distillation: the teacher, the methods and the levels.
 
     Args:
-        teacher (TeacherSettings): The teacher's.
-        methods (Mapping[str, dict]): Configs of the methods, by name, in the order in
-            which their losses are added.
-        strides (Sequence[int], optional): Levels that take part; all by default.
-        part (str): Of detectors, where the levels are.
-        inherit (Sequence[str]): Parts of the teacher that the student starts with.
+        teacher (TeacherSettings): Settings of the teacher.
+        methods (Mapping[str, dict]): Configs of the methods by name, in loss order.
+        strides (Sequence[int], optional): Strides of the levels; None takes all.
+        part (str): Where the levels of detectors are: ``'neck'`` or ``'backbone'``.
+        inherit (Sequence[str]): Parts that the student copies from the teacher.
 
     Raises:
-        UserInputError: A value cannot be used; it is named.
+        UserInputError: A value cannot be used; the message names it.
     """
 
     teacher: TeacherSettings
@@ -144,10 +145,10 @@ class Settings:
             )
 
     def remembered(self) -> dict[str, Any]:
-        """What a checkpoint says of a distillation besides a method's own settings."""
+        """Return what checkpoints keep, besides the settings of the method itself."""
         memory = self.teacher.remembered()
         if self.part != 'neck':
-            memory['features'] = self.part  # as it was called at first
+            memory['features'] = self.part  # its name in earlier checkpoints
         for name, config in self.methods.items():
             if name != 'review':
                 memory[name] = dict(config)
@@ -163,14 +164,12 @@ def read_settings(
     part: Optional[str] = None,
     inherit: Union[str, Sequence[str]] = (),
 ) -> Settings:
-    """Bring what a config says into one form.
+    """Read the settings of a config, see :func:`ReviewKD`.
 
-    ``review`` and ``logits`` are the methods of these names. In configs of before,
-    ``review`` says as well which levels take part.
+    Earlier configs also set the levels in ``review``.
 
     Raises:
-        UserInputError: A key is unknown or missing, or a value cannot be used; it is
-            named.
+        UserInputError: A key is unknown or missing, or a value cannot be used.
     """
     chosen_teacher = _filled(TeacherSettings, 'teacher', teacher)
     for name, given in (('logits', logits), ('methods', methods)):
@@ -196,10 +195,10 @@ def read_settings(
 def _levels_apart(
     review: Any, strides: Optional[Sequence[int]], part: Optional[str]
 ) -> tuple[Any, Optional[Sequence[int]], Optional[str]]:
-    """``review`` without ``strides`` and ``features``, which stood in it at first.
+    """Take ``strides`` and ``features`` out of ``review``, where they used to be set.
 
     Raises:
-        UserInputError: They are set in both places.
+        UserInputError: One of them is set in both places.
     """
     if not isinstance(review, dict):
         return review, strides, part
@@ -222,10 +221,10 @@ def _levels_apart(
 
 
 def check_weight(weight: Any, owner: str, what: str, published: str = '') -> None:
-    """Refuse a weight that is no number.
+    """Refuse a weight that is no number >= 0.
 
     Raises:
-        SettingError: It names the setting, ``owner=dict(weight=...)``.
+        SettingError: The message names the setting, ``owner=dict(weight=...)``.
     """
     if not isinstance(weight, (int, float)) or not 0 <= weight < math.inf:
         raise SettingError(
@@ -246,15 +245,15 @@ def _are_strides(given: Any) -> bool:
 
 
 def _filled(kind: Any, name: str, given: Any) -> Any:
-    """The settings in a config's dict, if it has the right keys.
+    """Build the dataclass of a config's dict, if the dict has the right keys.
 
     Args:
-        kind (type): The dataclass; its fields say what may be given.
-        name (str): Of the setting; for the message.
-        given (dict, optional): The setting.
+        kind (type): The dataclass; its fields are the known keys.
+        name (str): Name of the setting, for messages.
+        given (dict, optional): The dict.
 
     Raises:
-        UserInputError: It is no dict, or a key is unknown or missing.
+        UserInputError: ``given`` is no dict, or a key is unknown or missing.
     """
     fields = {field.name: field for field in dataclasses.fields(kind)}
     example = ', '.join(f'{key}=...' for key in fields)
@@ -280,14 +279,14 @@ def _filled(kind: Any, name: str, given: Any) -> Any:
 
 
 def refuse_unknown(unknown: dict, function: Callable) -> None:
-    """Name a setting that ReviewKD does not have, and what was meant.
+    """Refuse settings that ReviewKD does not have.
 
     Args:
-        unknown (dict): What it does not take.
-        function (Callable): What takes the settings.
+        unknown (dict): The unknown settings.
+        function (Callable): The function that takes the known settings.
 
     Raises:
-        UserInputError: There is any.
+        UserInputError: There is an unknown setting.
     """
     known = [
         key

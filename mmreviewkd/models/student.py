@@ -1,4 +1,4 @@
-"""The student: a model of its own class, which learns from a teacher as well."""
+"""The student: a model of its own class that also learns from a teacher."""
 
 from __future__ import annotations
 
@@ -12,18 +12,34 @@ from .distillation import Distillation
 
 
 class Distilled(BaseModel):
-    """What a student has in common with no other model of its class.
+    """Base class of distilled students, which adds learning from a teacher.
 
-    A distilled Faster R-CNN *is* a Faster R-CNN: its class is derived, by
-    :func:`distilled`, from this one and from ``FasterRCNN``, and it has one
-    attribute more, ``distillation``, and as children the modules that are trained
-    for its sake, as ``review``. So whatever is asked of it by name or by class (hooks,
-    ``paramwise_cfg``, activation checkpointing, ``load_state_dict``) is answered by
-    the student's own code, and each checkpoint of it loads into the plain student.
+    A distilled Faster R-CNN *is* a Faster R-CNN: :func:`distilled` derives its class
+    from this one and from ``FasterRCNN``. It has one additional attribute,
+    ``distillation``, and the methods as additional child modules, such as ``review``.
+    So whatever depends on its class or names (hooks, ``paramwise_cfg``, activation
+    checkpointing, ``load_state_dict``) works as for the student alone, and each of its
+    checkpoints loads into the student alone.
 
     Attributes:
-        distillation (Distillation): Who teaches it, and what. It is no module, so
-            that the teacher is in no state dict, optimizer, EMA or DDP bucket.
+        distillation (Distillation): Teacher, matched levels and methods. It is no
+            module, so that no state dict, optimizer, EMA or DDP bucket contains the
+            teacher.
+
+    Examples:
+        >>> model = dict(
+        ...     type='ImageClassifier',
+        ...     backbone=dict(type='CifarResNet', depth=8),
+        ...     data_preprocessor=dict(type='CropFlipPreprocessor'),
+        ... )
+        >>> torch.save(MODELS.build(model).state_dict(), 'teacher.pth')
+        >>> teacher = dict(config=model, checkpoint='teacher.pth')
+        >>> config = dict(student=model, teacher=teacher, review=dict(weight=1.0))
+        >>> student = MODELS.build(dict(type='ReviewKD', **config))
+        >>> isinstance(student, Distilled), type(student).__name__
+        (True, 'ImageClassifier')
+        >>> [name for name, _ in student.named_children()]
+        ['data_preprocessor', 'backbone', 'review']
     """
 
     distillation: Distillation
@@ -31,12 +47,12 @@ class Distilled(BaseModel):
     def forward(
         self, inputs: Any, data_samples: Any = None, mode: str = 'tensor'
     ) -> Any:
-        """The student's own, which in mode ``'loss'`` also learns from the teacher.
+        """Run the student; mode ``'loss'`` adds the losses of the methods.
 
         Args:
-            inputs (Tensor): (N, 3, H, W).
-            data_samples (list[DetDataSample] | Tensor, optional): One per
-                image, or the labels of images, (N, ).
+            inputs (Tensor): Images, (N, 3, H, W).
+            data_samples (list[DetDataSample] | Tensor | dict, optional): One sample
+                per image, or the labels of the images, (N, ), alone or in a dict.
             mode (str): ``'loss'``, ``'predict'`` or ``'tensor'``.
         """
         forward = super().forward
@@ -45,33 +61,33 @@ class Distilled(BaseModel):
         return self.distillation.losses(self, forward, inputs, data_samples)
 
     def init_weights(self) -> None:
-        """Initialise the student; it may inherit parts of the teacher."""
+        """Initialise the student, and copy what it inherits from the teacher."""
         super().init_weights()
         self.distillation.bequeath(self)
 
     def _apply(self, fn: Callable, *args: Any, **kwargs: Any) -> Distilled:
-        # what .to(), .cuda(), .half() and the like come down to
+        # .to(), .cuda(), .half() and the like all call this method
         self.distillation.teacher._apply(fn, *args, **kwargs)  # noqa: SLF001
         return super()._apply(fn, *args, **kwargs)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple:
-        # A pickle names classes by their module, where this one is not to be found.
+        # A pickle finds classes by module and name, but this one is made at run time.
         _, _, *state = super().__reduce_ex__(protocol)
         return (_empty, (type(self).__bases__[1],), *state)
 
 
 def distilled(student: BaseModel, distillation: Distillation) -> Distilled:
-    """Let a model learn from a teacher; it is changed in place.
+    """Turn a model into a distilled student, in place.
 
-    Its class becomes one that is derived from it, as torch's ``fully_shard`` and
-    ``parametrize`` do it.
+    The model's class becomes a class derived from it, as with torch's ``fully_shard``
+    and ``parametrize``.
 
     Args:
         student (BaseModel): The model.
-        distillation (Distillation): What it will learn.
+        distillation (Distillation): Teacher, matched levels and methods.
 
     Raises:
-        UserInputError: Its ``forward`` is not that of its class.
+        UserInputError: The instance has a ``forward`` that is not its class's.
     """
     if 'forward' in vars(student):
         raise UserInputError(
@@ -86,11 +102,11 @@ def distilled(student: BaseModel, distillation: Distillation) -> Distilled:
 
 @functools.cache
 def _class_of(plain: type) -> Any:
-    # in messages and logs it goes by the student's own name
+    # messages and logs show the name of the student's own class
     return type(plain.__name__, (Distilled, plain), {})
 
 
 def _empty(plain: type) -> Any:
-    """An instance that is filled by whoever copies or unpickles it."""
+    """Create an instance without state, which ``copy`` or ``pickle`` then fills."""
     derived = _class_of(plain)
     return derived.__new__(derived)

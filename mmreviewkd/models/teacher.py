@@ -1,4 +1,4 @@
-"""The teacher: a frozen model, outside the student."""
+"""The teacher: a frozen model that is no part of the student's module tree."""
 
 import math
 from collections.abc import Sequence
@@ -21,25 +21,35 @@ from .weights import load_strictly, read_checkpoint
 
 
 class Teacher(nn.Module):
-    """A trained model's features, and logits, of the student's batch.
+    """A trained model that computes features and logits of the student's batch.
 
-    ``levels`` are in pixels of the student's images.
-
-    Always in eval mode and without gradients. Copies of the distiller (an
-    EMA's, for one) share it: nothing ever changes in it.
+    It is always in eval mode and has no gradients. Copies of the student (an EMA's,
+    for one) share it, since it never changes. The strides in ``levels`` are in pixels
+    of the student's images.
 
     Args:
         settings (TeacherSettings): Config, checkpoint and scale.
-        source (ImgDataPreprocessor, optional): The student's data preprocessor, which
-            makes the batches; by default the teacher's own.
-        part (str): Of a detector, where its features are: ``'neck'`` or
-            ``'backbone'``.
-        heads (str): Which heads it keeps: ``'none'``, ``'classes'`` for logits, or
-            ``'all'`` for predictions.
+        source (ImgDataPreprocessor, optional): Data preprocessor of the student, which
+            makes the batches. Defaults to the teacher's own.
+        part (str): Where the levels of a detector are: ``'neck'`` or ``'backbone'``.
+        heads (str): Heads to keep: ``'none'``, ``'classes'`` for logits, or ``'all'``
+            for predictions.
 
     Raises:
         UserInputError: The config or checkpoint cannot be used, or the
-            checkpoint does not fill the parts that run exactly.
+            checkpoint does not exactly fill the parts that run.
+
+    Examples:
+        >>> model = dict(
+        ...     type='ImageClassifier',
+        ...     backbone=dict(type='CifarResNet', depth=8),
+        ...     data_preprocessor=dict(type='CropFlipPreprocessor'),
+        ... )
+        >>> torch.save(MODELS.build(model).state_dict(), 'teacher.pth')
+        >>> teacher = Teacher(TeacherSettings(config=model, checkpoint='teacher.pth'))
+        >>> features, logits = teacher(torch.rand(2, 3, 32, 32), torch.tensor([5, 9]))
+        >>> [feature.size(1) for feature in features], logits.shape
+        ([16, 32, 64, 64], torch.Size([2, 100]))
     """
 
     source: ImgDataPreprocessor
@@ -65,7 +75,7 @@ class Teacher(nn.Module):
         self.preprocessor = model.data_preprocessor
         source = self.preprocessor if source is None else source
         check_preprocessors(source, self.preprocessor)
-        # the student's, and no child of this module
+        # set in __dict__, so that the student's module is no child of this one
         self.__dict__['source'] = source
         self.model = model.requires_grad_(False)
         self.eval()
@@ -76,20 +86,20 @@ class Teacher(nn.Module):
         )
 
     def train(self, mode: bool = True) -> 'Teacher':
-        """Stays in eval mode."""
+        """Stay in eval mode, whatever ``mode`` is."""
         return super().train(False)
 
     def __deepcopy__(self, memo: dict) -> 'Teacher':
         return self
 
     def see(self, inputs: Tensor, data_samples: Any) -> Tensor:
-        """The batch as the teacher sees it, (N, 3, H', W').
+        """Convert the student's batch to the teacher's preprocessing, (N, 3, H', W').
 
         Args:
-            inputs (Tensor): The batch as the student sees it, (N, 3, H, W).
-            data_samples (Sequence[DetDataSample] | Tensor | dict): With
-                ``img_shape``, the part of each image that is not padding; or
-                labels of images without.
+            inputs (Tensor): Batch of the student, (N, 3, H, W).
+            data_samples (Sequence[DetDataSample] | Tensor | dict): Samples with
+                ``img_shape``, height and width without the padding; or labels, if
+                the images have no padding.
         """
         inputs = renormalize(inputs, data_samples, self.source, self.preprocessor)
         if self.settings.scale == 1:
@@ -98,11 +108,15 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def forward(self, inputs: Tensor, data_samples: Any) -> tuple[list[Tensor], Any]:
-        """Features, (N, C_i, H_i, W_i), and logits or what a head takes.
+        """Compute the features of a batch, and its logits or what a head takes.
 
         Args:
-            inputs (Tensor): As :meth:`see` takes it.
-            data_samples (Any): As :meth:`see` takes it.
+            inputs (Tensor): Batch of the student, (N, 3, H, W).
+            data_samples (Any): Samples or labels, as for :meth:`see`.
+
+        Returns:
+            tuple[list[Tensor], Any]: The features, (N, C_i, H_i, W_i), and what the
+            adapter's ``extract`` returns.
         """
         height, width = (round(n * self.settings.scale) for n in inputs.shape[-2:])
         inputs = self.see(inputs, data_samples)
@@ -110,8 +124,8 @@ class Teacher(nn.Module):
             outputs = self.adapter.extract(self.model, inputs)
 
         def cut(features: Sequence[Tensor]) -> list[Tensor]:
-            # where only the teacher's side is padded further, the cells of
-            # the additional padding have no counterpart
+            # if only the teacher's images are padded further, the student has no
+            # cells for the additional padding
             extents = [
                 [
                     _ceil_div(cells * ours, whole)
@@ -126,14 +140,14 @@ class Teacher(nn.Module):
         return cut(features), self.adapter.crop(outputs, cut)
 
     def bequeath(self, student: nn.Module, parts: Sequence[str]) -> None:
-        """Copy parts of the checkpoint, heads too, into the student.
+        """Copy parts of the teacher's checkpoint, heads included, into the student.
 
         Args:
-            student (nn.Module): Gets the tensors of equal name and shape.
-            parts (Sequence[str]): Names of its children, such as ``'neck'``.
+            student (nn.Module): Student; its tensors of equal name and shape are set.
+            parts (Sequence[str]): Names of its child modules, such as ``'neck'``.
 
         Raises:
-            UserInputError: Nothing of a part fits.
+            UserInputError: No tensor of a part fits.
         """
         weights = read_checkpoint(
             self.settings.checkpoint, entry=self.settings.weights

@@ -1,4 +1,4 @@
-"""A model's weights: read from any checkpoint, loaded whole or not."""
+"""Weights of a model: reads them from a checkpoint and loads them strictly."""
 
 import re
 from collections import OrderedDict
@@ -12,7 +12,7 @@ from torch import Tensor
 from ..compat.internals import module_versions, set_module_versions
 from ..errors import SettingError, UserInputError, near
 
-# how torch words it; it gives no other way to learn the shapes
+# torch reports the shapes only in this message
 _OTHER_SHAPE = re.compile(
     r'size mismatch for (\S+): .*?'
     r'torch\.Size\(\[(.*?)\]\).*?'
@@ -27,13 +27,12 @@ def read_checkpoint(
 
     Args:
         filename (str): File or URL.
-        role (str): Whose it is; for the message.
-        entry (str, optional): Of a teacher's file, the one that holds the
-            weights to be taken.
+        role (str): Owner of the checkpoint, such as ``'teacher'``, for messages.
+        entry (str, optional): Entry of a teacher's file that holds the weights.
 
     Raises:
-        UserInputError: The file is missing, or is no checkpoint, or has other
-            entries than the one asked for.
+        UserInputError: The file is missing, is no checkpoint, or does not have
+            the entry.
     """
     try:
         checkpoint = CheckpointLoader.load_checkpoint(filename, 'cpu')
@@ -47,11 +46,11 @@ def read_checkpoint(
 
 
 def weights_of(checkpoint: dict) -> dict[str, Tensor]:
-    """The weights in a loaded checkpoint, without a wrapper's ``module.``.
+    """Return the weights of a loaded checkpoint, without the ``module.`` of wrappers.
 
     Args:
-        checkpoint (dict): It has them under ``'state_dict'``, where the loader
-            puts those of other wrappings as well, or is the weights.
+        checkpoint (dict): The weights, or a checkpoint with the weights under
+            ``'state_dict'``, where the loader also puts those of other formats.
     """
     saved = checkpoint.get('state_dict', checkpoint)
     weights = OrderedDict(
@@ -63,11 +62,11 @@ def weights_of(checkpoint: dict) -> dict[str, Tensor]:
 
 
 def methods_in(weights: Iterable[str]) -> set[str]:
-    """Names of the methods whose parameters are among a checkpoint's weights.
+    """Return the names of the methods that have parameters in a checkpoint.
 
     Args:
-        weights (Iterable[str]): The names of the weights. A method is known by what
-            it remembers of its settings; the review of the first runs did not yet.
+        weights (Iterable[str]): Names of the weights. A method is recognised by its
+            saved settings; ``review`` also without them, as in early checkpoints.
     """
     remembered = {
         key.partition('.')[0]
@@ -78,7 +77,7 @@ def methods_in(weights: Iterable[str]) -> set[str]:
 
 
 def _weights_under(entry: Optional[str], checkpoint: dict, filename: str) -> dict:
-    """The weights in one entry of a file, or the file that is the weights."""
+    """Return the weights in one entry of a file, or the file if it is the weights."""
     entries = [
         key
         for key, value in checkpoint.items()
@@ -109,11 +108,11 @@ def _weights_under(entry: Optional[str], checkpoint: dict, filename: str) -> dic
 
 
 def names_in(meta: Any) -> Optional[tuple]:
-    """The classes that a dataset's metainfo names; all the same of several.
+    """Return the class names in a dataset's metainfo, or None if there are none.
 
     Args:
-        meta: A dict, or one of each dataset of a ConcatDataset, or whatever
-            else a checkpoint has in that place.
+        meta: A dict, a list with a dict for each dataset of a ConcatDataset, which
+            must agree, or anything else that a checkpoint has in this place.
     """
     known = {_names(each) for each in (meta if isinstance(meta, list) else [meta])}
     return known.pop() if len(known) == 1 else None
@@ -122,7 +121,7 @@ def names_in(meta: Any) -> Optional[tuple]:
 def _names(meta: Any) -> Optional[tuple]:
     if not isinstance(meta, dict):
         return None
-    # "CLASSES" in checkpoints of mmdet 2.x and of the first of 3.x
+    # the key is "CLASSES" in checkpoints of mmdet 2.x and early 3.x
     names = {str(key).lower(): value for key, value in meta.items()}.get('classes')
     if isinstance(names, str):
         return (names,)
@@ -139,20 +138,20 @@ def load_strictly(
     config: Union[str, dict],
     entry: Optional[str] = None,
 ) -> Optional[tuple]:
-    """Fill a teacher from a checkpoint, all or nothing.
+    """Load a checkpoint into a teacher, and refuse one that does not fit exactly.
 
     Args:
-        model (nn.Module): What it has no part of, its own heads for one, is
-            skipped in the checkpoint.
+        model (nn.Module): The teacher. Parts of the checkpoint that it does not
+            have, such as dropped heads, are skipped.
         filename (str): The checkpoint.
-        config (str | dict): Of the model; for the message.
-        entry (str, optional): As :func:`read_checkpoint` takes it.
+        config (str | dict): Config of the model, for messages.
+        entry (str, optional): Entry of the file that holds the weights.
 
     Returns:
-        tuple[str] | None: The classes that it was trained for, if it says.
+        tuple[str] | None: The class names in the checkpoint, if it has any.
 
     Raises:
-        UserInputError: Tensors are missing, left over or of another shape.
+        UserInputError: Tensors are missing, unexpected or of another shape.
     """
     checkpoint = read_checkpoint(filename, entry=entry)
     problems = _fill(model, checkpoint['state_dict'])
@@ -186,10 +185,10 @@ def load_strictly(
 
 
 def _prefix(expected: Iterable[str], weights: Iterable[str]) -> str:
-    """What stands before a model's names in a checkpoint, or nothing."""
+    """Return the prefix of a model's parameter names in a checkpoint, or ''."""
     owns = ['']
     if all(key.startswith('backbone.') for key in expected):
-        owns.append('backbone.')  # a classifier knows the names without, too
+        owns.append('backbone.')  # a classifier also loads names without it
     for own in owns:
         names = [key[len(own) :] for key in expected]
         for key in weights:
@@ -204,19 +203,19 @@ def _prefix(expected: Iterable[str], weights: Iterable[str]) -> str:
 
 
 def load_whole(model: nn.Module, checkpoint: dict, filename: str) -> None:
-    """Fill all of a model from a checkpoint, which may have other parts too.
+    """Load a checkpoint into all of a model; other parts of the file are skipped.
 
     Args:
         model (nn.Module): The model.
-        checkpoint (dict): As it was loaded.
-        filename (str): Where from; for the message.
+        checkpoint (dict): The loaded checkpoint.
+        filename (str): File of the checkpoint, for messages.
 
     Raises:
         UserInputError: Tensors are missing or of another shape, or the
-            backbone is a deeper one.
+            checkpoint has a deeper backbone.
     """
     problems = _fill(model, weights_of(checkpoint))
-    # the review's, heads that this model does not have, ...
+    # the review, heads that this model does not have, and the like are skipped
     problems['unexpected'] = [
         key for key in problems['unexpected'] if key.startswith('backbone.')
     ]
@@ -229,14 +228,14 @@ def load_whole(model: nn.Module, checkpoint: dict, filename: str) -> None:
 
 
 def _fill(model: nn.Module, weights: dict[str, Tensor]) -> dict:
-    """Load weights where they fit, by the names that the model knows.
+    """Load the weights that fit, by the names that the model knows.
 
     Returns:
         dict[str, list[str]]: The tensors that were missing, unexpected and of
         another shape.
     """
     names, misshaped = [], []
-    # it is called before torch raises for the shapes
+    # the hook is called before torch raises an error for the shapes
     handle = model.register_load_state_dict_post_hook(
         lambda module, keys: names.extend(keys)
     )

@@ -1,4 +1,4 @@
-"""Pictures and tables that compare training runs."""
+"""Pictures and tables that compare training runs, and pictures of the review."""
 
 from .comparison import as_bitmap, draw_comparison, draw_labels, markdown_table
 from .curves import epoch_means, plot_curves, read_scalars, read_test_metrics

@@ -1,4 +1,4 @@
-"""Several models beside each other: pictures and a table."""
+"""Compares several models: pictures side by side, and a table."""
 
 from collections.abc import Mapping, Sequence
 from typing import Union
@@ -21,10 +21,10 @@ def draw_comparison(
     dataset_meta: dict,
     out_file: str,
 ) -> None:
-    """A page with a row per image and a column per detector.
+    """Draw a page with a row per image and a column per detector.
 
-    Drawn here because the labels of mmdet's visualizer are too small to read
-    on a page of many small images. The legend has the classes that occur.
+    mmdet's visualizer is not used, since its labels are too small on a page of many
+    small images. The legend shows the classes that occur.
 
     Args:
         images (Sequence[ndarray]): RGB, (H, W, 3) of uint8.
@@ -117,7 +117,7 @@ def _draw_boxes(
                 linewidth=2,
             )
         )
-        # above the box, or inside where the image ends
+        # above the box, or inside it at the upper edge of the image
         above = top > 0.06 * axes.get_ylim()[0]
         axes.text(
             left,
@@ -139,13 +139,13 @@ def draw_labels(
     classes: Sequence[str],
     out_file: str,
 ) -> None:
-    """A page of small images, with what each classifier takes them for.
+    """Draw a page of small images, with the class that each classifier predicts.
 
     Args:
         images (Sequence[ndarray]): RGB, (H, W, 3) of uint8.
-        truth (Sequence[int]): The class of each.
-        columns (Mapping[str, Sequence[int]]): The name of each classifier and
-            its classes, which are green where they are right and else red.
+        truth (Sequence[int]): Class index of each image.
+        columns (Mapping[str, Sequence[int]]): For each classifier's name, the class
+            indices that it predicts; right ones are green, wrong ones red.
         classes (Sequence[str]): Names of the classes.
         out_file (str): Picture to write.
     """
@@ -173,9 +173,15 @@ def draw_labels(
 
 
 def markdown_table(rows: Sequence[dict]) -> str:
-    """Rows with the same keys, which become the header, as Markdown.
+    """Format rows with the same keys as a Markdown table; the keys are the header.
 
     The first column is aligned to the left, the others to the right.
+
+    Examples:
+        >>> print(markdown_table([dict(model='student', AP=37.9)]))
+        | model   |   AP |
+        |---------|-----:|
+        | student | 37.9 |
     """
     cells = [list(rows[0])]
     cells += [[str(value) for value in row.values()] for row in rows]

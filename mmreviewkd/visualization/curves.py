@@ -1,4 +1,4 @@
-"""Loss and score over epochs, from the logs that mmengine writes."""
+"""Loss and score by epoch, from the logs that mmengine writes."""
 
 import glob
 import json
@@ -17,20 +17,20 @@ from ..errors import UserInputError
 
 
 def read_scalars(work_dir: str) -> list[dict]:
-    """Everything that a run has logged, in the order of its steps.
+    """Read everything that a run has logged, in the order of its steps.
 
-    A resumed run has a log per start. Where two cover the same step, the later
-    one counts.
+    A resumed run has a log for each start. If several logs contain the same step, the
+    latest counts.
 
     Args:
-        work_dir (str): The run's folder.
+        work_dir (str): Folder of the run.
 
     Returns:
         list[dict]: Training entries have ``loss``, ``epoch`` and more;
         validation entries have the metrics, and the epoch as ``step``.
 
     Raises:
-        UserInputError: The folder holds no log.
+        UserInputError: The folder contains no log.
     """
     pattern = osp.join(work_dir, '*', 'vis_data', 'scalars.json')
     entries = {}
@@ -40,7 +40,7 @@ def read_scalars(work_dir: str) -> list[dict]:
                 try:
                     entry = json.loads(line)
                 except json.JSONDecodeError:
-                    continue  # the run was killed while it wrote this line
+                    continue  # the run was killed while writing this line
                 entries['loss' in entry, entry['step']] = entry
     if not entries:
         raise UserInputError(f'no training log matches {pattern}')
@@ -48,22 +48,22 @@ def read_scalars(work_dir: str) -> list[dict]:
 
 
 def read_test_metrics(work_dir: str) -> dict[str, float]:
-    """What the last test in a folder has logged; empty without one."""
+    """Read what the last test in a folder has logged; empty if there was no test."""
     paths = [
         path
         for path in sorted(glob.glob(osp.join(work_dir, '*', '*.json')))
-        # START/START.json; results may lie beside it
+        # the log is START/START.json; there may be result files beside it
         if osp.basename(path) == f'{osp.basename(osp.dirname(path))}.json'
     ]
     return load(paths[-1]) if paths else {}
 
 
 def epoch_means(entries: Sequence[dict], key: str) -> tuple[list[int], list[float]]:
-    """Epochs, and the mean of what was logged under ``key`` in each."""
+    """Return the epochs, and the mean of the values under ``key`` in each epoch."""
     values = defaultdict(list)
     for entry in entries:
         if key in entry:
-            # validation entries count their steps in epochs
+            # in validation entries, the step is the epoch
             values[entry.get('epoch', entry['step'])].append(entry[key])
     return list(values), [float(np.mean(each)) for each in values.values()]
 
@@ -84,23 +84,23 @@ def plot_curves(
     percent: float = 100.0,
     labels: tuple[str, str] = ('detection loss', 'AP'),
 ) -> None:
-    """Loss and score of several runs, side by side.
+    """Plot loss and score of several runs, side by side.
 
     The review loss of a distilled run is drawn apart, on an axis of its own,
     and the losses of other methods not at all, so that the students' own losses
     compare.
 
     Args:
-        runs (dict[str, str]): The folder of each run, by the name to show.
+        runs (dict[str, str]): Folder of each run, by the name to show.
         out_file (str): Picture to write.
         metric (str): Key of the score in the logs.
-        percent (float): What turns it into percent.
-        labels (tuple[str, str]): Of loss and score.
+        percent (float): Factor that turns the score into percent.
+        labels (tuple[str, str]): Labels of loss and score.
     """
     figure = Figure(figsize=(12, 4.5), layout='constrained')
     FigureCanvasAgg(figure)
     losses, scores = figure.subplots(1, 2)
-    # many times the own loss where features are large
+    # with large features it is many times as large as the student's own loss
     reviews = losses.twinx()
     for number, (name, work_dir) in enumerate(runs.items()):
         entries = read_scalars(work_dir)

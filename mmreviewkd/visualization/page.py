@@ -1,4 +1,4 @@
-"""A folder of pictures with a page that shows them."""
+"""A folder of pictures with an HTML page that shows them."""
 
 import html
 import os
@@ -31,7 +31,7 @@ dt {{ font-weight: bold }}
 
 
 def check_new(folder: str) -> None:
-    """Raise UserInputError unless ``folder`` is empty or not there."""
+    """Raise UserInputError unless ``folder`` is empty or does not exist."""
     if osp.exists(folder) and not osp.isdir(folder):
         raise UserInputError(f'{folder} is a file; choose another --out-dir')
     if osp.isdir(folder) and os.listdir(folder):
@@ -41,7 +41,7 @@ def check_new(folder: str) -> None:
 
 
 def make_folder(folder: str) -> None:
-    """Raise UserInputError where ``folder`` cannot be made."""
+    """Make ``folder``, or raise UserInputError if that fails."""
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
@@ -54,14 +54,14 @@ def write_page(
     facts: dict[str, str],
     sections: Mapping[str, Sequence[str]],
 ) -> None:
-    """Write HTML.
+    """Write an HTML page with pictures.
 
     Args:
         out_file (str): File to write.
-        title (str): Of the page.
-        facts (dict[str, str]): What to know about it, by name.
-        sections (Mapping[str, Sequence[str]]): Files of pictures, in the page's
-            folder, by heading.
+        title (str): Title of the page.
+        facts (dict[str, str]): Values to show at its top, by name.
+        sections (Mapping[str, Sequence[str]]): For each heading, the picture files,
+            relative to the page's folder.
     """
     with open(out_file, 'w', encoding='utf-8') as file:
         file.write(

@@ -1,4 +1,4 @@
-"""A colour for each class."""
+"""Chooses a colour for each class."""
 
 from collections.abc import Sequence
 from typing import Optional, Union
@@ -9,18 +9,18 @@ from mmdet.visualization.palette import get_palette
 def class_colors(
     number: int, palette: Optional[Union[str, Sequence]] = None
 ) -> list[tuple[int, ...]]:
-    """RGB colours of classes, 0 to 255 each.
+    """Return the RGB colours of classes, 0 to 255 each.
 
     Args:
-        number (int): How many classes there are.
-        palette (str | Sequence, optional): Of a dataset's metainfo: colours,
-            one of mmdet's names, or one colour for all. Where it is left out,
-            or has too few colours, others are generated, always the same.
+        number (int): Number of classes.
+        palette (str | Sequence, optional): Palette in a dataset's metainfo: colours,
+            one of mmdet's names, or one colour for all. If it is missing or has too
+            few colours, others are generated, always the same.
     """
     if not palette or is_short(palette, number):
         palette = 'random'
     elif _has_colors(palette):
-        palette = list(palette)  # to mmdet a tuple is one colour
+        palette = list(palette)  # mmdet takes a tuple for a single colour
     return [
         tuple(int(channel) for channel in color)
         for color in get_palette(palette, number)

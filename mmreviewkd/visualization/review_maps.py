@@ -1,4 +1,4 @@
-"""What the review does to an image: attention and features of each level."""
+"""Shows what the review does to an image: attention and features of each level."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Optional
@@ -33,18 +33,18 @@ _CAPTION = (
 
 
 class LevelMaps(NamedTuple):
-    """What the review makes of one image at one level.
+    """Maps of the review of one image at one level.
 
-    Arrays are (H, W), as the image without padding.
+    Arrays have the size of the image without padding, (H, W).
 
     Args:
-        name (str): ``'stride 8'``, or ``'level 1'`` of classifiers.
+        name (str): ``'stride 8'``, or ``'level 1'`` for classifiers.
         cells (tuple[int, int]): Height and width of the teacher's feature.
         student (ndarray): Energy of the student's feature.
-        attention (ndarray, optional): (2, H, W), to the own feature and to
-            the deeper residual; None where the review has none.
+        attention (ndarray, optional): Attention to the level's own feature and to
+            the deeper residual, (2, H, W); None for a level without attention.
         reviewed (ndarray): Energy of the reviewed feature.
-        teacher (ndarray): Energy of the teacher's.
+        teacher (ndarray): Energy of the teacher's feature.
     """
 
     name: str
@@ -57,15 +57,15 @@ class LevelMaps(NamedTuple):
 
 @torch.no_grad()
 def review_maps(model: BaseModel, item: dict) -> list[LevelMaps]:
-    """Look into the review of an image.
+    """Compute the maps of the review of an image.
 
     Args:
-        model (Distilled): In eval mode.
-        item (dict): ``inputs``, (3, H, W), and ``data_samples``, of a dataset
+        model (Distilled): Distilled student in eval mode.
+        item (dict): ``inputs``, (3, H, W), and ``data_samples``, from a dataset
             or test pipeline.
 
     Returns:
-        list[LevelMaps]: Shallow to deep.
+        list[LevelMaps]: Maps of each level, shallow to deep.
     """
     adapter = adapter_of(model)
     batch = model.data_preprocessor(adapter.collate([item]))
@@ -73,8 +73,8 @@ def review_maps(model: BaseModel, item: dict) -> list[LevelMaps]:
     height, width = item['inputs'].shape[-2:]
 
     def shown(maps: Tensor) -> np.ndarray:
-        # each cell at its place in the image, to half a cell where a level
-        # ends beyond it; the padding is cut off
+        # Each cell is drawn at its place in the image, with an error of up to half
+        # a cell if the level extends beyond the image. Padding is cut off.
         maps = F.interpolate(maps.float(), inputs.shape[-2:])
         return maps[0, :, :height, :width].cpu().numpy()
 
@@ -98,21 +98,21 @@ def review_maps(model: BaseModel, item: dict) -> list[LevelMaps]:
 
 
 def shown_image(model: BaseModel, item: dict) -> np.ndarray:
-    """An item's image as the model is shown it: RGB, (H, W, 3)."""
+    """Return an item's image as the model sees it, RGB, (H, W, 3)."""
     return adapter_of(model).image(item['inputs'])
 
 
 def energy(feature: Tensor) -> Tensor:
-    """Mean square over channels, (N, 1, H, W), of (N, C, H, W)."""
+    """Mean square over the channels, (N, 1, H, W), of a feature (N, C, H, W)."""
     return feature.square().mean(1, keepdim=True)
 
 
 def draw_review(image: np.ndarray, levels: Sequence[LevelMaps]) -> np.ndarray:
-    """A row per level, shallow to deep, with the image beside its maps.
+    """Draw a row per level, shallow to deep, with the image beside its maps.
 
     Args:
         image (ndarray): RGB, (H, W, 3) of uint8.
-        levels (Sequence[LevelMaps]): Of :func:`review_maps`.
+        levels (Sequence[LevelMaps]): Maps from :func:`review_maps`.
 
     Returns:
         ndarray: RGB, (H, W, 3) of uint8.
@@ -170,7 +170,7 @@ def _draw_level(
 
 
 def _draw_maps(row: Sequence[Axes], maps: Sequence[np.ndarray], **scale: Any) -> None:
-    """Maps of one scale, which the last one's bar shows."""
+    """Draw maps with a common colour scale, and its colour bar beside the last one."""
     for axes, values in zip(row, maps):
         drawn = axes.imshow(values, interpolation='nearest', **scale)
     bar = axes.figure.colorbar(drawn, ax=axes, fraction=0.05, pad=0.02)

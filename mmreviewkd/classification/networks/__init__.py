@@ -1,10 +1,10 @@
-"""Classification networks that tell where their levels are.
+"""Classification networks that name their levels.
 
-Each is an ``nn.Module`` from images to logits with two sequences of names for
-:func:`mmreviewkd.models.features.record`, shallow to deep, the
-pooled vector last: ``levels_after`` the activation and ``levels_before`` it.
-The keys of their state dicts are those of public checkpoints: for 32x32 images
-CRD's (https://github.com/HobbitLong/RepDistiller), torchvision's for ImageNet.
+Each is an ``nn.Module`` that computes logits from images. ``levels_after`` and
+``levels_before`` name its modules for :func:`mmreviewkd.models.features.record`, after
+and before the activations, shallow to deep, the pooled vector last. The keys of the
+state dicts are those of public checkpoints: CRD's for 32x32 images
+(https://github.com/HobbitLong/RepDistiller), torchvision's for ImageNet.
 """
 
 from .mobilenet_v1 import MobileNetV1

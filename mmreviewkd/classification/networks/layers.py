@@ -1,4 +1,4 @@
-"""What several of the networks are made of."""
+"""Layers and initialisation that several networks share."""
 
 import torch.nn as nn
 from torch import Tensor
@@ -11,7 +11,7 @@ def conv(
     stride: int = 1,
     groups: int = 1,
 ) -> nn.Conv2d:
-    """A convolution without bias that keeps the size but for its stride."""
+    """Convolution without bias, padded so that only the stride changes the size."""
     return nn.Conv2d(
         in_channels,
         out_channels,
@@ -30,7 +30,7 @@ def conv_bn_relu(
     stride: int = 1,
     groups: int = 1,
 ) -> list[nn.Module]:
-    """Three layers for an ``nn.Sequential``."""
+    """Convolution, BatchNorm and ReLU, as a list for an ``nn.Sequential``."""
     return [
         conv(in_channels, out_channels, kernel_size, stride, groups),
         nn.BatchNorm2d(out_channels),
@@ -39,11 +39,11 @@ def conv_bn_relu(
 
 
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
-    """Deal channels out like cards: one of each group in turn.
+    """Reorder channels so that each group contributes one channel in turn.
 
     Args:
-        x (Tensor): (N, C, H, W), C divisible by ``groups``.
-        groups (int): Runs of adjacent channels that are mixed.
+        x (Tensor): Feature, (N, C, H, W), with C divisible by ``groups``.
+        groups (int): Number of groups of adjacent channels to mix.
 
     Returns:
         Tensor: (N, C, H, W).
@@ -52,7 +52,7 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
 
 
 def initialize_convs(network: nn.Module) -> None:
-    """He initialisation by fan-out (arXiv 1502.01852), as published."""
+    """Use He's initialisation by fan-out (arXiv 1502.01852), as published."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
@@ -61,6 +61,6 @@ def initialize_convs(network: nn.Module) -> None:
 
 
 def initialize_linear(linear: nn.Linear) -> None:
-    """The small weights that VGG and MobileNetV2 start from."""
+    """Initialise a linear layer with the small weights of VGG and MobileNetV2."""
     nn.init.normal_(linear.weight, std=0.01)
     nn.init.zeros_(linear.bias)

@@ -17,18 +17,23 @@ _BLOCKS = (
     (1024, 2),
     (1024, 1),
 )
-"""Channels and stride of each depthwise separable convolution."""
+"""Output channels and stride of each depthwise separable convolution."""
 
 
 @MODELS.register_module()
 class MobileNetV1(nn.Module):
     """MobileNetV1 1.0 (arXiv 1704.04861).
 
-    Its state dict has the keys of the file that distillation papers use,
-    ``model.0.0.weight`` to ``fc.bias``.
+    The keys of its state dict are those of the checkpoint that distillation papers
+    use, ``model.0.0.weight`` to ``fc.bias``.
 
     Args:
-        num_classes (int): Logits.
+        num_classes (int): Number of logits.
+
+    Examples:
+        >>> network = MODELS.build(dict(type='MobileNetV1', num_classes=10))
+        >>> network(torch.rand(2, 3, 224, 224)).shape
+        torch.Size([2, 10])
     """
 
     def __init__(self, num_classes: int = 1000) -> None:
@@ -48,17 +53,17 @@ class MobileNetV1(nn.Module):
 
     @property
     def levels_after(self) -> tuple[str, ...]:
-        """Last block of each size, 1/4 to 1/32, and the pooled vector."""
+        """Last blocks of stride 4, 8, 16 and 32, and the pooled vector."""
         return 'model.3', 'model.5', 'model.11', 'model.13', 'model.14'
 
     @property
     def levels_before(self) -> tuple[str, ...]:
-        """The same before each block's last ReLU."""
+        """Inputs of the last ReLUs of the same blocks, and the pooled vector."""
         return (
             *(f'{name}.5.input' for name in self.levels_after[:-1]),
             self.levels_after[-1],
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, (N, num_classes), of images (N, 3, H, W)."""
+        """Compute logits, (N, num_classes), from images, (N, 3, H, W)."""
         return self.fc(self.model(x).flatten(1))

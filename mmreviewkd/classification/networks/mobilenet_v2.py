@@ -16,14 +16,14 @@ _STAGES = (
     (6, 80, 3, 2),
     (6, 160, 1, 1),
 )
-"""Expansion, channels, blocks and stride of each stage."""
+"""Expansion, channels, number of blocks and stride of each stage."""
 _LAST = 1280
 
 
 class InvertedResidual(nn.Module):
-    """1x1 expansion, depthwise 3x3, linear 1x1; a shortcut where it fits.
+    """1x1 expansion, depthwise 3x3, linear 1x1, and a shortcut if the shapes agree.
 
-    Unlike torchvision's, the block without expansion has its 1x1 convolution.
+    Unlike in torchvision, a block with expansion 1 also has its 1x1 convolution.
     """
 
     def __init__(
@@ -47,11 +47,16 @@ class InvertedResidual(nn.Module):
 class CifarMobileNetV2(nn.Module):
     """MobileNetV2 (arXiv 1801.04381) of width 0.5 for 32x32 images.
 
-    Against the ImageNet network, the second stage has stride 1 and ReLU is not
-    capped at 6. Its state dict has the keys of CRD's ``MobileNetV2``.
+    In contrast to the ImageNet network, the second stage has stride 1 and ReLU is not
+    capped at 6. The keys of its state dict are those of CRD's ``MobileNetV2``.
 
     Args:
-        num_classes (int): Logits.
+        num_classes (int): Number of logits.
+
+    Examples:
+        >>> network = MODELS.build(dict(type='CifarMobileNetV2', num_classes=100))
+        >>> network(torch.rand(2, 3, 32, 32)).shape
+        torch.Size([2, 100])
     """
 
     def __init__(self, num_classes: int = 100) -> None:
@@ -78,15 +83,15 @@ class CifarMobileNetV2(nn.Module):
 
     @property
     def levels_after(self) -> tuple[str, ...]:
-        """Last stage of each size, 16x16 to 2x2, and the pooled vector.
+        """Last stages of size 16x16 to 2x2, and the pooled vector.
 
-        The stages are linear: no activation follows.
+        The stages end without an activation, so ``levels_before`` are the same.
         """
         return 'blocks.1', 'blocks.2', 'blocks.4', 'blocks.6', 'avgpool'
 
     levels_before = levels_after
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, (N, num_classes), of images (N, 3, 32, 32)."""
+        """Compute logits, (N, num_classes), from images, (N, 3, 32, 32)."""
         x = self.conv2(self.blocks(self.conv1(x)))
         return self.classifier(self.avgpool(x).flatten(1))

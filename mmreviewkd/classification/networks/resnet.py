@@ -11,7 +11,7 @@ from .layers import conv, initialize_convs
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut."""
+    """Two 3x3 convolutions and a shortcut."""
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -37,13 +37,20 @@ class BasicBlock(nn.Module):
 class CifarResNet(nn.Module):
     """ResNet of depth 6n + 2 for 32x32 images (arXiv 1512.03385, section 4.2).
 
-    Its state dict has the keys of the public CRD teachers' ``resnet*``.
+    The keys of its state dict are those of the public CRD teachers' ``resnet*``.
 
     Args:
         depth (int): 8, 14, 20, 32, 44, 56, 110, ...
         widths (Sequence[int]): Channels of the stem and of the three stages.
             The networks named ``x4`` have ``(32, 64, 128, 256)``.
-        num_classes (int): Logits.
+        num_classes (int): Number of logits.
+
+    Examples:
+        >>> network = MODELS.build(dict(type='CifarResNet', depth=8, num_classes=100))
+        >>> network(torch.rand(2, 3, 32, 32)).shape
+        torch.Size([2, 100])
+        >>> network.levels_after
+        ('layer1', 'layer2', 'layer3', 'avgpool')
     """
 
     def __init__(
@@ -70,12 +77,12 @@ class CifarResNet(nn.Module):
 
     @property
     def levels_after(self) -> tuple[str, ...]:
-        """Stage outputs, 32x32 to 8x8, and the pooled vector."""
+        """Outputs of the stages, of size 32x32 to 8x8, and the pooled vector."""
         return 'layer1', 'layer2', 'layer3', 'avgpool'
 
     @property
     def levels_before(self) -> tuple[str, ...]:
-        """The same before each stage's last ReLU."""
+        """Inputs of the stages' last ReLUs, and the pooled vector."""
         last = self._blocks - 1
         return (
             f'layer1.{last}.relu2.input',
@@ -85,7 +92,7 @@ class CifarResNet(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, (N, num_classes), of images (N, 3, 32, 32)."""
+        """Compute logits, (N, num_classes), from images, (N, 3, 32, 32)."""
         x = self.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.fc(self.avgpool(x).flatten(1))

@@ -10,7 +10,7 @@ _BLOCKS = (3, 4, 6, 3)
 
 
 class Bottleneck(nn.Module):
-    """A 3x3 convolution between two 1x1, beside a shortcut."""
+    """A 1x1, a 3x3 and a 1x1 convolution, and a shortcut."""
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -41,11 +41,16 @@ class Bottleneck(nn.Module):
 class CifarResNet50(nn.Module):
     """ResNet-50 for 32x32 images: a 3x3 stem of stride 1, no max-pooling.
 
-    Its state dict has the keys of the public CRD teacher ``ResNet50``, which
-    are not those of its smaller ResNets.
+    The keys of its state dict are those of the public CRD teacher ``ResNet50``, which
+    differ from those of CRD's smaller ResNets.
 
     Args:
-        num_classes (int): Logits.
+        num_classes (int): Number of logits.
+
+    Examples:
+        >>> network = MODELS.build(dict(type='CifarResNet50', num_classes=100))
+        >>> network(torch.rand(2, 3, 32, 32)).shape
+        torch.Size([2, 100])
     """
 
     layer1: nn.Sequential
@@ -73,12 +78,12 @@ class CifarResNet50(nn.Module):
 
     @property
     def levels_after(self) -> tuple[str, ...]:
-        """Stage outputs, 32x32 to 4x4, and the pooled vector."""
+        """Outputs of the stages, of size 32x32 to 4x4, and the pooled vector."""
         return 'layer1', 'layer2', 'layer3', 'layer4', 'avgpool'
 
     @property
     def levels_before(self) -> tuple[str, ...]:
-        """The same before each stage's last ReLU."""
+        """Inputs of the stages' last ReLUs, and the pooled vector."""
         return (
             *(
                 f'layer{stage}.{blocks - 1}.relu3.input'
@@ -88,7 +93,7 @@ class CifarResNet50(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, (N, num_classes), of images (N, 3, 32, 32)."""
+        """Compute logits, (N, num_classes), from images, (N, 3, 32, 32)."""
         x = self.relu(self.bn1(self.conv1(x)))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.linear(self.avgpool(x).flatten(1))

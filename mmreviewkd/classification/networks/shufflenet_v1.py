@@ -20,8 +20,8 @@ class ShuffleUnit(nn.Module):
     Args:
         in_channels (int): Channels of the input.
         out_channels (int): Channels of the output.
-        stride (int): With 2, the input is averaged and concatenated, with 1
-            added.
+        stride (int): With stride 2, the average-pooled input is concatenated to the
+            output; with stride 1, the input is added.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
@@ -30,14 +30,14 @@ class ShuffleUnit(nn.Module):
         if stride == 2:
             out_channels -= in_channels
         channels = out_channels // 4
-        # the stem has too few channels to be split
+        # the stem's output has too few channels for groups
         self.groups = 1 if in_channels == _STEM else _GROUPS
         self.conv1 = conv(in_channels, channels, 1, groups=self.groups)
         self.bn1 = nn.BatchNorm2d(channels)
         self.relu1 = nn.ReLU()
         self.conv2 = conv(channels, channels, 3, stride, groups=channels)
         self.bn2 = nn.BatchNorm2d(channels)
-        # a ReLU here too, which arXiv 1707.01083 leaves out
+        # CRD has a ReLU here, unlike arXiv 1707.01083
         self.relu2 = nn.ReLU()
         self.conv3 = conv(channels, out_channels, 1, groups=_GROUPS)
         self.bn3 = nn.BatchNorm2d(out_channels)
@@ -58,11 +58,16 @@ class ShuffleUnit(nn.Module):
 class CifarShuffleNetV1(nn.Module):
     """ShuffleNetV1 with 3 groups (arXiv 1707.01083) for 32x32 images.
 
-    The stem is a 1x1 convolution of stride 1. Its state dict has the keys of
+    The stem is a 1x1 convolution of stride 1. The keys of its state dict are those of
     CRD's ``ShuffleV1``.
 
     Args:
-        num_classes (int): Logits.
+        num_classes (int): Number of logits.
+
+    Examples:
+        >>> network = MODELS.build(dict(type='CifarShuffleNetV1', num_classes=100))
+        >>> network(torch.rand(2, 3, 32, 32)).shape
+        torch.Size([2, 100])
     """
 
     layer1: nn.Sequential
@@ -85,12 +90,12 @@ class CifarShuffleNetV1(nn.Module):
 
     @property
     def levels_after(self) -> tuple[str, ...]:
-        """Stage outputs, 16x16 to 4x4, and the pooled vector."""
+        """Outputs of the stages, of size 16x16 to 4x4, and the pooled vector."""
         return 'layer1', 'layer2', 'layer3', 'avgpool'
 
     @property
     def levels_before(self) -> tuple[str, ...]:
-        """The same before each stage's last ReLU."""
+        """Inputs of the stages' last ReLUs, and the pooled vector."""
         return (
             *(
                 f'layer{stage}.{blocks - 1}.relu3.input'
@@ -100,7 +105,7 @@ class CifarShuffleNetV1(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, (N, num_classes), of images (N, 3, 32, 32)."""
+        """Compute logits, (N, num_classes), from images, (N, 3, 32, 32)."""
         x = self.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.linear(self.avgpool(x).flatten(1))

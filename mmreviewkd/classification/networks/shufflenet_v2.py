@@ -14,7 +14,7 @@ _LAST = 1024
 
 
 class ShuffleUnit(nn.Module):
-    """One half of the channels is transformed, the other handed on."""
+    """Unit that transforms one half of the channels and keeps the other."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -33,24 +33,24 @@ class ShuffleUnit(nn.Module):
         branch = self.relu1(self.bn1(self.conv1(branch)))
         branch = self.bn2(self.conv2(branch))
         branch = self.bn3(self.conv3(branch))
-        # The kept half has been through a ReLU before, and so does not mind a
-        # second: the whole map before the activation is one tensor.
+        # The kept half has passed a ReLU before, so a second one does not change
+        # it. This way the whole feature before the activation is one tensor.
         x = self.relu2(torch.cat([kept, branch], dim=1))
         return channel_shuffle(x, 2)
 
 
 class DownsamplingUnit(nn.Module):
-    """Both branches, each of half the channels, see all of the input."""
+    """Unit with two branches that both take the whole input, and halve the size."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         half = out_channels // 2
-        # left
+        # left branch
         self.conv1 = conv(in_channels, in_channels, 3, 2, groups=in_channels)
         self.bn1 = nn.BatchNorm2d(in_channels)
         self.conv2 = conv(in_channels, half, 1)
         self.bn2 = nn.BatchNorm2d(half)
-        # right
+        # right branch
         self.conv3 = conv(in_channels, half, 1)
         self.bn3 = nn.BatchNorm2d(half)
         self.relu1 = nn.ReLU()
@@ -74,11 +74,16 @@ class DownsamplingUnit(nn.Module):
 class CifarShuffleNetV2(nn.Module):
     """ShuffleNetV2 1x (arXiv 1807.11164) for 32x32 images.
 
-    The stem is a 1x1 convolution of stride 1. Its state dict has the keys of
+    The stem is a 1x1 convolution of stride 1. The keys of its state dict are those of
     CRD's ``ShuffleV2``.
 
     Args:
-        num_classes (int): Logits.
+        num_classes (int): Number of logits.
+
+    Examples:
+        >>> network = MODELS.build(dict(type='CifarShuffleNetV2', num_classes=100))
+        >>> network(torch.rand(2, 3, 32, 32)).shape
+        torch.Size([2, 100])
     """
 
     layer1: nn.Sequential
@@ -104,12 +109,12 @@ class CifarShuffleNetV2(nn.Module):
 
     @property
     def levels_after(self) -> tuple[str, ...]:
-        """Stage outputs, 16x16 to 4x4, and the pooled vector."""
+        """Outputs of the stages, of size 16x16 to 4x4, and the pooled vector."""
         return 'layer1', 'layer2', 'layer3', 'avgpool'
 
     @property
     def levels_before(self) -> tuple[str, ...]:
-        """The same before each stage's last ReLU, and before its shuffle."""
+        """Inputs of the stages' last ReLUs (unshuffled), and the pooled vector."""
         return (
             *(
                 f'layer{stage}.{blocks - 1}.relu2.input'
@@ -119,7 +124,7 @@ class CifarShuffleNetV2(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, (N, num_classes), of images (N, 3, 32, 32)."""
+        """Compute logits, (N, num_classes), from images, (N, 3, 32, 32)."""
         x = self.relu1(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
         x = self.relu2(self.bn2(self.conv2(x)))

@@ -1,4 +1,4 @@
-"""torchvision's ImageNet networks, with the levels that are distilled."""
+"""torchvision's ImageNet networks, with the names of their levels."""
 
 from typing import Optional
 
@@ -30,25 +30,30 @@ _LEVELS = dict(
 def torchvision_network(
     name: str, weights: Optional[str] = None, num_classes: int = 1000
 ) -> nn.Module:
-    """A network of torchvision, with ``levels_after`` and ``levels_before``.
+    """Build a network of torchvision, with ``levels_after`` and ``levels_before``.
 
-    It is torchvision's own module, so that state dicts keep its keys. In its
+    The network is torchvision's own module, so its state dict keeps its keys. In its
     residual blocks, one in-place ReLU is called two or three times; a level
-    before the activation is the input of its last call. MobileNetV2's stages
-    are linear, and in ShuffleNetV2 only half of a stage's channels end in a
-    ReLU: their stage outputs serve as both.
+    before the activation is the input of its last call. MobileNetV2's stages end
+    without an activation, and in ShuffleNetV2 only half of a stage's channels end in a
+    ReLU; for these two, the stage outputs are used both as levels after and before.
 
     Args:
         name (str): resnet18, resnet34, resnet50, mobilenet_v2 or
             shufflenet_v2_x1_0.
-        weights (str, optional): A name of torchvision's enum of this network,
-            such as ``'IMAGENET1K_V1'``, or a file or URL. Defaults to random
+        weights (str, optional): Member of torchvision's enum of this network's
+            weights, such as ``'IMAGENET1K_V1'``, or a file or URL. Defaults to random
             weights.
-        num_classes (int): Logits.
+        num_classes (int): Number of logits.
 
     Raises:
         UserInputError: There is no such network, or no such weights, or they
             do not fit the network.
+
+    Examples:
+        >>> network = MODELS.build(dict(type='TorchvisionNetwork', name='resnet18'))
+        >>> network.levels_after
+        ('layer1', 'layer2', 'layer3', 'layer4', 'avgpool')
     """
     if name not in _LEVELS:
         raise UserInputError(f'TorchvisionNetwork has {", ".join(_LEVELS)}, not {name}')

@@ -15,20 +15,28 @@ _CONVS = {
     16: (2, 2, 3, 3, 3),
     19: (2, 2, 4, 4, 4),
 }
-"""Convolutions of each stage by depth; arXiv 1409.1556, table 1, but for 8."""
+"""Number of convolutions of each stage, by depth.
+
+From arXiv 1409.1556, table 1, except for depth 8.
+"""
 
 
 @MODELS.register_module()
 class CifarVGG(nn.Module):
     """VGG with BatchNorm and one fully connected layer, for 32x32 images.
 
-    Unlike in the ImageNet network, the last two stages share a size, 4x4, and
-    the maps are averaged in the end. Its state dict has the keys of the public
-    CRD teachers' ``vgg*``.
+    In contrast to the ImageNet network, the last two stages have the same size, 4x4,
+    and the last feature is average pooled. The keys of its state dict are those of the
+    public CRD teachers' ``vgg*``.
 
     Args:
         depth (int): 8, 11, 13, 16 or 19.
-        num_classes (int): Logits.
+        num_classes (int): Number of logits.
+
+    Examples:
+        >>> network = MODELS.build(dict(type='CifarVGG', depth=8, num_classes=100))
+        >>> network(torch.rand(2, 3, 32, 32)).shape
+        torch.Size([2, 100])
     """
 
     block0: nn.Sequential
@@ -58,7 +66,8 @@ class CifarVGG(nn.Module):
                     nn.ReLU(),
                 ]
                 in_channels = _CHANNELS[stage]
-            # the last ReLU stands apart: a block ends before the activation
+            # the last ReLU is separate, so that the block's output is the feature
+            # before the activation
             self.add_module(f'block{stage}', nn.Sequential(*layers[:-1]))
             self.add_module(f'relu{stage}', layers[-1])
         self.maxpool = nn.MaxPool2d(2)
@@ -69,16 +78,16 @@ class CifarVGG(nn.Module):
 
     @property
     def levels_after(self) -> tuple[str, ...]:
-        """Stage outputs, 16x16, 8x8, 4x4 and 4x4, and the pooled vector."""
+        """Outputs of the stages, of size 16, 8, 4 and 4, and the pooled vector."""
         return 'relu1', 'relu2', 'relu3', 'relu4', 'avgpool'
 
     @property
     def levels_before(self) -> tuple[str, ...]:
-        """The same before each stage's last ReLU."""
+        """Outputs of the stages without the last ReLU, and the pooled vector."""
         return 'block1', 'block2', 'block3', 'block4', 'avgpool'
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, (N, num_classes), of images (N, 3, 32, 32)."""
+        """Compute logits, (N, num_classes), from images, (N, 3, 32, 32)."""
         x = self.maxpool(self.relu0(self.block0(x)))
         x = self.maxpool(self.relu1(self.block1(x)))
         x = self.maxpool(self.relu2(self.block2(x)))

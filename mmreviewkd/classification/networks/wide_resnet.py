@@ -9,9 +9,9 @@ from .layers import conv, initialize_convs
 
 
 class PreActivationBlock(nn.Module):
-    """BatchNorm and ReLU ahead of each of two 3x3 convolutions.
+    """Two 3x3 convolutions, each after a BatchNorm and a ReLU, and a shortcut.
 
-    The block returns a plain sum, which the next block normalises.
+    The block returns the sum, which the next block normalises.
     """
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
@@ -22,7 +22,7 @@ class PreActivationBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(channels)
         self.relu2 = nn.ReLU()
         self.conv2 = conv(channels, channels, 3)
-        # the public checkpoints' name
+        # named as in the public checkpoints
         self.convShortcut = None
         if in_channels != channels:
             self.convShortcut = conv(in_channels, channels, 1, stride)
@@ -36,7 +36,7 @@ class PreActivationBlock(nn.Module):
 
 
 class Stage(nn.Module):
-    """Blocks, the first with a stride, under the checkpoints' ``layer``."""
+    """Blocks of one size; named ``layer`` as in the public checkpoints."""
 
     def __init__(
         self, blocks: int, in_channels: int, channels: int, stride: int
@@ -55,12 +55,19 @@ class Stage(nn.Module):
 class CifarWideResNet(nn.Module):
     """Wide residual network for 32x32 images (arXiv 1605.07146).
 
-    Its state dict has the keys of the public CRD teachers' ``wrn_*``.
+    The keys of its state dict are those of the public CRD teachers' ``wrn_*``.
 
     Args:
         depth (int): 16, 40 or another 6n + 4.
-        widen_factor (int): Times 16, 32 and 64 channels in the three stages.
-        num_classes (int): Logits.
+        widen_factor (int): Factor on the 16, 32 and 64 channels of the three stages.
+        num_classes (int): Number of logits.
+
+    Examples:
+        >>> network = MODELS.build(
+        ...     dict(type='CifarWideResNet', depth=16, widen_factor=2)
+        ... )
+        >>> network(torch.rand(2, 3, 32, 32)).shape
+        torch.Size([2, 100])
     """
 
     def __init__(
@@ -86,18 +93,18 @@ class CifarWideResNet(nn.Module):
 
     @property
     def levels_after(self) -> tuple[str, ...]:
-        """Stage outputs, 32x32 to 8x8, and the pooled vector.
+        """Outputs of the stages, of size 32x32 to 8x8, and the pooled vector.
 
-        The published student features. They are sums without an activation.
+        These are the published student features, sums without an activation.
         """
         return 'block1', 'block2', 'block3', 'avgpool'
 
     @property
     def levels_before(self) -> tuple[str, ...]:
-        """Stage outputs after the BatchNorm that follows, and the vector."""
+        """Outputs of the stages after the next BatchNorm, and the pooled vector."""
         return 'block2.layer.0.bn1', 'block3.layer.0.bn1', 'bn1', 'avgpool'
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, (N, num_classes), of images (N, 3, 32, 32)."""
+        """Compute logits, (N, num_classes), from images, (N, 3, 32, 32)."""
         x = self.block3(self.block2(self.block1(self.conv1(x))))
         return self.fc(self.avgpool(self.relu(self.bn1(x))).flatten(1))

@@ -1,11 +1,11 @@
-"""mmcv's operators, from torchvision's kernels.
+"""mmcv's operators, computed with torchvision's kernels.
 
 Each function has the signature with which ``mmcv/ops/*.py`` calls its compiled
-namesake (mmcv 2.0 to 2.1): tensors come in to be filled. So everything above
-(``batched_nms``, ``RoIAlign``, ``DCNv2``, ...) is mmcv's own code;
+namesake (mmcv 2.0 to 2.1), and fills the tensors that it is given. So everything
+above (``batched_nms``, ``RoIAlign``, ``DCNv2``, ...) is mmcv's own code;
 :mod:`.mmcv_ext` puts the functions where it looks for them. torchvision's kernels
-for gradients have private names, the same in 0.16.2 to 0.29.1; by a public function
-each backward pass would have to run the forward pass once more.
+for gradients have private names, the same in 0.16.2 to 0.29.1; with a public function,
+each backward pass would have to run the forward pass again.
 """
 
 import torchvision  # noqa: F401  (registers torch.ops.torchvision)

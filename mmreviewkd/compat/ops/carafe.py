@@ -1,4 +1,4 @@
-"""CARAFE, upsampling by content (arXiv 1905.02188)."""
+"""CARAFE, content-aware upsampling (arXiv 1905.02188)."""
 
 import torch
 import torch.nn.functional as F
@@ -18,18 +18,18 @@ def carafe_forward(
     group_size: int,
     scale_factor: int,
 ) -> None:
-    """Reassembly of features (arXiv 1905.02188): upsampling by masks.
+    """Upsample features as weighted sums of patches (arXiv 1905.02188).
 
     Args:
         features (Tensor): (N, C, H, W).
         masks (Tensor): (N, groups * kernel ** 2, scale * H, scale * W).
-        rfeatures (Tensor): Kept for the backward pass; as ``features``.
-        routput (Tensor): Scratch, unused, as ``rmasks``.
-        rmasks (Tensor): See ``routput``.
+        rfeatures (Tensor): Copy of ``features``, filled for the backward pass.
+        routput (Tensor): Scratch memory, not used.
+        rmasks (Tensor): Scratch memory, not used.
         output (Tensor): (N, C, scale * H, scale * W), filled.
         kernel_size (int): Side of the patch that is summed.
-        group_size (int): Groups of channels, each with its own masks.
-        scale_factor (int): Cells of the output per cell and axis.
+        group_size (int): Number of channel groups, each with its own masks.
+        scale_factor (int): Output cells per input cell along each axis.
     """
     rfeatures.copy_(features)
     features, masks = at_least_float32(features, masks)
@@ -50,7 +50,7 @@ def carafe_backward(
     group_size: int,
     scale_factor: int,
 ) -> None:
-    """Gradients of :func:`carafe_forward` for features and masks."""
+    """Gradients of :func:`carafe_forward` with respect to features and masks."""
     inputs = [x.detach().requires_grad_() for x in at_least_float32(rfeatures, masks)]
     features, masks = inputs
     with torch.enable_grad():
@@ -74,7 +74,7 @@ def _carafe(
     masks = masks.view(n, group_size, 1, kernel_size**2, *cells)
     padded = F.pad(features, [(kernel_size - 1) // 2] * 4)
     output = features.new_zeros(n, group_size, c // group_size, *cells)
-    # one cell of the patch at a time: all at once would take kernel ** 2
+    # one cell of the patch at a time, since all at once would take kernel ** 2
     # times the memory
     for k in range(kernel_size**2):
         y, x = divmod(k, kernel_size)

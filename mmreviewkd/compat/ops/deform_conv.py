@@ -52,8 +52,8 @@ def deform_conv_backward_input(
     grads = _deform_conv_backward(input, weight, offset, grad_output, sizes)
     grad_input.copy_(grads[0])
     grad_offset.copy_(grads[2])
-    # mmcv asks for the weight's gradient in a second call and hands the same
-    # scratch buffer to both: torchvision has just computed all three.
+    # mmcv requests the weight's gradient in a second call, and passes the same
+    # scratch buffer. torchvision has just computed it, so it is kept there.
     columns.resize_(weight.shape).copy_(grads[1])
 
 
@@ -67,7 +67,7 @@ def deform_conv_backward_parameters(
     scale: float,
     **sizes: int,
 ) -> None:
-    """Gradient of :func:`deform_conv_forward` for the weight."""
+    """Gradient of :func:`deform_conv_forward` with respect to the weight."""
     if columns.shape != grad_weight.shape:
         # only the weight needs a gradient, so the call above was left out
         grads = _deform_conv_backward(input, grad_weight, offset, grad_output, sizes)
@@ -155,7 +155,7 @@ def modulated_deform_conv_backward(
     for target, grad in zip((grad_input, grad_weight), grads):
         target.copy_(grad)
     for target, grad in zip((grad_offset, grad_mask), grads[2:]):
-        # zeros where mmcv reads nothing
+        # zeros for values that mmcv does not read
         flat = torch.zeros_like(target).flatten(1)
         flat[:, : grad[0].numel()] = grad.flatten(1)
         target.copy_(flat.view(target.shape))
@@ -164,10 +164,10 @@ def modulated_deform_conv_backward(
 
 
 def _as_mmcv_reads(values: Tensor, output: Tensor) -> Tensor:
-    """Offsets or masks, (N, C, h, w), one for each cell of the output.
+    """Return offsets or masks, (N, C, h, w), one for each cell of the output.
 
-    mmcv goes through each image's as if they lay in memory in the output's
-    size. DyHead has more of them than that, for a level of half their size;
+    mmcv reads each image's values as if they were laid out in the output's size.
+    DyHead passes more values than that for a level of half their size, which
     torchvision would refuse.
     """
     if values.shape[-2:] == output.shape[-2:]:

@@ -1,4 +1,4 @@
-"""Focal loss of sigmoids."""
+"""Focal loss with sigmoids."""
 
 import torch
 from torch import Tensor
@@ -14,16 +14,16 @@ def sigmoid_focal_loss_forward(
     gamma: float,
     alpha: float,
 ) -> None:
-    """Focal loss (arXiv 1708.02002), no reduction.
+    """Focal loss (arXiv 1708.02002) without reduction.
 
-    torchvision's is a function of one-hot targets, without class weights and
-    with another formula at saturation; these are mmcv's kernel's.
+    torchvision's focal loss takes one-hot targets, has no class weights and uses
+    another formula at saturation; this one computes what mmcv's kernel does.
 
     Args:
         input (Tensor): Logits, (N, C).
         target (Tensor): Class indices, (N, ); C stands for background.
         weight (Tensor): One weight per class, (C, ), or empty.
-        output (Tensor): (N, C), filled.
+        output (Tensor): Losses, (N, C), filled.
     """
     p, positive, tiny = _focal_terms(input, target)
     loss = torch.where(
@@ -42,7 +42,7 @@ def sigmoid_focal_loss_backward(
     gamma: float,
     alpha: float,
 ) -> None:
-    """Gradient of :func:`sigmoid_focal_loss_forward` for the logits."""
+    """Gradient of :func:`sigmoid_focal_loss_forward` with respect to the logits."""
     p, positive, tiny = _focal_terms(input, target)
     grad = torch.where(
         positive,
@@ -53,7 +53,7 @@ def sigmoid_focal_loss_backward(
 
 
 def _focal_terms(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Probabilities, where the target class is, and mmcv's log clamp."""
+    """Return probabilities, a mask of the target class, and mmcv's clamp of the log."""
     p = at_least_float32(input)[0].sigmoid()
     classes = torch.arange(input.size(1), device=input.device)
     return p, target[:, None] == classes, torch.finfo(torch.float32).tiny
@@ -62,6 +62,6 @@ def _focal_terms(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor, float]:
 def _class_weighted(values: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     if weight.numel() == 0:
         return values
-    # Background (target == C) has no weight of its own, and mmcv's kernel
-    # reads past the array there.
+    # Background (target == C) has no weight of its own and gets 1; mmcv's kernel
+    # reads beyond the array there.
     return values * torch.cat([weight, weight.new_ones(1)])[target][:, None]

@@ -1,4 +1,4 @@
-"""Convolution of some cells alone, for guided anchoring."""
+"""Convolution at selected cells, for guided anchoring."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,7 +14,7 @@ def masked_im2col_forward(
     pad_h: int,
     pad_w: int,
 ) -> None:
-    """Patches around the named cells of one image, (C * kernel, cells)."""
+    """Fill ``data_col``, (C * kernel, cells), with patches around cells of an image."""
     patches = F.unfold(features, (kernel_h, kernel_w), padding=(pad_h, pad_w))
     across = features.size(3) + 2 * pad_w - kernel_w + 1
     data_col.copy_(patches[0, :, mask_h_idx * across + mask_w_idx])
@@ -29,5 +29,5 @@ def masked_col2im_forward(
     width: int,
     channels: int,
 ) -> None:
-    """Put (C, cells) where the cells are, in (1, C, height, width)."""
+    """Write values, (C, cells), to their cells in an output, (1, C, height, width)."""
     output[0, :, mask_h_idx, mask_w_idx] = masked_output.to(output)

@@ -8,21 +8,21 @@ from .precision import at_least_float32
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    """Indices kept by greedy NMS, best score first.
+    """Return the indices kept by greedy NMS, best score first.
 
     Args:
-        boxes (Tensor): (N, 4) as x1, y1, x2, y2.
+        boxes (Tensor): (N, 4), as x1, y1, x2, y2.
         scores (Tensor): (N, ).
-        iou_threshold (float): A box that overlaps a kept one by more goes.
-        offset (int): 1 where x2 and y2 are inclusive pixel indices.
+        iou_threshold (float): A box with a larger IoU to a kept one is removed.
+        offset (int): 1 if x2 and y2 are inclusive pixel indices, else 0.
     """
     boxes, scores = at_least_float32(boxes, scores)
     if offset:
         # width = x2 - x1 + offset, for the areas and for the overlaps alike
         boxes = boxes + boxes.new_tensor([0, 0, offset, offset])
-    # mmcv compares in float32: an overlap of 3/5 does not exceed 0.6 there
+    # mmcv compares in float32, in which an overlap of 3/5 does not exceed 0.6
     iou_threshold = torch.tensor(iou_threshold, dtype=torch.float32).item()
-    # and takes equal scores in the order in which torch happens to sort them
+    # mmcv takes equal scores in the order in which torch sorts them
     order = scores.argsort(descending=True)
     ranks = torch.arange(len(boxes), 0, -1, device=boxes.device).to(boxes)
     return order[torch.ops.torchvision.nms(boxes[order], ranks, iou_threshold)]
@@ -38,21 +38,20 @@ def softnms(
     method: int,
     offset: int,
 ) -> Tensor:
-    """Soft-NMS (arXiv 1704.04503); fills ``dets``, returns kept indices.
+    """Soft-NMS (arXiv 1704.04503): fill ``dets``, and return the kept indices.
 
-    torchvision has no such kernel. mmcv runs it on the CPU whatever the
-    device, and so does this.
+    torchvision has no such kernel. Like mmcv's, this runs on the CPU, whatever the
+    device.
 
     Args:
-        boxes (Tensor): (N, 4) as x1, y1, x2, y2.
+        boxes (Tensor): (N, 4), as x1, y1, x2, y2.
         scores (Tensor): (N, ).
         dets (Tensor): (N, 5), filled with boxes and decayed scores.
-        iou_threshold (float): Overlap from which a score decays, by methods
-            0 and 1.
+        iou_threshold (float): IoU from which methods 0 and 1 decay a score.
         sigma (float): Width of the Gaussian decay (method 2).
-        min_score (float): Boxes whose score falls below are dropped.
+        min_score (float): Boxes whose score falls below it are dropped.
         method (int): 0 naive, 1 linear, 2 Gaussian.
-        offset (int): 1 where x2 and y2 are inclusive pixel indices.
+        offset (int): 1 if x2 and y2 are inclusive pixel indices, else 0.
     """
     boxes, scores = at_least_float32(boxes, scores)
     x1, y1, x2, y2 = boxes.unbind(1)
@@ -65,8 +64,8 @@ def softnms(
         i = int(remaining[best])
         dets[len(kept), :4], dets[len(kept), 4] = boxes[i], scores[i]
         kept.append(i)
-        # As in mmcv, the first one left takes the place of the best, and the
-        # last ones those of the dropped: of equal scores the first wins.
+        # As in mmcv, the first remaining box moves to the place of the best one,
+        # and the last ones replace dropped boxes: the first of equal scores wins.
         remaining[best] = remaining[0]
         remaining = remaining[1:]
         width = (
@@ -76,7 +75,7 @@ def softnms(
             torch.min(y2[i], y2[remaining]) - torch.max(y1[i], y1[remaining]) + offset
         ).clamp(min=0)
         inter = width * height
-        # two boxes without area: 0 / 0, which counts as no overlap
+        # 0 / 0 for two boxes without area counts as no overlap
         iou = (inter / (areas[i] + areas[remaining] - inter)).nan_to_num(0)
         if method == 2:
             decay = torch.exp(-(iou**2) / sigma)
@@ -92,11 +91,11 @@ def softnms(
 
 
 def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
-    """List the boxes that greedy NMS keeps, best first, with those each removes.
+    """List the boxes that greedy NMS keeps, best first, each with those it removes.
 
     Args:
-        dets (Tensor): (N, 5) as x1, y1, x2, y2, score.
-        iou_threshold (float): From this overlap on, a box goes.
+        dets (Tensor): (N, 5), as x1, y1, x2, y2, score.
+        iou_threshold (float): IoU to a kept box from which a box is removed.
     """
     (dets,) = at_least_float32(dets)
     threshold = torch.tensor(iou_threshold, dtype=torch.float32).item()

@@ -20,7 +20,7 @@ def roi_align_forward(
     pool_mode: int,
     aligned: bool,
 ) -> None:
-    """RoIAlign (arXiv 1703.06870) of (N, C, H, W) at (K, 5) RoIs."""
+    """RoIAlign (arXiv 1703.06870) of features (N, C, H, W) for RoIs (K, 5)."""
     if pool_mode == 0:
         unavailable('roi_align_forward with pool_mode="max"')
     (input,) = at_least_float32(input)
@@ -50,7 +50,7 @@ def roi_align_backward(
     pool_mode: int,
     aligned: bool,
 ) -> None:
-    """Gradient of :func:`roi_align_forward` for its input."""
+    """Gradient of :func:`roi_align_forward` with respect to its input."""
     (grad_output,) = at_least_float32(grad_output)
     grad_input.copy_(
         torch.ops.torchvision._roi_align_backward(
@@ -77,9 +77,9 @@ def roi_pool_forward(
 ) -> None:
     """RoIPool (arXiv 1504.08083) with mmcv's fractional bins.
 
-    torchvision rounds the RoI to whole cells first, mmcv does not, so that
-    torchvision's kernel would give other numbers: the bins are mmcv's, the
-    maxima torch's.
+    torchvision first rounds the RoI to whole cells, and mmcv does not, so that
+    torchvision's kernel would give other values. Here the bins are computed as in
+    mmcv, and the maxima with torch.
     """
     height, width = input.shape[-2:]
     (rois,) = at_least_float32(rois)
@@ -87,12 +87,12 @@ def roi_pool_forward(
     size = (rois[:, 3:5] + 1) * spatial_scale - start
 
     def cells(axis: int, bins: int, limit: int) -> tuple[Tensor, Tensor]:
-        """Each bin's cells on one axis: (K, bins, largest bin) and a mask."""
+        """Return each bin's cells on one axis, (K, bins, largest bin), and a mask."""
         step = size[:, axis, None] / bins
         i = torch.arange(bins, device=rois.device, dtype=rois.dtype)
         first = (i * step + start[:, axis, None]).floor().clamp(0, limit)
         last = ((i + 1) * step + start[:, axis, None]).ceil().clamp(0, limit)
-        # a malformed RoI has no cells, and keeps zeros
+        # a malformed RoI has no cells, and its output stays zero
         last = torch.where((size > 0).all(1, keepdim=True), last, first)
         largest = int((last - first).max()) if last.numel() else 0
         index = first.long()[..., None] + torch.arange(largest, device=rois.device)
@@ -102,7 +102,7 @@ def roi_pool_forward(
     ys, y_valid = cells(1, pooled_height, height)
     argmax.fill_(-1)
     for k, image in enumerate(rois[:, 0].long().tolist()):
-        # (bins down, bins across, cells of the largest bin)
+        # shape: (vertical bins, horizontal bins, cells of the largest bin)
         index = ys[k, :, None, :, None] * width + xs[k, None, :, None, :]
         valid = y_valid[k, :, None, :, None] & x_valid[k, None, :, None, :]
         index, valid = index.flatten(2), valid.flatten(2)
@@ -129,7 +129,7 @@ def roi_pool_backward(
     pooled_width: int,
     spatial_scale: float,
 ) -> None:
-    """Gradient of :func:`roi_pool_forward` for its input."""
+    """Gradient of :func:`roi_pool_forward` with respect to its input."""
     flat = grad_input.flatten(2)
     for k, image in enumerate(rois[:, 0].long().tolist()):
         index = argmax[k].flatten(1).long()

@@ -1,4 +1,4 @@
-"""What operators say that torchvision has no kernel for."""
+"""The error of operators without a kernel in torchvision."""
 
 from typing import NoReturn
 
@@ -10,7 +10,14 @@ _HOW_TO = (
 
 
 def unavailable(name: str) -> NoReturn:
-    """Say of an operator why it is missing, and how to get it."""
+    """Raise an error that says why an operator is missing, and how to get it.
+
+    Args:
+        name (str): Name of the operator.
+
+    Raises:
+        NotImplementedError: Always.
+    """
     raise NotImplementedError(
         f'mmcv operator "{name}" is not available: this mmcv has no compiled '
         'operators, and torchvision has no equivalent kernel that mmreviewkd '

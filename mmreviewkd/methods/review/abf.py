@@ -1,4 +1,4 @@
-"""ABF, attention based fusion of one level."""
+"""ABF, the attention based fusion of one level."""
 
 from collections import OrderedDict
 from contextlib import nullcontext
@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 _is_compiling = getattr(torch.compiler, 'is_compiling', lambda: False)
-"""From torch 2.3 on; before, torch.compile cannot take the review."""
+"""torch has it since 2.3; before that, torch.compile cannot compile the review."""
 
 
 class ABF(nn.Module):
@@ -20,10 +20,17 @@ class ABF(nn.Module):
 
     Args:
         in_channels (int): Channels of the student's feature.
-        mid_channels (int): Channels of the residual that levels hand on.
+        mid_channels (int): Channels of the residual passed between levels.
         out_channels (int): Channels of the teacher's feature.
-        with_residual (bool): Whether a deeper level's residual comes in, that
-            is, at every level but the deepest.
+        with_residual (bool): Whether the level receives the residual of a deeper
+            one. Every level does except the deepest.
+
+    Examples:
+        >>> abf = ABF(8, mid_channels=16, out_channels=32, with_residual=True)
+        >>> feature, deeper = torch.rand(2, 8, 14, 14), torch.rand(2, 16, 7, 7)
+        >>> residual = abf.fuse(feature, deeper, target_size=(14, 14))
+        >>> residual.shape, abf.output(residual).shape
+        (torch.Size([2, 16, 14, 14]), torch.Size([2, 32, 14, 14]))
     """
 
     def __init__(
@@ -45,7 +52,7 @@ class ABF(nn.Module):
     def fuse(
         self, feature: Tensor, residual: Optional[Tensor], target_size: tuple[int, int]
     ) -> Tensor:
-        """The residual for the next shallower level, and for the output.
+        """Compute the residual, for the next shallower level and for ``self.output``.
 
         Args:
             feature (Tensor): Student feature, (N, C_in, H, W).
@@ -71,31 +78,32 @@ class ABF(nn.Module):
         return recompute(run, self.reduce.bn, feature, residual)
 
     def attend(self, feature: Tensor, residual: Optional[Tensor]) -> Optional[Tensor]:
-        """The attention maps of :meth:`fuse`, to be looked at in eval mode.
+        """Compute the attention maps of :meth:`fuse`, for visualization in eval mode.
 
         Args:
             feature (Tensor): Student feature, (N, C_in, H, W).
-            residual (Tensor, optional): (N, C_mid, H', W').
+            residual (Tensor, optional): Residual of the next deeper level,
+                (N, C_mid, H', W').
 
         Returns:
-            Tensor | None: (N, 2, H, W); None of a level without attention.
+            Tensor | None: (N, 2, H, W); None for a level without attention.
         """
         if self.attention is None:
             return None
-        assert residual is not None  # at every level but the deepest
+        assert residual is not None  # only the deepest level has none
         return attention_maps(
             self.reduce(feature), residual, *self.attention.parameters()
         )
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """BatchNorm2d that can train on one image with a 1x1 map.
+    """BatchNorm2d that can train on a single image with a 1x1 map.
 
-    One value per channel has no batch statistics, and torch raises. Such a
-    step normalises with the running ones, as evaluation does.
+    A single value per channel has no batch statistics, and torch raises an error.
+    Such a step normalises with the running statistics instead, as evaluation does.
     """
 
-    num_batches_tracked: Tensor  # statistics are always kept
+    num_batches_tracked: Tensor  # never None, since running statistics are kept
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and x.numel() == self.num_features:
@@ -128,20 +136,20 @@ def _conv_bn(in_channels: int, out_channels: int, kernel_size: int) -> _ConvBN:
 def recompute(
     function: Callable[..., Tensor], bn: BatchNorm, *args: Optional[Tensor]
 ) -> Tensor:
-    """Run ``function``, and run it again for the backward pass.
+    """Run ``function`` now, and once more during the backward pass.
 
-    What a 1x1 convolution, a BatchNorm and a few elementwise steps would keep
-    for their gradients is several full-size maps a level; to make them anew
-    costs a few percent of the 3x3 convolution's time.
+    A 1x1 convolution, a BatchNorm and a few elementwise steps would keep several
+    full-size maps per level for their gradients. Recomputing these maps costs a few
+    percent of the time of the 3x3 convolution.
 
     Args:
-        function (Callable): Tensors to a tensor.
-        bn (BatchNorm): The one that ``function`` runs. Its statistics
+        function (Callable): Maps tensors to a tensor.
+        bn (BatchNorm): The BatchNorm that ``function`` runs. Its statistics
             are not updated a second time.
         *args (Tensor | None): Arguments of ``function``.
     """
     if _is_compiling():
-        return function(*args)  # the compiler chooses what to keep itself
+        return function(*args)  # the compiler itself decides what to recompute
     return checkpoint(
         function,
         *args,
@@ -152,9 +160,9 @@ def recompute(
 
 
 class _KeptStatistics:
-    """Keep a BatchNorm's statistics; may be entered again and again.
+    """Context in which a BatchNorm does not change its statistics.
 
-    It is once for each backward pass, of which a retained graph has several.
+    It is entered in each backward pass, so several times if the graph is retained.
     """
 
     def __init__(self, bn: BatchNorm) -> None:
@@ -171,20 +179,20 @@ class _KeptStatistics:
 
 
 def attention_maps(x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """``sigmoid(conv([x, up(residual)]))``: how much of each comes through.
+    """Compute ``sigmoid(conv([x, up(residual)]))``, how much of each passes through.
 
-    A 1x1 convolution over a concatenation is the sum of one for each part, and
-    nearest upsampling commutes with it. So nothing is concatenated, and the
-    residual's half is computed at its own size.
+    A 1x1 convolution over a concatenation is the sum of one convolution for each
+    part, and nearest upsampling commutes with it. So nothing is concatenated, and
+    the residual's convolution runs at the residual's size.
 
     Args:
-        x (Tensor): (N, C, H, W).
-        residual (Tensor): (N, C, H', W').
-        weight (Tensor): (2, 2C, 1, 1), the first half of its inputs for ``x``.
+        x (Tensor): The level's own feature, (N, C, H, W).
+        residual (Tensor): Residual of the deeper level, (N, C, H', W').
+        weight (Tensor): (2, 2C, 1, 1); the first C input channels belong to ``x``.
         bias (Tensor): (2, ).
 
     Returns:
-        Tensor: (N, 2, H, W), of ``x`` and of ``residual``.
+        Tensor: (N, 2, H, W), the attention to ``x`` and to ``residual``.
     """
     weight_x, weight_residual = weight.to(x.dtype).chunk(2, dim=1)
     attention = F.conv2d(x, weight_x, bias.to(x.dtype))
@@ -193,10 +201,10 @@ def attention_maps(x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor) ->
 
 
 class _AttentionFusion(torch.autograd.Function):
-    """``x * a[:, 0] + up(r) * a[:, 1]``, ``a = attention_maps(x, r, ...)``.
+    """Compute ``x * a[:, 0] + up(r) * a[:, 1]`` with ``a = attention_maps(x, r, ...)``.
 
     Neither the upsampled residual nor the products are kept for the backward
-    pass. Args of ``apply``: those of :func:`attention_maps`.
+    pass. ``apply`` takes the arguments of :func:`attention_maps`.
     """
 
     @staticmethod
@@ -215,14 +223,14 @@ class _AttentionFusion(torch.autograd.Function):
         x, residual, weight, attention = ctx.saved_tensors
         size, coarse_size = x.shape[-2:], residual.shape[-2:]
 
-        # the gradient of nearest upsampling: block sums
+        # the gradient of nearest upsampling sums over blocks of cells
         def down(values: Tensor) -> Tensor:
             return torch.ops.aten.upsample_nearest2d_backward(
                 values, size, (*values.shape[:2], *coarse_size)
             )
 
-        # One full-size buffer serves the products in turn, and ends as grad_x:
-        # fresh memory of this size costs more than the arithmetic on it.
+        # All products use one full-size buffer in turn, which becomes grad_x in
+        # the end: new memory of this size costs more than the arithmetic.
         product = F.interpolate(residual, size).mul_(grad)
         grad_logits = product.new_empty(attention.shape)
         grad_logits[:, 1] = product.sum(1)
@@ -231,7 +239,7 @@ class _AttentionFusion(torch.autograd.Function):
         grad_residual = down(torch.mul(grad, attention[:, 1:], out=product))
         grad_x = torch.mul(grad, attention[:, :1], out=product)
 
-        # what the two halves of the 1x1 convolution hand back
+        # gradients of the two halves of the 1x1 convolution
         grad_halves = []
         for inputs, grad_inputs, logits, half in zip(
             (x, residual),

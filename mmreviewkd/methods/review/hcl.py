@@ -8,18 +8,18 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 CONTEXTS = (4, 2, 1)
-"""Sides, in cells, of the grids to which features are pooled."""
+"""Side lengths, in cells, of the square grids that features are pooled to."""
 
 
 def hcl_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Hierarchical context loss of one level (arXiv 2104.09044, section 3.3).
 
-    The mean squared difference of the features at full size, with weight 1,
-    and after average pooling to 4x4, 2x2 and 1x1 cells, with weights 1/2, 1/4
-    and 1/8 in order of use, divided by the sum of the weights. A grid that is
-    not smaller than the map's height is left out and uses up no weight.
+    The loss is a weighted mean of mean squared differences: at full size with
+    weight 1, and after average pooling to 4x4, 2x2 and 1x1 cells with weights 1/2,
+    1/4 and 1/8. A grid that is not smaller than the map's height is skipped, and
+    the next grid takes its weight.
 
-    Pooling is linear, so the difference is pooled, not its two sides. The
+    Pooling is linear, so the difference is pooled instead of both features. The
     squares are taken in float32, since those of half precision overflow.
 
     Args:
@@ -31,6 +31,11 @@ def hcl_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
     Raises:
         ValueError: The two shapes differ.
+
+    Examples:
+        >>> loss = hcl_loss(torch.ones(2, 16, 8, 8), torch.zeros(2, 16, 8, 8))
+        >>> round(loss.item(), 4)
+        1.0
     """
     if student.shape != teacher.shape:
         raise ValueError(
@@ -42,21 +47,24 @@ def hcl_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def l2_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared difference, in float32: the paper's baseline of HCL.
+    """Mean squared difference in float32, the baseline of HCL in the paper.
 
     Args:
         student (Tensor): Reviewed student feature, (N, C, H, W).
         teacher (Tensor): Teacher feature, (N, C, H, W); gets no gradient.
+
+    Returns:
+        Tensor: Scalar in float32, or float64 for float64 features.
     """
     dtype = torch.promote_types(student.dtype, torch.float32)
     return F.mse_loss(student.to(dtype), teacher.detach().to(dtype))
 
 
 class _PooledSquares(torch.autograd.Function):
-    """The loss of the difference, with its gradient built in one buffer.
+    """The loss as a function of the difference, with its gradient built in one buffer.
 
-    Autograd would keep the squares' inputs and add up four full-size
-    gradients, on which the loss spends most of its time and memory.
+    Autograd would keep the inputs of all squares and add up four full-size
+    gradients, which would take most of the loss's time and memory.
     """
 
     @staticmethod
@@ -79,8 +87,8 @@ class _PooledSquares(torch.autograd.Function):
         full /= difference.numel()
         if not pooled:
             return difference * (2 * full * grad_loss)
-        # Pooling a map is R @ map @ C.T, so its gradient R.T @ cells @ C. With
-        # the grids' matrices side by side one product adds them all.
+        # Pooling a map is R @ map @ C.T, so its gradient is R.T @ cells @ C. With
+        # the matrices of all grids concatenated, one product sums the gradients.
         height, width = difference.shape[2:]
         rows = torch.cat(
             [_averaging(height, len(cells[0, 0]), difference) for cells in pooled]
@@ -104,13 +112,13 @@ class _PooledSquares(torch.autograd.Function):
 
 
 def _averaging(size: int, cells: int, like: Tensor) -> Tensor:
-    """The (cells, size) matrix of average pooling: pooled unit vectors."""
+    """Matrix of average pooling, (cells, size): the pooled unit vectors."""
     unit = torch.eye(size, dtype=like.dtype, device=like.device)
     return F.adaptive_avg_pool1d(unit, cells).t()
 
 
 def _mean_square(values: Tensor) -> Tensor:
-    # A norm per map, then their mean: no full-size temporary, and sums short
-    # enough for float32.
+    # A norm per map and then their mean needs no full-size temporary, and keeps
+    # the sums short enough for float32.
     norms = torch.linalg.vector_norm(values, dim=(2, 3))
     return norms.square().mean() / values[0, 0].numel()

@@ -1,4 +1,4 @@
-"""The review of a student's levels: fusion from deep to shallow, and loss."""
+"""The review of a student's levels: their fusion from deep to shallow, and its loss."""
 
 from __future__ import annotations
 
@@ -19,22 +19,35 @@ from .hcl import hcl_loss, l2_loss
 
 @MODELS.register_module()
 class Review(TrainedMethod):
-    """The fusion over all levels, ``R^j = U(F^j, R^{j+1})``, and its loss.
+    """Fusion over all levels, ``R^j = U(F^j, R^{j+1})``, and its loss.
+
+    The method is that of arXiv 2104.09044, section 3.
 
     Features are lists from shallow to deep (high to low resolution).
 
     Args:
-        in_channels (Sequence[int]): The student's channels.
-        out_channels (Sequence[int]): The teacher's channels.
+        in_channels (Sequence[int]): Channels of the student's levels.
+        out_channels (Sequence[int]): Channels of the teacher's levels.
         mid_channels (int, optional): Channels of the residuals. Defaults to
             the published ``min(512, in_channels[-1])``.
         fusion (str): ``'abf'``, or an ablation of the paper (its table 7):
             ``'sum'`` adds the residual without attention; ``'pairs'`` compares
-            each level with the teacher's of it and of all shallower ones,
-            without residuals; ``'none'`` compares the same levels alone.
-        distance (str): ``'hcl'``, or ``'l2'``, the plain mean square.
-        weight (float): Of the loss; published: 1.0 for Faster R-CNN R101-R50.
-        names (Sequence[str]): What the levels are called in the log.
+            each level with the teacher's same and all shallower levels, without
+            residuals; ``'none'`` compares it with the same level only.
+        distance (str): ``'hcl'``, or ``'l2'`` for the plain mean square.
+        weight (float): Weight of the loss; published: 1.0 for Faster R-CNN R101-R50.
+        names (Sequence[str]): Names of the levels in the log.
+
+    Raises:
+        UserInputError: ``fusion`` or ``distance`` is unknown.
+
+    Examples:
+        >>> review = MODELS.build(
+        ...     dict(type='Review', in_channels=[8, 16], out_channels=[32, 64])
+        ... )
+        >>> features = [torch.rand(2, 8, 16, 16), torch.rand(2, 16, 8, 8)]
+        >>> [tuple(x.shape) for x in review(features, [(16, 16), (8, 8)])]
+        [(2, 32, 16, 16), (2, 64, 8, 8)]
     """
 
     levels: Sequence[ABF]
@@ -89,7 +102,12 @@ class Review(TrainedMethod):
 
     @classmethod
     def for_pair(cls, pair: Pair, **settings: Any) -> Review:
-        """The review of the levels that learn together; see the class."""
+        """Build the review of the matched levels.
+
+        Args:
+            pair (Pair): The student and the teacher.
+            settings: Arguments of the class beside channels and names.
+        """
         return cls(
             pair.student_channels,
             pair.teacher_channels,
@@ -98,7 +116,7 @@ class Review(TrainedMethod):
         )
 
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:
-        """The sum over the levels, and each level's distance."""
+        """Return the sum over the levels as ``loss``, and each level's distance."""
         levels = self.loss(student.features, teacher.features)
         named = zip(self.names, levels.detach())
         return dict(
@@ -109,12 +127,15 @@ class Review(TrainedMethod):
     def forward(
         self, features: Sequence[Tensor], target_sizes: Sequence[tuple[int, int]]
     ) -> list[Tensor]:
-        """Reviewed features, with the teacher's channels and sizes.
+        """Compute the reviewed features, with the teacher's channels and sizes.
 
         Args:
             features (Sequence[Tensor]): Student features, (N, C_i, H_i, W_i).
             target_sizes (Sequence[tuple[int, int]]): Heights and widths of
                 the teacher's features.
+
+        Returns:
+            list[Tensor]: Reviewed features, (N, C, *target_size), shallow to deep.
         """
         reviewed = [
             abf.output(residual)
@@ -123,15 +144,18 @@ class Review(TrainedMethod):
         return reviewed[::-1]
 
     def loss(self, features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
-        """Distance at each of the teacher's levels, (levels, ); to be summed.
+        """Compute the distance at each of the teacher's levels; their sum is the loss.
 
         Args:
             features (Sequence[Tensor]): Student features, (N, C_i, H_i, W_i).
             targets (Sequence[Tensor]): Teacher features.
+
+        Returns:
+            Tensor: (levels, ).
         """
         sizes = [(target.size(2), target.size(3)) for target in targets]
         losses: list[list[Tensor]] = [[] for _ in targets]
-        # one level at a time: no reviewed feature outlives its loss
+        # one level at a time, so that each reviewed feature is freed early
         for abf, residual, j in self._residuals(features, sizes):
             losses[j].append(self.distance(abf.output(residual), targets[j]))
         return torch.stack([reduce(torch.add, level) for level in losses])
@@ -139,19 +163,20 @@ class Review(TrainedMethod):
     def inspect(
         self, features: Sequence[Tensor], target_sizes: Sequence[tuple[int, int]]
     ) -> list[tuple[Tensor | None, Tensor]]:
-        """Attention and reviewed feature of each level, to be looked at.
+        """Compute attention and reviewed feature of each level, for visualization.
 
-        In eval mode. Of ``'pairs'``, which reviews a level for several of the
-        teacher's, the one for its own is given.
+        Use it in eval mode. With ``'pairs'``, which reviews a level for several of the
+        teacher's, only the reviewed feature for the same level is returned.
 
         Args:
             features (Sequence[Tensor]): Student features, (N, C_i, H_i, W_i).
-            target_sizes (Sequence[tuple[int, int]]): As :meth:`forward` takes it.
+            target_sizes (Sequence[tuple[int, int]]): Heights and widths of
+                the teacher's features.
 
         Returns:
-            list[tuple[Tensor | None, Tensor]]: (N, 2, H_i, W_i), how much of
-            the level's own feature and of the deeper residual comes through,
-            or None where there is no attention; and (N, C, *target_size).
+            list[tuple[Tensor | None, Tensor]]: For each level, the attention to its
+            own feature and to the deeper residual, (N, 2, H_i, W_i), or None where
+            there is no attention; and the reviewed feature, (N, C, *target_size).
         """
         views: list[tuple[Tensor | None, Tensor]] = []
         deeper: Tensor | None = None
@@ -167,7 +192,7 @@ class Review(TrainedMethod):
     def _residuals(
         self, features: Sequence[Tensor], target_sizes: Sequence[tuple[int, int]]
     ) -> Iterator[tuple[ABF, Tensor, int]]:
-        """Each transform, its residual and teacher's level, deepest first."""
+        """Yield each ABF, its residual and its teacher level, deepest first."""
         residual: Tensor | None = None
         for abf, (i, j) in zip(reversed(self.levels), reversed(self.transforms)):
             if self.fusion in ('pairs', 'none'):
