@@ -153,12 +153,12 @@ def most_telling(
     pipeline: Compose,
     threshold: float,
 ) -> list[dict]:
-    """The few images on which the distilled student differs most from another model.
+    """Choose the images on which the distilled student differs most from another model.
 
     Args:
-        models (dict[str, BaseModel]): As :func:`load_models` gives them.
-        images (Sequence[dict]): Those to choose from.
-        pipeline (Compose): Of the test data.
+        models (dict[str, BaseModel]): The models by the titles of their columns.
+        images (Sequence[dict]): The images to choose from.
+        pipeline (Compose): The pipeline of the test data.
         threshold (float): The least score of a box that counts.
 
     Returns:

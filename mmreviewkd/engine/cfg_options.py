@@ -55,18 +55,18 @@ def merge_options(
     flag: str = '--cfg-options',
     known: Optional[Iterable[str]] = None,
 ) -> None:
-    """Merge what :class:`CfgOptionsAction` has read into a config.
+    """Merge the options that :class:`CfgOptionsAction` has read into a config.
 
     Args:
-        cfg (Config): It is changed in place.
+        cfg (Config): The config, which is changed in place.
         options (dict): Values by the path of their setting.
         flag (str): The flag that they were given by; for messages.
         known (Iterable[str], optional): The first parts that a path may have besides
             those that the config has; by default any will do.
 
     Raises:
-        UserInputError: A path begins with none of these, or an option goes into what
-            has no entries in the config.
+        UserInputError: A path begins with an unknown name, or an option sets an entry
+            of a value that has no entries.
     """
     firsts = {*(known or ()), *cfg}
     for path in options if known is not None else ():

@@ -15,14 +15,14 @@ from .unwrap import unwrap
 
 
 def run_summary(runner: Runner, changed: dict[str, Any]) -> str:
-    """Who learns what from whom, on which data and for how long.
+    """Describe who learns what from whom, on which data and for how long.
 
     Args:
-        runner (Runner): It is about to train; its data have been built.
-        changed (dict): Settings that the command line changed, by their path.
+        runner (Runner): The runner, about to train, with its data built.
+        changed (dict): Settings that the command line changed, by path.
 
     Returns:
-        str: A line for each, with its name in front. It begins with an empty line.
+        str: One line per fact, after an empty line.
     """
     rows = [('config', runner.cfg.filename or 'of no file')]
     rows += [('changed', f'{key}={value}') for key, value in changed.items()]

@@ -20,17 +20,17 @@ from .teacher_check import ShownTeacher
 def load_models(
     cfg: Config, checkpoint: str, alone: Optional[str] = None
 ) -> tuple[dict[str, BaseModel], dict]:
-    """The models by the titles of their columns, and what is known of the data.
+    """Build and load the models that are shown side by side.
 
     Args:
-        cfg (Config): Of a distillation.
-        checkpoint (str): Of a run of it.
+        cfg (Config): Config of a distillation.
+        checkpoint (str): Checkpoint of a run of that config.
         alone (str, optional): Checkpoint of the student trained alone.
 
     Returns:
-        tuple[dict[str, BaseModel], dict]: Models in eval mode, on the device; and
-        ``classes`` and ``palette``. The teacher is left out, with a word about it,
-        where its classes are others.
+        tuple[dict[str, BaseModel], dict]: Models by the title of their column, in
+        eval mode and on the device; and the metainfo of the data, ``classes`` and
+        ``palette``. A teacher of other classes is left out, and the user is told.
 
     Raises:
         UserInputError: The config has no review, its model has no boxes, or a

@@ -80,12 +80,12 @@ def _draw_masks(axes: Axes, instances: InstanceData, colors: np.ndarray) -> None
 
 
 def as_bitmap(mask: Union[list, dict], height: int, width: int) -> np.ndarray:
-    """A mask as COCO has it, in pixels.
+    """Turn a mask in COCO's format into pixels.
 
     Args:
         mask (list | dict): Polygons, [x1, y1, x2, y2, ...] each, or a run-length code.
-        height (int): Of the image.
-        width (int): Of the image.
+        height (int): Height of the image.
+        width (int): Width of the image.
 
     Returns:
         ndarray: (height, width) of bool.
