@@ -1,8 +1,9 @@
 """Pictures and tables that compare training runs, and pictures of the review."""
 
-from .comparison import as_bitmap, draw_comparison, draw_labels, markdown_table
+from .comparison import draw_comparison, draw_labels, markdown_table
 from .curves import epoch_means, plot_curves, read_scalars, read_test_metrics
 from .disagreement import disagreement
+from .masks import as_bitmap
 from .page import check_new, make_folder, write_page
 from .review_maps import draw_review, review_maps, shown_image
 

@@ -1,7 +1,6 @@
 """Compares several models: pictures side by side, and a table."""
 
 from collections.abc import Mapping, Sequence
-from typing import Union
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from mmdet.structures.bbox import get_box_tensor
 from mmengine.structures import InstanceData
-from pycocotools import mask as coco_mask
 
+from .masks import draw_masks
 from .palette import class_colors
 
 
@@ -54,7 +53,7 @@ def draw_comparison(
         for axes, image, instances in zip(grid[:, column], images, detections):
             axes.imshow(image)
             axes.set_axis_off()
-            _draw_masks(axes, instances, colors)
+            draw_masks(axes, instances, colors)
             _draw_boxes(axes, instances, classes, colors)
     figure.legend(
         handles=[
@@ -67,35 +66,6 @@ def draw_comparison(
         frameon=False,
     )
     figure.savefig(out_file, dpi=110, bbox_inches='tight')
-
-
-def _draw_masks(axes: Axes, instances: InstanceData, colors: np.ndarray) -> None:
-    if 'masks' not in instances or not len(instances.masks):
-        return
-    masks = np.stack([np.asarray(mask, bool) for mask in instances.masks])
-    overlay = np.zeros((*masks.shape[1:], 4))
-    for mask, label in zip(masks, instances.labels):
-        overlay[mask] = (*colors[int(label)], 0.5)
-    axes.imshow(overlay)
-
-
-def as_bitmap(mask: Union[list, dict], height: int, width: int) -> np.ndarray:
-    """Turn a mask in COCO's format into pixels.
-
-    Args:
-        mask (list | dict): Polygons, [x1, y1, x2, y2, ...] each, or a run-length code.
-        height (int): Height of the image.
-        width (int): Width of the image.
-
-    Returns:
-        ndarray: (height, width) of bool.
-    """
-    codes = mask
-    if isinstance(mask, list):
-        codes = coco_mask.merge(coco_mask.frPyObjects(mask, height, width))
-    elif isinstance(mask['counts'], list):
-        codes = coco_mask.frPyObjects(mask, height, width)
-    return coco_mask.decode(codes).astype(bool)
 
 
 def _draw_boxes(
