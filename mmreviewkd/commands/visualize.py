@@ -117,7 +117,7 @@ def find_images(cfg: Config, given: Sequence[str]) -> list[dict]:
         ]
     else:
         # evenly over the data, whose neighbours may be alike
-        infos = infos[:: -(-len(infos) // _SEARCHED)]
+        infos = infos[:: max(1, len(infos) // _SEARCHED)][:_SEARCHED]
     unreadable = [info['img_path'] for info in infos if not is_image(info['img_path'])]
     if unreadable:
         raise UserInputError('cannot be read as images: ' + ', '.join(unreadable))
@@ -166,15 +166,16 @@ def most_telling(
     """
     # the student alone, if it is there, shows what the teacher has changed
     *others, distilled = models.values()
+    if len(images) <= _FEW or not others:
+        return list(images[:_FEW])
+    print(f'looking for the {_FEW} most telling of {len(images)} validation images')
     differences = []
-    for info in track_iter_progress(images) if others else ():
+    for info in track_iter_progress(images):
         item = pipeline(copy.deepcopy(info))
         found = [predict(model, item, threshold) for model in (others[-1], distilled)]
         differences.append(disagreement(*found))
-    # of equal ones those that stand first, and all of them without another model
-    order = sorted(
-        range(len(images)), key=lambda i: -differences[i] if differences else 0
-    )
+    # of equal ones those that stand first
+    order = sorted(range(len(images)), key=lambda i: -differences[i])
     return [images[i] for i in sorted(order[:_FEW])]
 
 
