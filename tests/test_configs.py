@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mmreviewkd.models import Distilled, detectors, teacher
 from mmreviewkd.models.configs import load_config
+from tests.support.paths import ROOT
 
 import mmengine
 import pytest
@@ -15,7 +16,6 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
 
-ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(path.relative_to(ROOT) for path in ROOT.glob('configs/[!_]*/**/*.py'))
 DISTILLED = [
     path for path in CONFIGS if path.name.startswith(('review-kd_', 'review-dkd_'))

@@ -3,8 +3,8 @@
 import copy
 import os
 
-from tests.conftest import tiny_detector
-from tests.launching import free_port
+from tests.support.detectors import tiny_detector
+from tests.support.launching import free_port
 
 import pytest
 import torch

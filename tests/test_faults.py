@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from mmreviewkd.compat import load_from_local
-from tests.test_tools.test_entry_points import ROOT, call, process
+from tests.support.commands import call, process
+from tests.support.paths import ROOT
 
 import pytest
 import torch

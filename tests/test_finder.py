@@ -4,13 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import mmreviewkd_mmcv_ops
+from tests.support.commands import process
+from tests.support.paths import ROOT
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
 
 # what mmreviewkd does when it is imported
 SERVES = """
@@ -155,3 +154,16 @@ print(nms(boxes, torch.tensor([0.1, 0.2]), 0.5)[1].tolist())
         timeout=300,
     )
     assert result.stdout.splitlines()[-1:] == ['[1]'], result.stderr
+
+
+def test_programs_that_import_mmdet_first_find_the_operators(tmp_path):
+    code = (
+        f'import site, sys; site.addsitedir({str(ROOT)!r});'
+        'before = "mmreviewkd" in sys.modules;'
+        'import mmcv.ops, mmdet.evaluation, mmcv._ext as ops;'
+        'print(before, sys.modules["mmcv._ext"] is ops, ops.nms.__name__)'
+    )
+    (tmp_path / 'program.py').write_text(code)
+    result = process('program.py', cwd=tmp_path)
+    assert result.returncode == 0, result.stdout
+    assert result.stdout.splitlines()[-1] == 'False True nms'

@@ -11,9 +11,11 @@ import shutil
 import time
 
 from mmreviewkd.compat import load_from_local
-from tests.conftest import PLAIN_CONFIG, project, tiny_detector
-from tests.launching import Script, alive, free_port
-from tests.test_tools.test_entry_points import average_precision, call
+from tests.support.commands import call
+from tests.support.detectors import tiny_detector
+from tests.support.launching import Script, alive, free_port
+from tests.support.logs import average_precision
+from tests.support.project import PLAIN_CONFIG, write_project
 
 import pytest
 import torch
@@ -94,7 +96,7 @@ def folder(tmp_path_factory, coco, teachers):
     (data / 'train.json').write_text(json.dumps(ann))
     for i in range(8):
         shutil.copy(coco / 'train' / '1.png', data / 'train' / f'{i}.png')
-    project.__wrapped__(folder, data, teachers)
+    write_project(folder, data, teachers)
     student = tiny_detector('retinanet')
     student.test_cfg.score_thr = 0.0
     (folder / 'plain.py').write_text(

@@ -3,11 +3,10 @@
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+
+from tests.support.paths import ROOT
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.skipif(not shutil.which('make'), reason='no make here')

@@ -10,6 +10,8 @@ import zipfile
 from email.parser import Parser
 from pathlib import Path
 
+from tests.support.paths import ROOT
+
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -19,7 +21,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text(encoding='utf-8'))
 EXTRAS = ('openmmlab', 'onedl', 'tests', 'optional')
 # environments of make targets, which nobody installs the package with

@@ -4,15 +4,14 @@ The numbers lie beside the repository and are no part of it; without them
 there is nothing to compare. Level 0 is the shallowest.
 """
 
-from pathlib import Path
-
 from mmreviewkd.methods import Review, hcl_loss
+from tests.support.paths import ROOT
 
 import numpy as np
 import pytest
 import torch
 
-FOLDER = Path(__file__).parents[1].parent / 'shared' / 'parity'
+FOLDER = ROOT.parent / 'shared' / 'parity'
 TOLERANCE = dict(rtol=1e-9, atol=1e-9)
 
 pytestmark = pytest.mark.skipif(

@@ -2,12 +2,15 @@
 
 import json
 import os
+import os.path as osp
 import shutil
 from pathlib import Path
 
 from mmreviewkd.compat import load_from_local
-from tests.launching import free_port
-from tests.test_tools.test_entry_points import ROOT, process
+from tests.support.commands import process
+from tests.support.detectors import tiny_detector
+from tests.support.launching import free_port
+from tests.support.paths import ROOT
 
 import pytest
 import torch
@@ -120,3 +123,86 @@ def test_two_processes_to_the_last_digit(project):
     )
     assert single.returncode == 0, single.stdout[-3000:]
     assert 'with another num_processes 2 (now: 1)' in ' '.join(single.stdout.split())
+
+
+RETINA = """
+_base_ = './distil.py'
+model = dict(student=dict(_delete_=True, **{student}),
+             teacher=dict(config='teacher_retina.py',
+                          checkpoint='{checkpoint}'))
+train_cfg = dict(max_epochs=4)
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=.01, momentum=.9))
+"""
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_run_goes_on_as_if_nothing_had_been(project, teachers):
+    # RetinaNet draws no samples, so that two runs agree number by number
+    teacher = teachers['retinanet']
+    (project / 'teacher_retina.py').write_text(f'model = {teacher["config"].to_dict()}')
+    (project / 'retina.py').write_text(
+        RETINA.format(
+            student=tiny_detector('retinanet').to_dict(),
+            checkpoint=teacher['checkpoint'],
+        )
+    )
+    train = [ROOT / 'tools' / 'train.py', 'retina.py', '--work-dir']
+    whole = process(*train, 'whole', cwd=project)
+    assert whole.returncode == 0, whole.stdout[-3000:]
+
+    (project / 'kill.py').write_text(
+        'import os, sys, runpy\n'
+        'from mmengine.hooks import CheckpointHook, IterTimerHook\n'
+        'from mmengine.hooks import Hook\n'
+        'def die(self, runner, *args, **kwargs):\n'
+        '    if runner.iter == 5:  # in the third epoch\n'
+        '        os.kill(os.getpid(), 9)\n'
+        'IterTimerHook.before_train_iter = die\n'
+        'sys.argv = sys.argv[1:]\n'
+        'runpy.run_path(sys.argv[0], run_name="__main__")\n'
+    )
+    killed = process('kill.py', *train, 'resumed', cwd=project)
+    assert killed.returncode == -9
+    assert (project / 'resumed' / 'epoch_2.pth').exists()
+    resumed = process(*train, 'resumed', '--resume', cwd=project)
+    assert resumed.returncode == 0, resumed.stdout[-3000:]
+    assert 'resumed epoch: 2, iter: 4' in resumed.stdout
+
+    def losses(folder):
+        lines = [
+            json.loads(line)
+            for path in sorted((project / folder).glob('*/vis_data/scalars.json'))
+            for line in path.read_text().splitlines()
+        ]
+        return {
+            line['iter']: (line['loss'], line['loss_review'])
+            for line in lines
+            if 'loss' in line
+        }
+
+    expected, got = losses('whole'), losses('resumed')
+    assert set(expected) == set(got) == set(range(1, 9))
+    for iteration in expected:
+        assert got[iteration] == pytest.approx(expected[iteration], rel=1e-4)
+    states = [
+        load_from_local(str(project / folder / 'epoch_4.pth'))
+        for folder in ('whole', 'resumed')
+    ]
+    for key, value in states[0]['state_dict'].items():
+        torch.testing.assert_close(
+            states[1]['state_dict'][key], value, rtol=1e-4, atol=1e-5
+        )
+    momenta = [s['optimizer']['state'] for s in states]
+    assert (
+        len(momenta[0])
+        == len(momenta[1])
+        == sum(1 for _ in states[0]['optimizer']['param_groups'][0]['params'])
+    )
+    for index, state in momenta[0].items():
+        torch.testing.assert_close(
+            momenta[1][index]['momentum_buffer'],
+            state['momentum_buffer'],
+            rtol=1e-3,
+            atol=1e-5,
+        )
+    assert osp.exists(project / 'resumed' / 'retina.py')

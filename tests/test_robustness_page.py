@@ -1,6 +1,7 @@
 """Every row of docs/robustness.md has its test."""
 
-from tests.robustness_page import ROOT, named_tests
+from tests.support.paths import ROOT
+from tests.support.robustness_page import named_tests
 
 
 def test_every_row_names_tests_that_are_there():

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 from mmreviewkd.commands import COMMANDS
+from tests.support.paths import ROOT
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / 'shared' / 'data' / 'cbc'
 TEXT = (ROOT / 'docs' / 'tutorial.md').read_text(encoding='utf-8')
 

@@ -2,8 +2,10 @@
 
 import copy
 
-from tests.conftest import save_weights, tiny_detector
-from tests.families import batch, tiny_model
+from tests.support.batches import batch
+from tests.support.classifiers import classifier
+from tests.support.detectors import save_weights, tiny_detector
+from tests.support.shrunk_models import tiny_model
 
 import torch
 from mmdet.registry import MODELS
@@ -15,18 +17,7 @@ DETECTORS = KINDS[:4]
 def config(kind, times=1):
     """Config of a tiny model; ``times`` as wide."""
     if kind == 'classifier':
-        return dict(
-            type='ImageClassifier',
-            backbone=dict(
-                type='CifarResNet',
-                depth=8,
-                widths=[width * times for width in (4, 4, 8, 16)],
-                num_classes=10,
-            ),
-            data_preprocessor=dict(
-                type='CropFlipPreprocessor', mean=[125.0] * 3, std=[63.0] * 3, flip=True
-            ),
-        )
+        return classifier(widths=[width * times for width in (4, 4, 8, 16)])
     if kind == 'rtmdet':
         cfg = tiny_model('rtmdet/rtmdet_tiny_8xb32-300e_coco', 8 // times)
         for part in (cfg.backbone, cfg.neck, cfg.bbox_head):
@@ -81,10 +72,15 @@ class Kind:
         )
 
 
-def losses_of(model, data):
-    """What ``train_step`` computes of a batch, always with the same samples."""
+def losses_of(model, data=None):
+    """What ``train_step`` computes of a batch, always with the same samples.
+
+    Args:
+        model (BaseModel): The model.
+        data (dict, optional): Of a data loader; :func:`batch`'s by default.
+    """
     torch.manual_seed(2)
-    data = model.data_preprocessor(copy.deepcopy(data), True)
+    data = model.data_preprocessor(copy.deepcopy(data or batch()), True)
     return model(**data, mode='loss')
 
 

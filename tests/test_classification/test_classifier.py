@@ -1,15 +1,15 @@
 """The classifier: public files as they are, levels of foreign networks."""
 
 import copy
-from pathlib import Path
 
 from mmreviewkd.compat import load_from_local
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models import Teacher
 from mmreviewkd.models.configs import model_config
 from mmreviewkd.models.settings import TeacherSettings
-from tests.test_classification.test_distillation import batch, classifier, distiller
-from tests.test_tools.test_entry_points import call
+from tests.support.classifiers import classifier, distilled_classifier, image_batch
+from tests.support.commands import call
+from tests.support.paths import ROOT
 
 import numpy as np
 import pytest
@@ -17,8 +17,6 @@ import torch
 import torch.nn as nn
 from mmdet.registry import MODELS
 from mmengine.runner import load_checkpoint
-
-ROOT = Path(__file__).parents[2]
 
 
 def public(path, network, wrapped):
@@ -49,7 +47,7 @@ def equal(model, other):
 @pytest.mark.parametrize('wrapped', [True, False])
 def test_a_public_file_fills_student_teacher_and_plain(trained, tmp_path, wrapped):
     path = public(tmp_path / 'public.pth', trained.backbone, wrapped)
-    model = distiller(dict(config=classifier(), checkpoint=path))
+    model = distilled_classifier(dict(config=classifier(), checkpoint=path))
     assert equal(model.distillation.teacher.model, trained)
     assert not equal(model.backbone, trained.backbone)
     review = copy.deepcopy(model.review)
@@ -141,7 +139,7 @@ def test_levels_of_a_network_that_does_not_tell():
 def test_a_public_teacher_sees_its_own_normalisation(tmp_path):
     config = 'mmreviewkd::cifar100/public/resnet56.py'
     network = MODELS.build(model_config(config)).backbone
-    model = distiller(
+    model = distilled_classifier(
         dict(config=config, checkpoint=public(tmp_path / 'p.pth', network, True)),
         student=classifier(num_classes=100),
     )
@@ -149,8 +147,8 @@ def test_a_public_teacher_sees_its_own_normalisation(tmp_path):
     model.distillation.teacher.model.backbone.conv1.register_forward_pre_hook(
         lambda module, args: seen.append(args[0])
     )
-    model(**batch(model), mode='loss')
-    torch.manual_seed(2)  # the images that batch() drew
+    model(**image_batch(model), mode='loss')
+    torch.manual_seed(2)  # the images that image_batch() drew
     raw = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8).float()
     mean, std = (
         255 * torch.tensor(values).view(3, 1, 1)

@@ -1,57 +1,14 @@
 """A server on this machine that has every fault when asked for it."""
 
-import io
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
+
+import mmreviewkd.compat.download as module
+from mmreviewkd.compat import transfer
+from tests.support.download_server import Handler
 
 import pytest
 import torch
-
-PAGE = b'<!DOCTYPE html>\n<html><body>Please log in</body></html>'
-
-
-def checkpoint(value, size=50000):
-    """Bytes of a checkpoint, of more than one chunk; its hash is its own."""
-    file = io.BytesIO()
-    torch.save(dict(weight=torch.full((size,), float(value))), file)
-    return file.getvalue()
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Does what the first of the server's faults says, else its duty."""
-
-    def do_GET(self):
-        self.server.requests.append((self.path, self.headers.get('Range')))
-        fault = self.server.faults.pop(0) if self.server.faults else {}
-        content = self.server.files.get(self.path)
-        status = fault.get('status', 404 if content is None else 200)
-        if status >= 400:
-            self.send_error(status)
-            return
-        content = fault.get('content', content)
-        etag = f'"{hash(content)}"'
-        start, begun = 0, self.headers.get('Range')
-        if begun and self.server.ranges and self.headers['If-Range'] == etag:
-            start, status = int(begun[len('bytes=') : -1]), 206
-            start += fault.get('shift', 0)
-            if start >= len(content):
-                self.send_error(416)
-                return
-        self.send_response(status)
-        if self.server.ranges:
-            self.send_header('ETag', etag)
-        if start:
-            self.send_header(
-                'Content-Range', f'bytes {start}-{len(content) - 1}/{len(content)}'
-            )
-        self.send_header('Content-Length', str(len(content) - start))
-        self.end_headers()
-        self.wfile.write(content[start:][: fault.get('only')])
-        if fault.get('stall'):
-            self.server.stopped.wait(60)
-
-    def log_message(self, *args):
-        pass
 
 
 @pytest.fixture
@@ -79,6 +36,13 @@ def cache(monkeypatch, tmp_path):
     return tmp_path / 'hub' / 'checkpoints'
 
 
-def left(cache):
-    """What is in the cache, but for locks."""
-    return sorted(path.name for path in cache.iterdir() if path.suffix != '.lock')
+@pytest.fixture
+def said(monkeypatch):
+    """The messages; nothing waits."""
+    messages = []
+    for part in (module, transfer):
+        monkeypatch.setattr(
+            part, 'print_log', lambda message, *_: messages.append(message)
+        )
+    monkeypatch.setattr(transfer, 'WAITS', (0, 0.01, 0.02))
+    return messages

@@ -8,12 +8,15 @@ from collections import OrderedDict
 
 from mmreviewkd.compat import load_from_local, register_safe_loaders
 from mmreviewkd.errors import UserInputError
+from tests.support.checkpoints import assert_equal
+from tests.support.honest_files import save, weights
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader, load_checkpoint
+from mmengine.runner import checkpoint as mmengine_checkpoint
 
 register_safe_loaders()
 
@@ -53,29 +56,6 @@ def checkpoint():
         dtype=torch.float16,
         device=torch.device('cpu'),
     )
-
-
-def assert_equal(loaded, expected):
-    assert type(loaded) is type(expected)
-    if isinstance(expected, dict):
-        assert list(loaded) == list(expected)
-        for key in expected:
-            assert_equal(loaded[key], expected[key])
-    elif isinstance(expected, HistoryBuffer):
-        for mine, theirs in zip(loaded.data, expected.data):
-            np.testing.assert_array_equal(mine, theirs)
-        # what a resumed run asks of it
-        assert loaded.mean() == expected.mean()
-        assert loaded.statistics('max') == expected.statistics('max')
-    elif isinstance(expected, torch.Tensor):
-        assert loaded.dtype == expected.dtype
-        assert loaded.requires_grad == expected.requires_grad
-        assert torch.equal(loaded, expected)
-    elif isinstance(expected, np.ndarray):
-        assert loaded.dtype == expected.dtype
-        np.testing.assert_array_equal(loaded, expected)
-    else:
-        assert loaded == expected
 
 
 @FORMATS
@@ -277,3 +257,119 @@ def test_no_such_file(tmp_path, load):
 def test_a_folder(tmp_path):
     with pytest.raises(UserInputError, match=f'checkpoint {tmp_path} is a folder'):
         load_from_local(str(tmp_path))
+
+
+def test_safetensors(tmp_path):
+    save_file = pytest.importorskip('safetensors.torch').save_file
+    path = str(tmp_path / 'teacher.safetensors')
+    save_file(dict(weights()), path)
+    loaded = CheckpointLoader.load_checkpoint(path, 'cpu')
+    assert_equal(
+        OrderedDict(sorted(loaded.items())), OrderedDict(sorted(weights().items()))
+    )
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    load_checkpoint(model, path, strict=True)
+    assert_equal(OrderedDict(model.state_dict()), weights())
+    (tmp_path / 'teacher.safetensors').write_bytes(b'<html>')
+    with pytest.raises(UserInputError, match='teacher.safetensors cannot be '):
+        load_from_local(path)
+
+
+def test_safetensors_without_the_package(tmp_path, monkeypatch):
+    for module in ('safetensors', 'safetensors.torch'):
+        monkeypatch.setitem(sys.modules, module, None)
+    (tmp_path / 'teacher.safetensors').write_bytes(b'')
+    with pytest.raises(UserInputError, match='pip install safetensors'):
+        load_from_local(str(tmp_path / 'teacher.safetensors'))
+
+
+def test_every_scheme_of_mmengine_is_read_here():
+    owners = {
+        prefix: loader.__module__
+        for prefix, loader in CheckpointLoader._schemes.items()
+    }
+    assert len(owners) == 11
+    assert set(owners.values()) == {'mmreviewkd.compat.checkpoint'}
+    # by its name mmengine logs how it reads
+    assert {loader.__name__[:10] for loader in CheckpointLoader._schemes.values()} == {
+        'load_from_'
+    }
+
+
+@pytest.mark.parametrize(
+    'filename, listed, url',
+    [
+        ('torchvision://r9', 'get_torchvision_models', 'https://a/r9.pth'),
+        ('modelzoo://r9', 'get_torchvision_models', 'https://a/r9.pth'),
+        ('open-mmlab://r9', 'get_external_models', 'https://a/r9.pth'),
+        ('openmmlab://r9', 'get_external_models', 'https://a/r9.pth'),
+        ('mmcls://r9', 'get_mmcls_models', 'https://a/r9.pth'),
+    ],
+)
+def test_names_of_zoos(monkeypatch, filename, listed, url):
+    asked = []
+
+    def download(address, read, folder):
+        asked.append(address)
+        return dict(state_dict={'backbone.a': torch.ones(1)})
+
+    monkeypatch.setattr('mmreviewkd.compat.checkpoint.download', download)
+    monkeypatch.setattr(mmengine_checkpoint, listed, lambda: dict(r9=url))
+    assert 'state_dict' in CheckpointLoader.load_checkpoint(filename)
+    assert asked == [url]
+    with pytest.raises(
+        UserInputError, match=f'{filename}9: there is no such name; near names: r9'
+    ):
+        CheckpointLoader.load_checkpoint(f'{filename}9')
+
+
+def test_a_zoo_in_the_home_of_mmengine(monkeypatch, tmp_path):
+    save(weights())(tmp_path / 'weights.pth')
+    monkeypatch.setattr(
+        mmengine_checkpoint, 'get_external_models', lambda: dict(r9='weights.pth')
+    )
+    monkeypatch.setattr(
+        mmengine_checkpoint, '_get_mmengine_home', lambda: str(tmp_path)
+    )
+    assert_equal(CheckpointLoader.load_checkpoint('open-mmlab://r9'), weights())
+
+
+def test_an_object_store(monkeypatch, tmp_path):
+    save(weights())(tmp_path / 'weights.pth')
+    path = 'mmreviewkd.compat.checkpoint.get_file_backend'
+
+    class Store:
+        get = staticmethod(lambda name: (tmp_path / 'weights.pth').read_bytes())
+
+    monkeypatch.setattr(path, lambda *args, **kwargs: Store)
+    assert_equal(CheckpointLoader.load_checkpoint('s3://a/b.pth'), weights())
+    monkeypatch.undo()
+    for filename in ('s3://bucket/a.pth', 'petrel://a.pth', 'pavi://a'):
+        with pytest.raises(UserInputError, match=f'checkpoint {filename} needs the '):
+            CheckpointLoader.load_checkpoint(filename)
+
+
+@pytest.mark.parametrize(
+    'content, problem',
+    [
+        ([1], 'holds a list, not weights'),
+        ({'a.weight': torch.ones(1), 3: 1}, 'has the key 3, not names'),
+        ({'a.weight': np.ones(1)}, 'has a ndarray, not a tensor, at a.weight'),
+        (dict(model=None), 'has under "model" a NoneType, not weights'),
+        (dict(model={'a': np.ones(1)}), 'under "model" a ndarray, not a tensor'),
+        (dict(state_dict={}), 'has under "state_dict" no weights'),
+        (dict(meta=[1]), 'has under "meta" a list, not a dict'),
+        (dict(state_dict=None), 'has under "state_dict" a NoneType, not weights'),
+        (dict(state_dict=[torch.ones(1)]), 'a list, not weights by name'),
+        (dict(state_dict={3: torch.ones(1)}), 'the key 3, not names'),
+        (dict(state_dict={'a.weight': 'x'}), 'a str, not a tensor, at a.weight'),
+        (dict(state_dict={'a': np.ones(1)}), 'a ndarray, not a tensor, at a'),
+    ],
+)
+def test_weights_that_are_none(tmp_path, content, problem):
+    path = str(tmp_path / 'odd.pth')
+    torch.save(content, path)
+    with pytest.raises(UserInputError) as error:
+        load_from_local(path)
+    assert str(error.value).startswith(f'checkpoint {path} ')
+    assert problem in str(error.value)

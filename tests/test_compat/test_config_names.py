@@ -1,19 +1,17 @@
 """Our configs by name, from any folder and however the package got there."""
 
-from pathlib import Path
-
 from mmreviewkd.commands import main
 from mmreviewkd.compat import config_names
 from mmreviewkd.compat.config_names import config_folder, config_path
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models.configs import load_config, model_config
+from tests.support.paths import ROOT
 
 import mmengine
 import pytest
 from mmengine.config import Config
 from mmengine.config.utils import _get_cfg_metainfo
 
-ROOT = Path(__file__).parents[2]
 PAIR = 'cifar100/review-kd_resnet56_resnet20.py'
 
 

@@ -3,7 +3,7 @@
 import os
 
 from mmreviewkd.compat.saving import plain_state_dict
-from tests.launching import free_port
+from tests.support.launching import free_port
 
 import pytest
 import torch

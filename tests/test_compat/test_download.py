@@ -2,55 +2,31 @@
 
 import builtins
 import errno
-import hashlib
 import io
 import os
 import socket
-import sys
+import threading
 
 import mmreviewkd.compat.download as module
 from mmreviewkd.compat import load_from_local, register_safe_loaders, transfer
 from mmreviewkd.compat.download import download
 from mmreviewkd.errors import UserInputError
-from tests.test_compat.conftest import PAGE, checkpoint, left
-from tests.test_tools.test_entry_points import call
+from tests.support.commands import call
+from tests.support.download_server import (
+    PAGE,
+    checkpoint,
+    hashed,
+    left,
+    refusal,
+    weight,
+)
 
 import pytest
 import torch
+import torch.multiprocessing as mp
 from mmengine.runner import CheckpointLoader
 
 register_safe_loaders()
-
-
-def hashed(content):
-    """A file name with its hash."""
-    return f'r50_1x-{hashlib.sha256(content).hexdigest()}.pth'
-
-
-@pytest.fixture
-def said(monkeypatch):
-    """The messages; nothing waits."""
-    messages = []
-    for part in (module, transfer):
-        monkeypatch.setattr(
-            part, 'print_log', lambda message, *_: messages.append(message)
-        )
-    monkeypatch.setattr(transfer, 'WAITS', (0, 0.01, 0.02))
-    return messages
-
-
-def weight(url):
-    return download(url, load_from_local)['weight'][0].item()
-
-
-def refusal(url):
-    """The one line of a download that fails; it names URL and remedy."""
-    with pytest.raises(UserInputError) as error:
-        weight(url)
-    message = str(error.value)
-    assert url in message and '\n' not in message
-    assert 'download the file by hand and give its path' in message
-    return message
 
 
 # ---------------------------------------------------------------- the cache
@@ -195,119 +171,6 @@ def test_a_refused_file_of_the_cache_is_downloaded_anew(server, cache, said):
     assert (cache / name).read_bytes() == PAGE
 
 
-# ------------------------------------------------- servers and connections
-@pytest.mark.parametrize(
-    'status, attempts', [(404, 1), (403, 1), (408, 4), (429, 4), (500, 4), (503, 4)]
-)
-def test_http_errors(server, cache, said, status, attempts):
-    server.faults = [dict(status=status)] * 4
-    message = refusal(f'{server.url}/a.pth')
-    assert f'a.pth cannot be downloaded: HTTP {status} ' in message
-    assert len(server.requests) == attempts
-    assert len(said) == attempts  # the first says that it begins
-    assert left(cache) == []
-
-
-def test_a_server_that_never_answers(server, cache, said, monkeypatch):
-    monkeypatch.setattr(transfer, 'TIMEOUT', 0.1)
-    server.files['/a.pth'] = checkpoint(1)
-    silent = dict(only=0, stall=True)
-    server.faults = [silent] * 4
-    url = f'{server.url}/a.pth'
-    assert 'no answer within 0.1 s' in refusal(url)
-    assert said[1:] == [
-        f'{url}: no answer within 0.1 s; attempt {attempt} of 4 in {wait} s'
-        for attempt, wait in [(2, 0), (3, 0.01), (4, 0.02)]
-    ]
-    server.faults = [silent]
-    assert weight(url) == 1
-
-
-def test_a_server_that_never_accepts(cache, said, monkeypatch):
-    monkeypatch.setattr(transfer, 'TIMEOUT', 0.1)
-    with socket.socket() as silent:
-        silent.bind(('127.0.0.1', 0))
-        silent.listen()
-        assert 'no answer within 0.1 s' in refusal(
-            f'http://127.0.0.1:{silent.getsockname()[1]}/a.pth'
-        )
-
-
-def test_a_refused_connection(cache, said):
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    assert 'cannot be downloaded: Connection refused. ' in refusal(
-        f'http://127.0.0.1:{port}/a.pth'
-    )
-    assert len(said) == 4
-
-
-def test_an_unknown_host(cache, said, monkeypatch):
-
-    def unknown(*args, **kwargs):
-        raise socket.gaierror(socket.EAI_NONAME, 'Name or service not known')
-
-    monkeypatch.setattr(socket, 'getaddrinfo', unknown)
-    assert 'unknown host (Name or service not known)' in refusal(
-        'http://no.such.host/a.pth'
-    )
-
-
-# ------------------------------------------------------------------ resume
-def test_a_body_cut_short_goes_on_where_it_was(server, cache, said):
-    content = checkpoint(1)
-    server.files['/a.pth'] = content
-    server.faults = [dict(only=100000), dict(only=70000)]
-    assert weight(f'{server.url}/a.pth') == 1
-    assert [begun for _, begun in server.requests] == [
-        None,
-        'bytes=100000-',
-        'bytes=170000-',
-    ]
-    assert f'after 100000 of {len(content)} bytes; attempt 2 of 4' in said[1]
-    assert len(left(cache)) == 1  # nothing beside the file
-
-
-def test_another_run_goes_on(server, cache, said):
-    server.files['/a.pth'] = checkpoint(1)
-    server.faults = [dict(only=100000), *[dict(only=10)] * 3]
-    url = f'{server.url}/a.pth'
-    assert 'another run goes on from there' in refusal(url)
-    assert weight(url) == 1
-    assert server.requests[-1][1] == 'bytes=100030-'
-    assert len(left(cache)) == 1
-
-
-@pytest.mark.parametrize('change', ['file', 'ranges', 'shorter', 'torn', 'other range'])
-def test_what_cannot_go_on_starts_over(server, cache, said, change):
-    server.files['/a.pth'] = checkpoint(1)
-    server.faults = [dict(only=100000), *[dict(only=10)] * 3]
-    url = f'{server.url}/a.pth'
-    refusal(url)
-    part = next(cache.glob('*.part'))
-    if change == 'ranges':
-        server.ranges = False
-    elif change == 'shorter':  # than what is here
-        part.write_bytes(server.files['/a.pth'] + b'more')
-    elif change == 'torn':  # killed before the server's mark was noted
-        (cache / f'{part.name}.validator').unlink()
-    elif change == 'other range':
-        server.faults = [dict(shift=5)]
-    value = 1 if change in ('shorter', 'other range') else 2
-    server.files['/a.pth'] = checkpoint(value)
-    assert weight(url) == value
-    assert len(left(cache)) == 1
-
-
-def test_a_server_without_ranges_starts_over(server, cache, said):
-    server.ranges = False
-    server.files['/a.pth'] = checkpoint(1)
-    server.faults = [dict(only=100000)]
-    assert weight(f'{server.url}/a.pth') == 1
-    assert [begun for _, begun in server.requests] == [None, None]
-
-
 # ------------------------------------------------------------------- disks
 @pytest.mark.parametrize('code', [errno.EROFS, errno.EACCES])
 def test_a_cache_that_cannot_be_written(server, cache, said, monkeypatch, code):
@@ -351,17 +214,6 @@ def test_a_full_disk(server, cache, said, monkeypatch):
     assert weight(f'{server.url}/a.pth') == 1
 
 
-def test_progress_is_shown_on_a_terminal_alone(
-    server, cache, said, monkeypatch, capsys
-):
-    server.files.update({'/a.pth': checkpoint(1), '/b.pth': checkpoint(2)})
-    weight(f'{server.url}/a.pth')
-    assert capsys.readouterr().err == ''
-    monkeypatch.setattr(sys.stderr, 'isatty', lambda: True, raising=False)
-    weight(f'{server.url}/b.pth')
-    assert '100%' in capsys.readouterr().err
-
-
 # ------------------------------------------------------------------- tools
 def test_a_teacher_by_its_url(server, cache, said, project, monkeypatch):
     monkeypatch.chdir(project)
@@ -377,3 +229,92 @@ def test_a_teacher_by_its_url(server, cache, said, project, monkeypatch):
     )
     assert '\n' not in error and 'It was not kept; open the URL' in error
     assert left(cache) == []
+
+
+def test_one_of_two_waits_for_the_other(server, cache, monkeypatch):
+    messages = []
+    for part in (module, transfer):
+        monkeypatch.setattr(
+            part, 'print_log', lambda message, *_: messages.append(message)
+        )
+    monkeypatch.setattr(transfer, 'TIMEOUT', 1)
+    monkeypatch.setattr(transfer, 'WAITS', (0,))
+    server.files['/a.pth'] = checkpoint(1)
+    server.faults = [dict(only=100000, stall=True)]
+    results = []
+    threads = [
+        threading.Thread(
+            target=lambda: results.append(
+                download(f'{server.url}/a.pth', load_from_local)
+            )
+        )
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [result['weight'][0] for result in results] == [1, 1]
+    assert [begun for _, begun in server.requests] == [None, 'bytes=65536-']
+    assert f'another process downloads {server.url}/a.pth; waiting for it' in messages
+
+
+def rank_of_two(rank, port, url, folders, queue):
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    torch.distributed.init_process_group('gloo', rank=rank, world_size=2)
+    results = []
+    for name, folder in [
+        ('a', folders[0]),
+        ('b', folders[rank]),
+        ('missing', folders[0]),
+        ('page', folders[0]),
+    ]:
+        try:
+            results.append(
+                download(f'{url}/{name}.pth', load_from_local, folder)['weight'][
+                    0
+                ].item()
+            )
+        except UserInputError as error:
+            results.append(str(error))
+    queue.put((rank, results))
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_ranks_wait_for_the_first_and_fail_together(server, tmp_path):
+    server.files.update(
+        {'/a.pth': checkpoint(1), '/b.pth': checkpoint(2), '/page.pth': PAGE}
+    )
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    context = mp.get_context('spawn')
+    queue = context.Queue()
+    folders = [str(tmp_path / 'one'), str(tmp_path / 'two')]
+    processes = [
+        context.Process(
+            target=rank_of_two, args=(rank, port, server.url, folders, queue)
+        )
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    first, second = (
+        results for _, results in sorted(queue.get(timeout=120) for _ in range(2))
+    )
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    assert first == second and first[:2] == [1, 2]
+    assert f'{server.url}/missing.pth cannot be downloaded: HTTP 404' in first[2]
+    assert 'was not kept' in first[3]
+    # once for both, but to each disk that has not got it
+    assert sorted(path for path, _ in server.requests) == [
+        '/a.pth',
+        '/b.pth',
+        '/b.pth',
+        '/missing.pth',
+        '/page.pth',
+    ]

@@ -1,36 +1,14 @@
 """Images that cannot be read are named, wherever they are read."""
 
-import struct
-import zlib
-
 from mmreviewkd.compat.images import name_unreadable_images
 from mmreviewkd.errors import UnreadableImageError, in_one_line
+from tests.support.images import png
 
 import cv2
 import numpy as np
 import pytest
 from mmcv.transforms import LoadImageFromFile
 from torch.utils.data import DataLoader
-
-
-def png(width, height):
-    """A PNG whose header promises more than it holds."""
-
-    def chunk(kind, data):
-        return (
-            struct.pack('>I', len(data))
-            + kind
-            + data
-            + struct.pack('>I', zlib.crc32(kind + data))
-        )
-
-    header = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
-    return (
-        b'\x89PNG\r\n\x1a\n'
-        + chunk(b'IHDR', header)
-        + chunk(b'IDAT', zlib.compress(bytes(100)))
-        + chunk(b'IEND', b'')
-    )
 
 
 class Images:

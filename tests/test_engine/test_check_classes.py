@@ -8,7 +8,7 @@ from mmreviewkd.engine.check_classes import check_classes
 from mmreviewkd.engine.check_data import name_files_in_errors
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models.adapters import adapter_of
-from tests.conftest import tiny_detector
+from tests.support.detectors import tiny_detector
 
 import mmdet
 import pytest

@@ -5,8 +5,9 @@ import shutil
 from mmreviewkd.compat import load_from_local
 from mmreviewkd.engine.check_data import named_images
 from mmreviewkd.errors import UnreadableImageError
-from tests.test_compat.test_images import png
-from tests.test_tools.test_entry_points import ROOT, call, process
+from tests.support.commands import call, process
+from tests.support.images import png
+from tests.support.paths import ROOT
 
 import pytest
 

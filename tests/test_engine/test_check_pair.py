@@ -9,7 +9,7 @@ from mmreviewkd.engine import check_pair as module
 from mmreviewkd.engine.check_pair import check_pair, warn_if_alike
 from mmreviewkd.errors import SettingError, UserInputError
 from mmreviewkd.models import ReviewKD, distiller
-from tests.conftest import tiny_detector
+from tests.support.detectors import tiny_detector
 
 import pytest
 import torch

@@ -1,6 +1,6 @@
 from mmreviewkd.engine.checks import check_machine, check_strategy
 from mmreviewkd.errors import UserInputError
-from tests.test_tools.test_entry_points import call
+from tests.support.commands import call
 
 import pytest
 import torch

@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 from mmreviewkd.engine.one_line_errors import one_line_errors, resumable
 from mmreviewkd.errors import UserInputError
-from tests.test_tools.test_entry_points import call
+from tests.support.commands import call
 
 import pytest
 import torch

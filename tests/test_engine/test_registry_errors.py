@@ -1,7 +1,7 @@
 """Unknown classes and arguments in what a config builds."""
 
 from mmreviewkd.engine.registry_errors import registry_error
-from tests.conftest import tiny_detector
+from tests.support.detectors import tiny_detector
 
 import pytest
 import torch.nn as nn

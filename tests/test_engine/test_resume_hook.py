@@ -3,9 +3,8 @@
 import random
 
 from mmreviewkd.compat import load_from_local
-from mmreviewkd.engine.launch import _add_resume_hook
 from mmreviewkd.engine.random_state import random_state, set_random_state
-from mmreviewkd.engine.resume_hook import ResumeHook
+from mmreviewkd.engine.resume_hook import _check_resumable
 from mmreviewkd.errors import UserInputError
 
 import numpy as np
@@ -229,22 +228,6 @@ def test_a_checkpoint_that_another_hook_saves(run, tmp_path):
     assert own['python'] != before['python']
 
 
-def test_the_launcher_adds_the_hook_once():
-    for hooks in (
-        None,
-        [],
-        [dict(type='EMAHook')],
-        [dict(type='ResumeHook')],
-        [dict(type='mmdet.ResumeHook')],
-        [dict(type=ResumeHook)],
-    ):
-        cfg = Config(dict(custom_hooks=hooks))
-        _add_resume_hook(cfg)
-        names = [str(hook.type) for hook in cfg.custom_hooks]
-        assert sum('ResumeHook' in name for name in names) == 1
-        assert len(names) == 1 + (hooks == [dict(type='EMAHook')])
-
-
 # ------------------------------------------------------------------- another
 @pytest.fixture
 def said(monkeypatch):
@@ -315,3 +298,43 @@ def test_a_file_with_weights_alone_is_not_resumed(run, tmp_path, missing):
         'or iteration. To start a new run with its weights: --cfg-options '
         f'load_from={path}, without --resume'
     )
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (
+            lambda c: c['random_states'][0].update(
+                numpy=('MT19937', list(range(624)), 10**8, 0, 0.0)
+            ),
+            'state of numpy',
+        ),
+        (
+            lambda c: c['random_states'][0].update(
+                torch=torch.full((5056,), 255, dtype=torch.uint8)
+            ),
+            'state of torch',
+        ),
+        (
+            lambda c: c['random_states'][0].update(python=(3, (1,), None)),
+            'state of python',
+        ),
+        (lambda c: c.update(random_states=7), 'its random_states is not what'),
+        (lambda c: c['meta'].update(epoch='x'), 'its meta.epoch is not what'),
+        (lambda c: c['meta'].update(seed=-1), 'its meta.seed is not what'),
+        (lambda c: c['meta'].update(data=3), 'its meta.data is not what'),
+        (lambda c: c.update(message_hub=3), 'its message_hub is not what'),
+        (lambda c: c.update(optimizer=3), 'its optimizer is not what'),
+    ],
+)
+def test_what_a_run_would_not_save_is_not_resumed(change, message):
+    content = dict(
+        optimizer={},
+        message_hub={},
+        random_states=[random_state()],
+        meta=dict(epoch=1, iter=2, seed=0),
+    )
+    _check_resumable(content, content['meta'])
+    change(content)
+    with pytest.raises(UserInputError, match=message):
+        _check_resumable(content, content['meta'])

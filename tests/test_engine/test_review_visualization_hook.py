@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mmreviewkd.engine import ReviewVisualizationHook
 from mmreviewkd.errors import UserInputError
+from tests.support.project import write_project
 
 import cv2
 import numpy as np
@@ -38,11 +39,7 @@ def scalars(work_dir):
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory, coco, teachers):
     pytest.importorskip('tensorboard')
-    from tests import conftest
-
-    folder = conftest.project.__wrapped__(
-        tmp_path_factory.mktemp('pictures'), coco, teachers
-    )
+    folder = write_project(tmp_path_factory.mktemp('pictures'), coco, teachers)
     hook = dict(type='ReviewVisualizationHook')
     ema = dict(type='EMAHook')
     return (

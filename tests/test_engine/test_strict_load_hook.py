@@ -1,8 +1,8 @@
 """tools/test.py on checkpoints that fill all, or a part, of a detector."""
 
 from mmreviewkd.engine import StrictLoadHook
-from tests.conftest import save_weights, tiny_detector
-from tests.test_tools.test_entry_points import call
+from tests.support.commands import call
+from tests.support.detectors import save_weights, tiny_detector
 
 import pytest
 import torch

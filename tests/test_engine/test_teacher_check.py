@@ -1,25 +1,21 @@
 """The teacher's own figure on the student's data."""
 
 import copy
-import runpy
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 from mmreviewkd.compat import load_from_local
 from mmreviewkd.engine import TeacherCheckHook, check_teacher
 from mmreviewkd.engine.teacher_check import TOLERANCE, _deviation, main_metric
 from mmreviewkd.errors import UserInputError
-from tests.conftest import save_weights, tiny_detector
-from tests.test_tools.test_entry_points import call
+from tests.support.commands import call
+from tests.support.detectors import save_weights, tiny_detector
+from tests.support.project import write_project
 
 import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.runner import Runner
-
-TOOL = Path(__file__).parents[2] / 'tools' / 'check_teacher.py'
 
 
 @pytest.fixture
@@ -35,11 +31,7 @@ def lines(monkeypatch):
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory, coco, teachers):
     """A teacher that has learned something: 12 epochs on the rectangles."""
-    from tests import conftest
-
-    folder = conftest.project.__wrapped__(
-        tmp_path_factory.mktemp('trained'), coco, teachers
-    )
+    folder = write_project(tmp_path_factory.mktemp('trained'), coco, teachers)
     cfg = Config.fromfile(folder / 'teacher.py')
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=25, val_interval=25)
     cfg.train_dataloader.batch_size = 2
@@ -136,7 +128,7 @@ def test_other_classes_and_half_a_head(trained, tmp_path, lines):
     assert '1 missing (first: roi_head.bbox_head.fc_cls.weight)' in str(error.value)
 
 
-def test_hook_and_tool(trained, project, capsys):
+def test_hook(trained, project):
     _, cfg, _ = trained
     cfg = Config(cfg.to_dict())
     cfg.train_cfg.max_epochs = 1
@@ -147,30 +139,6 @@ def test_hook_and_tool(trained, project, capsys):
     log = next((project / 'hook').glob('*/*.log')).read_text()
     assert 'expected 0.990, student: ' in log
     assert log.index('is below what was expected') < log.index('Epoch(train)')
-
-    def tool(*arguments):
-        argv, sys.argv = sys.argv, ['check_teacher.py', *map(str, arguments)]
-        try:
-            runpy.run_path(str(TOOL), run_name='__main__')
-        except SystemExit as stop:
-            return stop.code
-        finally:
-            sys.argv = argv
-
-    assert (
-        tool(
-            project / 'distil.py',
-            '--expected',
-            0.4,
-            '--num-images',
-            2,
-            '--student-checkpoint',
-            project / 'hook' / 'epoch_1.pth',
-        )
-        is None
-    )
-    assert 'expected 0.400, student: ' in capsys.readouterr().out
-    assert 'distils nothing: its model is a FasterRCNN' in tool(project / 'plain.py')
 
 
 # ------------------------------------------------- what its figures lead to

@@ -9,7 +9,8 @@ import time
 
 from mmreviewkd.engine.work_dir import holds_run, locked_work_dir
 from mmreviewkd.errors import UserInputError
-from tests.test_tools.test_entry_points import ROOT, call, process
+from tests.support.commands import call, process
+from tests.support.paths import ROOT
 
 import pytest
 from filelock import FileLock

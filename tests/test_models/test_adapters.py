@@ -7,7 +7,7 @@ from mmreviewkd.methods.kd import kd_loss
 from mmreviewkd.models import ADAPTERS, Adapter, Distilled
 from mmreviewkd.models.adapters import Match, adapter_of
 from mmreviewkd.models.logit_rows import LogitRows
-from tests.conftest import save_weights
+from tests.support.detectors import save_weights
 from tests.support.students import assert_same
 
 import pytest
@@ -89,9 +89,6 @@ class SegmentorAdapter(Adapter):
 
     def logit_rows(self, model):
         return PixelRows
-
-
-# ---------------------------------------
 
 
 @pytest.fixture

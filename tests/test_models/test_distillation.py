@@ -1,14 +1,19 @@
-"""What a method is given of a batch, besides features and logits."""
+"""The way of a batch: what methods are given of it, and the losses they add."""
 
 import copy
 
+from mmreviewkd.commands import textbook
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.methods import Method
+from mmreviewkd.models import Distilled
+from tests.support.batches import batch
+from tests.support.checkpoints import snapshot
 from tests.support.students import losses_of
 
 import pytest
 import torch
 from mmdet.registry import MODELS
+from mmengine.optim import OptimWrapper
 
 two_kinds = pytest.mark.parametrize('kind', ('two_stage', 'classifier'), indirect=True)
 detector = pytest.mark.parametrize('kind', ('two_stage',), indirect=True)
@@ -142,3 +147,104 @@ def test_two_methods_that_log_one_name(kind):
     config = dict(kind.config(), methods={n: dict(type=Both) for n in ('a', 'a_b')})
     with pytest.raises(UserInputError, match="cannot be called 'a_b': a_b_c is logged"):
         losses_of(MODELS.build(config), kind.batch())
+
+
+@pytest.mark.parametrize('family', ['faster_rcnn', 'mask_rcnn', 'retinanet'])
+def test_losses_are_the_students_plus_the_review(distiller, family):
+    model = distiller(family)
+    data = model.data_preprocessor(batch(masks=True), True)
+    torch.manual_seed(3)
+    expected = super(Distilled, model).forward(**data, mode='loss')
+    before = snapshot(model.review)
+    torch.manual_seed(3)
+    losses = model(**data, mode='loss')
+    for key, value in expected.items():
+        assert torch.equal(torch.as_tensor(losses[key]), torch.as_tensor(value))
+    added = set(losses) - set(expected)
+    strides = (8, 16, 32, 64, 128) if family == 'retinanet' else (4, 8, 16, 32, 64)
+    assert added == {'loss_review'} | {f'review_stride{s}' for s in strides}
+
+    # against the paper's formula, with features taken by other means
+    features = model.extract_feat(data['inputs'])
+    targets = model.distillation.teacher.model.extract_feat(data['inputs'])
+    reviewed = textbook.review(before, features, [t.shape[-2:] for t in targets])
+    levels = [textbook.hcl(r, t) for r, t in zip(reviewed, targets)]
+    for stride, level in zip(strides, levels):
+        torch.testing.assert_close(
+            losses[f'review_stride{stride}'], level, rtol=1e-4, atol=1e-5
+        )
+    torch.testing.assert_close(losses['loss_review'], sum(levels), rtol=1e-4, atol=1e-5)
+
+
+def test_weight_scales_the_loss_and_levels_are_not_added_twice(distiller):
+    model = distiller(review=dict(weight=2.5))
+    losses = losses_of(model)
+    levels = [v for k, v in losses.items() if k.startswith('review_stride')]
+    torch.testing.assert_close(losses['loss_review'], 2.5 * sum(levels))
+    total, log_vars = model.parse_losses(losses)
+    torch.testing.assert_close(
+        total,
+        sum(
+            log_vars[k]
+            for k in (
+                'loss_rpn_cls',
+                'loss_rpn_bbox',
+                'loss_cls',
+                'loss_bbox',
+                'loss_review',
+            )
+        ),
+    )
+
+
+def test_stages_of_backbones_instead_of_necks(distiller):
+    model = distiller('retinanet', 'faster_rcnn', part='backbone')
+    assert not hasattr(model.distillation.teacher.model, 'neck')
+    assert model.distillation.match.names == [f'stride {s}' for s in (4, 8, 16, 32)]
+    before = snapshot(model.review)
+    data = model.data_preprocessor(batch(), True)
+    losses = model(**data, mode='loss')
+    features = model.backbone(data['inputs'])
+    targets = model.distillation.teacher.model.backbone(data['inputs'])
+    reviewed = textbook.review(before, features, [t.shape[-2:] for t in targets])
+    torch.testing.assert_close(
+        losses['loss_review'],
+        sum(textbook.hcl(r, t) for r, t in zip(reviewed, targets)),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize(
+    'shapes, num_items',
+    [([(64, 64)], None), ([(64, 96)] * 2, [0, 3]), ([(64, 96)] * 2, [0, 0])],
+)
+def test_small_and_empty_batches_train_on(distiller, shapes, num_items):
+    # one image of 64x64 has a deepest map of 1x1
+    model = distiller()
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.01))
+    for _ in range(2):
+        log = model.train_step(batch(shapes, num_items=num_items), wrapper)
+        assert torch.isfinite(log['loss']) and log['loss_review'] > 0
+
+
+def test_bfloat16_step_compares_in_float32(distiller):
+    # no RPN: mmcv's own NMS takes float32 alone on the CPU
+    model = distiller('retinanet')
+    data = batch()
+    full = losses_of(model, copy.deepcopy(data))['loss_review']
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        half = losses_of(model, copy.deepcopy(data))['loss_review']
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, full, rtol=0.05, atol=0.05)
+    half.backward()
+
+
+@pytest.mark.parametrize('fusion', ['sum', 'pairs', 'none'])
+def test_ablations_work_on_detectors_too(distiller, fusion):
+    model = distiller(review=dict(weight=1.0, fusion=fusion, distance='l2'))
+    losses = losses_of(model)
+    model.parse_losses(losses)[0].backward()
+    assert losses['loss_review'] > 0
+    assert all(p.grad is not None for p in model.review.parameters())
+    assert not any('attention' in name for name, _ in model.review.named_parameters())

@@ -2,6 +2,7 @@
 
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models.features import record
+from tests.support.students import losses_of
 
 import pytest
 import torch
@@ -194,3 +195,16 @@ def test_torchvision_resnet(training):
     assert hooks(model) == 0
     logits.sum().backward()
     assert model.conv1.weight.grad.any()
+
+
+def test_record_leaves_nothing_behind(distiller):
+    model = distiller()
+    with pytest.raises(ZeroDivisionError), record(model, ['neck']):
+        raise ZeroDivisionError
+    assert not model.neck._forward_hooks
+    losses_of(model)
+    assert not model.neck._forward_hooks
+    with pytest.raises(UserInputError, match='FPN ran twice'):
+        with record(model, ['neck']):
+            for _ in range(2):
+                model.extract_feat(torch.zeros(1, 3, 64, 64))

@@ -2,9 +2,11 @@
 
 from mmreviewkd.methods import View
 from mmreviewkd.models.finite import FiniteCheck
+from tests.support.students import losses_of
 
 import pytest
 import torch
+from mmengine.logging import MessageHub
 
 NAN, INF = torch.tensor(torch.nan), torch.tensor(torch.inf)
 ONE = torch.tensor(1.0)
@@ -86,3 +88,22 @@ def test_an_overflow_of_half_precision_is_left_to_the_scaler():
 
 def test_nothing_to_look_at():
     FiniteCheck([])({}, View(), View())
+
+
+@pytest.mark.parametrize('side', ['student', 'teacher'])
+def test_a_review_that_is_not_finite_stops_and_names_the_level(distiller, side):
+    model = distiller()
+    conv = (
+        (model if side == 'student' else model.distillation.teacher.model)
+        .neck.fpn_convs[2]
+        .conv
+    )
+    conv.bias.data[0] = float('nan')
+    MessageHub.get_instance('nan').update_info('iter', 41)
+    with pytest.raises(FloatingPointError) as error:
+        losses_of(model)
+    message = str(error.value)
+    assert message.startswith(
+        'review_stride16 is nan in iteration 42; '
+        f"not finite: the {side}'s feature at stride 16"
+    )

@@ -1,7 +1,7 @@
 """Settings of a distillation that cannot be used: one line each."""
 
 from mmreviewkd.errors import UserInputError
-from tests.test_tools.test_entry_points import call
+from tests.support.commands import call
 
 import pytest
 

@@ -5,7 +5,7 @@ import logging
 from functools import partial
 from types import SimpleNamespace
 
-from tests.conftest import DISTIL_CONFIG, PLAIN_CONFIG
+from tests.support.project import DISTIL_CONFIG, PLAIN_CONFIG
 from tests.support.students import (
     DETECTORS,
     assert_same,

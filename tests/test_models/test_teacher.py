@@ -1,170 +1,16 @@
-"""The teacher: strict loading and its own normalisation."""
+"""The teacher: strict loading, another image size, and what it hands on."""
 
 import json
 
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.models.configs import load_config
-from mmreviewkd.models.renormalize import check_preprocessors, renormalize
 from mmreviewkd.models.settings import TeacherSettings
 from mmreviewkd.models.teacher import Teacher
-from tests.conftest import save_weights, tiny_detector
+from tests.support.batches import batch
+from tests.support.checkpoints import snapshot
+from tests.support.detectors import save_weights, tiny_detector
 
 import pytest
 import torch
-from mmdet.models import DetDataPreprocessor
-from mmdet.structures import DetDataSample
-from mmengine.model import BaseDataPreprocessor
-
-IMAGENET = dict(
-    mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
-    bgr_to_rgb=True,
-    pad_size_divisor=32,
-)
-CAFFE = dict(
-    mean=[103.530, 116.280, 123.675],
-    std=[1.0, 1.0, 1.0],
-    bgr_to_rgb=False,
-    pad_size_divisor=32,
-)
-NONE = dict(pad_value=114, pad_size_divisor=32)
-
-
-def images(dtype=torch.uint8):
-    torch.manual_seed(0)
-    return [
-        (torch.rand(3, *size) * 255).to(dtype)
-        for size in ((50, 70), (64, 33), (61, 96))
-    ]
-
-
-def preprocess(settings, dtype=torch.uint8):
-    module = DetDataPreprocessor(**settings)
-    data = dict(
-        inputs=images(dtype),
-        data_samples=[
-            DetDataSample(metainfo=dict(img_shape=tuple(i.shape[1:])))
-            for i in images(dtype)
-        ],
-    )
-    out = module(data, training=True)
-    return module, out['inputs'], out['data_samples']
-
-
-@pytest.mark.parametrize('student', [IMAGENET, CAFFE, NONE])
-@pytest.mark.parametrize(
-    'teacher',
-    [
-        IMAGENET,
-        CAFFE,
-        NONE,
-        dict(IMAGENET, pad_value=1.5),
-        dict(CAFFE, pad_size_divisor=128),
-        dict(IMAGENET, pad_size_divisor=1),
-    ],
-)
-def test_bitwise_what_the_teachers_own_preprocessor_makes(student, teacher):
-    source, inputs, samples = preprocess(student)
-    before = inputs.clone()
-    # where the student pads further than the teacher, both see its size
-    divisor = max(student['pad_size_divisor'], teacher['pad_size_divisor'])
-    target, expected, _ = preprocess(dict(teacher, pad_size_divisor=divisor))
-    got = renormalize(inputs, samples, source, target)
-    assert torch.equal(got, expected)
-    assert torch.equal(inputs, before)
-    if {**student, 'pad_size_divisor': 0} == {
-        **teacher,
-        'pad_size_divisor': 0,
-    } and divisor == student['pad_size_divisor']:
-        assert got is inputs  # nothing to do, nothing copied
-
-
-def test_images_of_fractions_to_1e_5():
-    source, inputs, samples = preprocess(IMAGENET, torch.float32)
-    target, expected, _ = preprocess(CAFFE, torch.float32)
-    torch.testing.assert_close(
-        renormalize(inputs, samples, source, target), expected, rtol=1e-5, atol=1e-4
-    )
-    # and back, where the values are of order one
-    source, inputs, samples = preprocess(CAFFE, torch.float32)
-    target, expected, _ = preprocess(IMAGENET, torch.float32)
-    torch.testing.assert_close(
-        renormalize(inputs, samples, source, target), expected, rtol=1e-5, atol=1e-5
-    )
-
-
-def test_features_cover_the_students_extent(distiller, teachers):
-    cfg = dict(teachers['faster_rcnn'])
-    cfg['config'] = cfg['config'].copy()
-    cfg['config']['data_preprocessor'] = dict(
-        type='DetDataPreprocessor', **dict(CAFFE, pad_size_divisor=128)
-    )
-    model = distiller(teacher=cfg)
-    source, inputs, samples = preprocess(dict(IMAGENET, pad_size_divisor=32))
-    teacher = model.distillation.teacher
-    teacher.__dict__['source'] = source
-    features, outputs = teacher(inputs, samples)
-    assert all(map(torch.equal, features, outputs))
-    assert inputs.shape[-2:] == (64, 96)
-    _, padded, _ = preprocess(dict(CAFFE, pad_size_divisor=128))
-    whole = teacher.model.extract_feat(padded)
-    for feature, full, stride in zip(features, whole, (4, 8, 16, 32, 64)):
-        h, w = -(-64 // stride), -(-96 // stride)
-        assert torch.equal(feature, full[..., :h, :w])
-    shapes = [sample.img_shape for sample in samples]
-    losses = model(inputs, list(_samples(shapes)), mode='loss')
-    assert torch.isfinite(losses['loss_review'])
-
-
-def _samples(shapes):
-    from mmengine.structures import InstanceData
-
-    for shape in shapes:
-        sample = DetDataSample(
-            metainfo=dict(
-                img_shape=shape,
-                pad_shape=(64, 96),
-                batch_input_shape=(64, 96),
-                ori_shape=shape,
-                scale_factor=(1, 1),
-            )
-        )
-        sample.gt_instances = InstanceData(
-            bboxes=torch.tensor([[4.0, 4.0, 30.0, 30.0]]), labels=torch.tensor([1])
-        )
-        sample.ignored_instances = InstanceData(bboxes=torch.zeros(0, 4))
-        yield sample
-
-
-def test_impossible_preprocessors_are_refused():
-    with pytest.raises(
-        UserInputError, match="teacher's data_preprocessor is a BaseDataPreprocessor"
-    ):
-        check_preprocessors(DetDataPreprocessor(), BaseDataPreprocessor())
-
-
-def test_the_log_says_what_differs(caplog, monkeypatch):
-    lines = []
-    monkeypatch.setattr(
-        'mmreviewkd.models.renormalize.print_log',
-        lambda message, *_: lines.append(message),
-    )
-    check_preprocessors(
-        DetDataPreprocessor(**IMAGENET), DetDataPreprocessor(**IMAGENET)
-    )
-    assert not lines
-    check_preprocessors(
-        DetDataPreprocessor(**IMAGENET),
-        DetDataPreprocessor(**dict(IMAGENET, pad_value=3)),
-    )
-    assert lines == [
-        'The teacher sees each image in its own normalisation: pad_value 3 (student: 0)'
-    ]
-    check_preprocessors(
-        DetDataPreprocessor(**IMAGENET),
-        DetDataPreprocessor(**dict(IMAGENET, pad_size_divisor=128)),
-    )
-    assert lines[1].endswith('pad_size_divisor 128 (student: 32)')
 
 
 # ------------------------------------------------------------------ loading
@@ -255,62 +101,6 @@ def test_files_that_are_no_checkpoint(checkpoint, tmp_path):
     assert 'holds a list, not weights' in refused(cfg, path)
 
 
-def test_config_that_does_not_exist(tmp_path):
-    (tmp_path / 'empty.py').write_text('x = 1')
-    with pytest.raises(UserInputError, match='empty.py has no "model"'):
-        Teacher(TeacherSettings(str(tmp_path / 'empty.py'), 'x.pth'))
-    for name in (str(tmp_path / 'none.py'), 'mmdet::faster_rcnn/none.py'):
-        with pytest.raises(UserInputError) as error:
-            Teacher(TeacherSettings(name, 'x.pth'))
-        assert f'config {name} does not exist' in str(error.value)
-
-
-def test_a_name_that_mmengine_does_not_take():
-    with pytest.raises(UserInputError, match='give the path of the file'):
-        load_config('mmdet::gn+ws/faster-rcnn_r50_fpn_gn-ws-all_1x_coco.py')
-
-
-def test_a_base_that_does_not_exist(tmp_path):
-    config = tmp_path / 'mine.py'
-    config.write_text("_base_ = './none.py'")
-    with pytest.raises(UserInputError) as error:
-        load_config(str(config))
-    assert str(error.value).startswith(f'config {config}: ')
-    assert 'none.py' in str(error.value)
-
-
-@pytest.mark.parametrize(
-    'name, near',
-    [
-        (
-            'mmdet::retinanet/retinanet_r18_fpn_1x_coc.py',
-            'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
-        ),
-        (
-            'mmdet::retinanet_r18_fpn_1x_coco.py',
-            'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
-        ),
-        ('models/mine_r50.py', 'models/mine_r18.py'),
-        ('modells/mine_r18.py', 'models/mine_r18.py'),
-        ('mine_r18.py', 'models/mine_r18.py'),
-        ('absent::retinanet/retinanet_r18_fpn_1x_coco.py', None),
-        ('/q.py', None),
-    ],
-)
-def test_the_nearest_names_of_a_config_that_does_not_exist(
-    name, near, tmp_path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / 'models').mkdir()
-    (tmp_path / 'models' / 'mine_r18.py').write_text('model = dict()')
-    with pytest.raises(UserInputError) as error:
-        load_config(name)
-    message = str(error.value)
-    assert message.startswith(f'config {name} does not exist: ')
-    found = message.partition('. Near names: ')[2].split(', ')
-    assert found[0] == (near or '')
-
-
 def test_a_distilled_student_teaches_in_turn(checkpoint, distiller, tmp_path):
     cfg, path, _ = checkpoint
     model = distiller()
@@ -326,3 +116,82 @@ def test_a_distilled_student_teaches_in_turn(checkpoint, distiller, tmp_path):
     )
     teacher = Teacher(TeacherSettings(str(config), str(path)))
     assert torch.equal(teacher.model.backbone.conv1.weight, model.backbone.conv1.weight)
+
+
+@pytest.mark.parametrize(
+    'scale, sizes',
+    [
+        # 64x96 pixels become 128x192, whose levels are those of half the stride
+        (2, {4: (16, 24), 8: (8, 12), 16: (4, 6), 32: (2, 3)}),
+        # 96x144, and padded to 96x160; the cells of the padding are cut off
+        (1.5, {4: (12, 18), 8: (6, 9), 16: (3, 5), 32: (2, 3)}),
+        (1.25, {4: (20, 30), 8: (10, 15), 16: (5, 8), 32: (3, 4), 64: (2, 2)}),
+        (0.5, {8: (8, 12), 16: (4, 6), 32: (2, 3), 64: (1, 2)}),
+    ],
+)
+def test_teacher_at_another_image_size(distiller, teachers, scale, sizes):
+    teacher = dict(teachers['faster_rcnn'], scale=scale)
+    model = distiller(teacher=teacher, strides=tuple(sizes))
+    data = model.data_preprocessor(batch([(64, 96), (60, 90)]), True)
+    losses = model(**data, mode='loss')
+    targets, _ = model.distillation.teacher(data['inputs'], data['data_samples'])
+    assert {
+        stride: tuple(targets[j].shape[-2:])
+        for stride, (_, j) in zip(sizes, model.distillation.match.indices)
+    } == sizes
+    assert losses['loss_review'] > 0
+    model.parse_losses(losses)[0].backward()
+    # what it sees: the same image, larger
+    inputs = torch.nn.functional.interpolate(
+        data['inputs'], scale_factor=scale, mode='bilinear', antialias=True
+    )
+    inputs = torch.nn.functional.pad(
+        inputs, (0, -inputs.size(3) % 32, 0, -inputs.size(2) % 32)
+    )
+    for target, whole in zip(
+        targets, model.distillation.teacher.model.extract_feat(inputs)
+    ):
+        assert torch.equal(target, whole[..., : target.size(2), : target.size(3)])
+
+
+def test_student_inherits_parts_of_the_teacher(
+    distiller, teachers, tmp_path, monkeypatch
+):
+    said = []
+    monkeypatch.setattr(
+        'mmreviewkd.models.teacher.print_log', lambda message, *_: said.append(message)
+    )
+    # same neck and RoI head, another number of classes
+    teacher = tiny_detector(width=4, num_classes=5)
+    path = save_weights(teacher, tmp_path / 'teacher.pth')
+    given = torch.load(path, weights_only=True)['state_dict']
+    model = distiller(
+        teacher=dict(config=teacher, checkpoint=path), inherit=('neck', 'roi_head')
+    )
+    before = snapshot(model)
+    model.init_weights()
+    state = model.state_dict()
+    for key, value in state.items():
+        if (
+            key.split('.')[0] in ('neck', 'roi_head')
+            and given[key].shape == value.shape
+        ):
+            assert torch.equal(value, given[key]), key
+    left = [
+        f'roi_head.bbox_head.{name}'
+        for name in ('fc_cls.weight', 'fc_cls.bias', 'fc_reg.weight', 'fc_reg.bias')
+    ]
+    assert said[-2].startswith("The student starts with the teacher's neck: ")
+    assert said[-1].endswith('; not ' + ', '.join(left))
+    assert not torch.equal(
+        before['neck.fpn_convs.0.conv.weight'], state['neck.fpn_convs.0.conv.weight']
+    )
+    assert not torch.equal(
+        given['backbone.conv1.weight'], state['backbone.conv1.weight']
+    )
+    with pytest.raises(
+        UserInputError,
+        match='inherit: none of the 16 tensors '
+        "of the student's neck has its name and shape in",
+    ):
+        distiller(inherit=('neck',)).init_weights()

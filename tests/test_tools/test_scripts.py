@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from tests.launching import TOOLS
+from tests.support.paths import TOOLS
 
 import pytest
 

@@ -1,0 +1,58 @@
+"""Normalisation and augmentation of whole batches."""
+
+from mmreviewkd.classification.data_preprocessor import random_crop_and_flip
+
+import torch
+from mmdet.registry import MODELS
+from torchvision import transforms
+
+MEAN, STD = [125.3, 123.0, 113.9], [63.0, 62.1, 66.7]
+
+
+def test_preprocessor_normalises_as_torchvision_does():
+    module = MODELS.build(
+        dict(type='CropFlipPreprocessor', mean=MEAN, std=STD, padding=4, flip=True)
+    )
+    images = torch.randint(0, 256, (5, 3, 32, 32), dtype=torch.uint8)
+    data = module(dict(inputs=images, data_samples=torch.arange(5)), False)
+    per_image = transforms.Normalize(MEAN, STD)
+    for got, image in zip(data['inputs'], images):
+        torch.testing.assert_close(got, per_image(image.float()))
+    # a list of single images and labels, as a per-image loader gives
+    listed = module(dict(inputs=list(images), data_samples=list(range(5))), False)
+    assert torch.equal(listed['inputs'], data['inputs'])
+    assert torch.equal(listed['data_samples'], data['data_samples'])
+
+
+def test_every_crop_is_one_that_torchvision_could_make():
+    # pixels tell where they come from
+    image = torch.arange(1, 1 + 6 * 5).view(1, 1, 6, 5).float()
+    padded = torch.nn.functional.pad(image[0], [2] * 4)
+    possible = {}
+    for top in range(5):
+        for left in range(5):
+            crop = padded[:, top : top + 6, left : left + 5]
+            for mirrored in (False, True):
+                key = tuple((crop.flip(2) if mirrored else crop).flatten().tolist())
+                possible.setdefault(key, []).append((top, left, mirrored))
+    assert len(possible) == 50
+    torch.manual_seed(0)
+    count = 20000
+    made = random_crop_and_flip(image.expand(count, 1, 6, 5), 2, True)
+    seen = {}
+    for crop in made:
+        key = tuple(crop.flatten().tolist())
+        assert key in possible
+        seen[key] = seen.get(key, 0) + 1
+    # uniform: 400 of each, five standard deviations
+    assert len(seen) == 50
+    assert all(abs(n - count / 50) < 100 for n in seen.values())
+    assert torch.equal(random_crop_and_flip(image, 0, False), image)
+
+
+def test_augmentation_is_for_training_alone():
+    module = MODELS.build(dict(type='CropFlipPreprocessor', padding=4, flip=True))
+    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
+    data = dict(inputs=images, data_samples=torch.zeros(8))
+    assert torch.equal(module(data, False)['inputs'], images.float())
+    assert not torch.equal(module(data, True)['inputs'], images.float())

@@ -1,0 +1,250 @@
+"""The config that is merged out of two, and pairs that cannot be."""
+
+from mmreviewkd.compat import load_from_local
+from tests.support.commands import call, process, refused
+from tests.support.detectors import tiny_detector
+from tests.support.logs import scalars
+from tests.support.paths import MMDET_TOOLS, ROOT
+from tests.support.project import PLAIN_CONFIG
+
+import pytest
+import torch
+from mmengine.config import Config
+
+
+@pytest.fixture
+def distill(project, teachers, coco):
+    """Runs the tool on a student, by default a RetinaNet."""
+    retina = tiny_detector('retinanet').to_dict()
+    (project / 'retina.py').write_text(PLAIN_CONFIG.format(model=retina, root=coco))
+    retina['neck'] = None
+    (project / 'bare.py').write_text(PLAIN_CONFIG.format(model=retina, root=coco))
+
+    def run(
+        *flags,
+        student='retina.py',
+        tool=call,
+        checkpoint=teachers['faster_rcnn']['checkpoint'],
+    ):
+        return tool(
+            'distill',
+            project / student,
+            '--teacher',
+            project / 'teacher.py',
+            '--teacher-checkpoint',
+            checkpoint,
+            '--work-dir',
+            project / 'merged',
+            *flags,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize(
+    'flags, student, message',
+    [
+        (
+            [],
+            'retina.py',
+            'no pair of levels at (4, 128). To use common ones '
+            'alone: --strides 8 16 32 64',
+        ),
+        (
+            ['--strides', 4, 8],
+            'retina.py',
+            'no pair of levels at (4,). To use common ones alone: --strides 8 16 32 64',
+        ),
+        (
+            ['--strides', 8, 8],
+            'retina.py',
+            '--strides 8 8: must be a list of different whole numbers > 0',
+        ),
+        (['--scale', 2], 'plain.py', 'To use common ones alone: --strides 4 8 16 32'),
+        (['--scale', 0], 'plain.py', '--scale 0.0: must be a number > 0'),
+        (['--weight', -1], 'plain.py', '--weight -1.0: the weight of the review '),
+        ([], 'bare.py', "on the backbones': --part backbone"),
+        (
+            ['--teacher-weights', 'ema'],
+            'plain.py',
+            '--teacher-weights ema: teacher checkpoint ',
+        ),
+    ],
+)
+def test_flags_are_named_before_anything_is_written(
+    distill, project, capfd, flags, student, message
+):
+    assert message in distill(*flags, student=student, tool=refused)
+    assert not (project / 'merged').exists()
+    out, err = capfd.readouterr()
+    assert out == err == ''
+
+
+def test_a_teacher_that_does_not_fit(distill, project, teachers, capfd):
+    other = teachers['retinanet']['checkpoint']
+    assert f'teacher checkpoint {other} does not fit {project}/teacher.py' in distill(
+        '--strides', 8, checkpoint=other, tool=refused
+    )
+    ema = str(project / 'ema.pth')
+    torch.save(
+        dict(
+            ema_state_dict=load_from_local(teachers['faster_rcnn']['checkpoint'])[
+                'state_dict'
+            ]
+        ),
+        ema,
+    )
+    assert distill(checkpoint=ema, tool=refused).endswith(
+        'to take them: --teacher-weights ema_state_dict'
+    )
+    assert not (project / 'merged').exists()
+    assert capfd.readouterr() == ('', '')
+
+
+def test_a_teacher_that_is_the_student(distill, project, teachers):
+    ema = str(project / 'ema.pth')
+    weights = load_from_local(teachers['faster_rcnn']['checkpoint'])['state_dict']
+    torch.save(dict(state_dict=weights, ema_state_dict=weights), ema)
+    assert (
+        distill(
+            '--teacher-weights',
+            'ema_state_dict',
+            '--cfg-options',
+            f'load_from={ema}',
+            'train_cfg.max_epochs=1',
+            student='teacher.py',
+            checkpoint=ema,
+        )
+        is None
+    )
+    merged = project / 'merged' / 'review-kd_teacher_teacher.py'
+    assert Config.fromfile(merged).model.teacher.weights == 'ema_state_dict'
+    (log,) = project.glob('merged/*/*.log')
+    (line,) = [
+        line
+        for line in log.read_text().splitlines()
+        if 'WARNING - There is nothing to learn: ' in line
+    ]
+    assert line.endswith(f'the same config and the same weights, {ema}')
+
+
+def test_distill_merges_two_configs_that_train_again(project, tmp_path):
+    work_dir = tmp_path / 'merged'
+    checkpoint = Config.fromfile(project / 'distil.py').model.teacher.checkpoint
+    short = [
+        '--cfg-options',
+        'train_cfg.max_epochs=1',
+        'custom_imports.imports=mmdet.models',
+    ]
+    result = process(
+        ROOT / 'tools' / 'distill.py',
+        'plain.py',
+        '--teacher',
+        'teacher.py',
+        '--teacher-checkpoint',
+        checkpoint,
+        '--weight',
+        0.5,
+        '--work-dir',
+        'merged',
+        *short,
+        cwd=project,
+    )
+    assert result.returncode == 0, result.stdout[-3000:]
+    merged = work_dir / 'review-kd_teacher_plain.py'
+    assert [p.name for p in work_dir.glob('*.py')] == [merged.name]
+    cfg = Config.fromfile(merged)
+    assert cfg.model.review == dict(weight=0.5)
+    assert cfg.model.student == tiny_detector()
+    assert cfg.custom_imports.imports == ['mmdet.models', 'mmreviewkd']
+    # with mmdet's tool, from another folder
+    elsewhere = tmp_path / 'elsewhere'
+    elsewhere.mkdir()
+    result = process(
+        MMDET_TOOLS / 'train.py', merged, '--work-dir', 'again', cwd=elsewhere
+    )
+    assert result.returncode == 0, result.stdout[-3000:]
+    first, again = (
+        next(line['loss_review'] for line in scalars(folder) if 'loss_review' in line)
+        for folder in (work_dir, elsewhere / 'again')
+    )
+    assert first == pytest.approx(again, rel=1e-4)
+
+
+def test_distill_takes_a_distillation_config_for_its_student(project, tmp_path):
+    cfg = Config.fromfile(project / 'distil.py')
+    # stopped when the merged config is there
+    assert '--auto-scale-lr needs' in call(
+        'distill',
+        project / 'distil.py',
+        '--teacher',
+        project / 'teacher.py',
+        '--teacher-checkpoint',
+        cfg.model.teacher.checkpoint,
+        '--strides',
+        4,
+        8,
+        '--work-dir',
+        tmp_path / 'merged',
+        '--auto-scale-lr',
+        '--cfg-options',
+        'auto_scale_lr._delete_=True',
+    )
+    merged = Config.fromfile(tmp_path / 'merged' / 'review-kd_teacher_distil.py')
+    assert merged.model.student == cfg.model.student
+    assert merged.model.review == dict(weight=1.0)
+    assert merged.model.strides == [4, 8]
+    assert 'scale' not in merged.model.teacher
+
+
+def test_distill_at_the_backbones_with_a_teacher_of_larger_images(project, tmp_path):
+    checkpoint = Config.fromfile(project / 'distil.py').model.teacher.checkpoint
+    assert '--auto-scale-lr needs' in call(
+        'distill',
+        project / 'plain.py',
+        '--teacher',
+        project / 'teacher.py',
+        '--teacher-checkpoint',
+        checkpoint,
+        '--features',
+        'backbone',
+        '--scale',
+        2,
+        '--strides',
+        4,
+        8,
+        16,
+        '--work-dir',
+        tmp_path / 'merged',
+        '--auto-scale-lr',
+        '--cfg-options',
+        'auto_scale_lr._delete_=True',
+    )
+    model = Config.fromfile(tmp_path / 'merged' / 'review-kd_teacher_plain.py').model
+    assert model.review == dict(weight=1.0)
+    assert (model.strides, model.part) == ([4, 8, 16], 'backbone')
+    assert model.teacher.scale == 2.0
+
+
+def test_distill_keeps_a_run_that_is_there(project, tmp_path):
+    work_dir = tmp_path / 'merged'
+    work_dir.mkdir()
+    (work_dir / 'last_checkpoint').write_text('epoch_1.pth')
+    merged = work_dir / 'review-kd_teacher_plain.py'
+    merged.write_text('# of the run before')
+    arguments = (
+        'distill',
+        project / 'plain.py',
+        '--teacher',
+        project / 'teacher.py',
+        '--teacher-checkpoint',
+        'none.pth',
+        '--work-dir',
+        work_dir,
+    )
+    assert call(*arguments) == (
+        f'error: {work_dir} holds a run already; go on with it by --resume, '
+        'or give the new run another --work-dir'
+    )
+    assert merged.read_text() == '# of the run before'
+    assert 'none.pth does not exist' in call(*arguments, '--resume')

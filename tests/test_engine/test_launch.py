@@ -1,0 +1,33 @@
+"""What training and testing share."""
+
+from mmreviewkd.engine.launch import _add_resume_hook
+from mmreviewkd.engine.resume_hook import ResumeHook
+from tests.support.commands import call
+
+from mmengine.config import Config
+
+
+def test_auto_scale_lr_needs_its_base(project):
+    assert call(
+        'train',
+        project / 'distil.py',
+        '--auto-scale-lr',
+        '--cfg-options',
+        'auto_scale_lr._delete_=True',
+    ).startswith('error: --auto-scale-lr needs auto_scale_lr=dict(')
+
+
+def test_the_launcher_adds_the_hook_once():
+    for hooks in (
+        None,
+        [],
+        [dict(type='EMAHook')],
+        [dict(type='ResumeHook')],
+        [dict(type='mmdet.ResumeHook')],
+        [dict(type=ResumeHook)],
+    ):
+        cfg = Config(dict(custom_hooks=hooks))
+        _add_resume_hook(cfg)
+        names = [str(hook.type) for hook in cfg.custom_hooks]
+        assert sum('ResumeHook' in name for name in names) == 1
+        assert len(names) == 1 + (hooks == [dict(type='EMAHook')])

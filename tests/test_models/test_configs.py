@@ -1,0 +1,64 @@
+"""Configs by path and name, and those that there are not."""
+
+from mmreviewkd.errors import UserInputError
+from mmreviewkd.models.configs import load_config
+from mmreviewkd.models.settings import TeacherSettings
+from mmreviewkd.models.teacher import Teacher
+
+import pytest
+
+
+def test_config_that_does_not_exist(tmp_path):
+    (tmp_path / 'empty.py').write_text('x = 1')
+    with pytest.raises(UserInputError, match='empty.py has no "model"'):
+        Teacher(TeacherSettings(str(tmp_path / 'empty.py'), 'x.pth'))
+    for name in (str(tmp_path / 'none.py'), 'mmdet::faster_rcnn/none.py'):
+        with pytest.raises(UserInputError) as error:
+            Teacher(TeacherSettings(name, 'x.pth'))
+        assert f'config {name} does not exist' in str(error.value)
+
+
+def test_a_name_that_mmengine_does_not_take():
+    with pytest.raises(UserInputError, match='give the path of the file'):
+        load_config('mmdet::gn+ws/faster-rcnn_r50_fpn_gn-ws-all_1x_coco.py')
+
+
+def test_a_base_that_does_not_exist(tmp_path):
+    config = tmp_path / 'mine.py'
+    config.write_text("_base_ = './none.py'")
+    with pytest.raises(UserInputError) as error:
+        load_config(str(config))
+    assert str(error.value).startswith(f'config {config}: ')
+    assert 'none.py' in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'name, near',
+    [
+        (
+            'mmdet::retinanet/retinanet_r18_fpn_1x_coc.py',
+            'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
+        ),
+        (
+            'mmdet::retinanet_r18_fpn_1x_coco.py',
+            'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
+        ),
+        ('models/mine_r50.py', 'models/mine_r18.py'),
+        ('modells/mine_r18.py', 'models/mine_r18.py'),
+        ('mine_r18.py', 'models/mine_r18.py'),
+        ('absent::retinanet/retinanet_r18_fpn_1x_coco.py', None),
+        ('/q.py', None),
+    ],
+)
+def test_the_nearest_names_of_a_config_that_does_not_exist(
+    name, near, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'models').mkdir()
+    (tmp_path / 'models' / 'mine_r18.py').write_text('model = dict()')
+    with pytest.raises(UserInputError) as error:
+        load_config(name)
+    message = str(error.value)
+    assert message.startswith(f'config {name} does not exist: ')
+    found = message.partition('. Near names: ')[2].split(', ')
+    assert found[0] == (near or '')
