@@ -9,6 +9,7 @@ import mmreviewkd  # noqa: F401
 from tests.support.coco import write_coco
 from tests.support.detectors import BASES, save_weights, tiny_detector
 from tests.support.project import write_project
+from tests.support.remembered import remember
 from tests.support.robustness_page import named_tests
 
 import pytest
@@ -28,6 +29,13 @@ def pytest_collection_modifyitems(items):
         function = getattr(item, 'originalname', None)
         if {(item.path, function), (item.path, None)} & named:
             item.add_marker('faults')
+
+
+@pytest.fixture(scope='session', autouse=True)
+def remembered():
+    with pytest.MonkeyPatch.context() as patch:
+        remember(patch)
+        yield
 
 
 @pytest.fixture(autouse=True)

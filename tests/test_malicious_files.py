@@ -33,24 +33,24 @@ WAYS = dict(
 )
 
 
-def attack(project, monkeypatch, way, kind):
-    monkeypatch.chdir(project)
+def attack(folder, monkeypatch, way, kind):
+    monkeypatch.chdir(folder)
     named, write = FILES[kind]
-    path = project / f'{kind}.pth'
+    path = folder / f'{kind}.pth'
     write(path)
-    before = set(project.iterdir())
+    before = set(folder.iterdir())
     code = outcome_of(WAYS[way](path), 'output')
-    said = (project / 'output').read_text().splitlines()[-1]
+    said = (folder / 'output').read_text().splitlines()[-1]
     assert code == 1, (code, said)
     assert said.startswith(f'error: checkpoint {path} ') and named in said
-    assert set(project.iterdir()) - before <= {project / 'output', project / 'run'}
-    assert not list(project.glob('run/**/*.pth'))
-    assert not (project / HARM).exists()
+    assert set(folder.iterdir()) - before <= {folder / 'output', folder / 'run'}
+    assert not list(folder.glob('run/**/*.pth'))
+    assert not (folder / HARM).exists()
 
 
 @pytest.mark.parametrize('kind', FILES)
-def test_export_refuses(project, monkeypatch, kind):
-    attack(project, monkeypatch, 'export', kind)
+def test_export_refuses(tmp_path, monkeypatch, kind):
+    attack(tmp_path, monkeypatch, 'export', kind)
 
 
 @pytest.mark.slow

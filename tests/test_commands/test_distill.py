@@ -4,7 +4,7 @@ from mmreviewkd.compat import load_from_local
 from tests.support.commands import call, process, refused
 from tests.support.detectors import tiny_detector
 from tests.support.logs import scalars
-from tests.support.paths import MMDET_TOOLS, ROOT
+from tests.support.paths import MMDET_TOOLS
 from tests.support.project import PLAIN_CONFIG
 
 import pytest
@@ -128,29 +128,31 @@ def test_a_teacher_that_is_the_student(distill, project, teachers):
     assert line.endswith(f'the same config and the same weights, {ema}')
 
 
-def test_distill_merges_two_configs_that_train_again(project, tmp_path):
+def test_distill_merges_two_configs_that_train_again(project, tmp_path, monkeypatch):
     work_dir = tmp_path / 'merged'
     checkpoint = Config.fromfile(project / 'distil.py').model.teacher.checkpoint
+    monkeypatch.chdir(project)
     short = [
         '--cfg-options',
         'train_cfg.max_epochs=1',
         'custom_imports.imports=mmdet.models',
     ]
-    result = process(
-        ROOT / 'tools' / 'distill.py',
-        'plain.py',
-        '--teacher',
-        'teacher.py',
-        '--teacher-checkpoint',
-        checkpoint,
-        '--weight',
-        0.5,
-        '--work-dir',
-        'merged',
-        *short,
-        cwd=project,
+    assert (
+        call(
+            'distill',
+            'plain.py',
+            '--teacher',
+            'teacher.py',
+            '--teacher-checkpoint',
+            checkpoint,
+            '--weight',
+            0.5,
+            '--work-dir',
+            'merged',
+            *short,
+        )
+        is None
     )
-    assert result.returncode == 0, result.stdout[-3000:]
     merged = work_dir / 'review-kd_teacher_plain.py'
     assert [p.name for p in work_dir.glob('*.py')] == [merged.name]
     cfg = Config.fromfile(merged)
@@ -248,3 +250,63 @@ def test_distill_keeps_a_run_that_is_there(project, tmp_path):
     )
     assert merged.read_text() == '# of the run before'
     assert 'none.pth does not exist' in call(*arguments, '--resume')
+
+
+def run_distill(project, *flags):
+    teacher = Config.fromfile(project / 'distil.py').model.teacher
+    return call(
+        'distill',
+        project / 'plain.py',
+        '--teacher',
+        project / 'teacher.py',
+        '--teacher-checkpoint',
+        teacher.checkpoint,
+        '--work-dir',
+        project / 'run',
+        *flags,
+    )
+
+
+def test_dry_run_writes_the_merged_config_and_stops(project):
+    run_distill(
+        project,
+        '--dry-run',
+        '--warmup',
+        2,
+        '--inherit',
+        'neck',
+        '--set',
+        'model.logits.type=DKDLoss',
+        'model.logits.beta=0.25',
+        'train_cfg.max_epochs=7',
+    )
+    (path,) = (project / 'run').glob('*.py')
+    cfg = Config.fromfile(path)
+    assert path.name == 'review-kd_teacher_plain.py'
+    assert not list(path.parent.glob('*/*.log'))
+    assert cfg.model.logits == dict(type='DKDLoss', beta=0.25)
+    assert cfg.model.inherit == ['neck']
+    assert cfg.custom_hooks == [dict(type='ReviewWeightHook', warmup=2)]
+    assert cfg.train_cfg.max_epochs == 7
+    # so that the real run may follow in the same place
+    run_distill(project, '--dry-run')
+    assert 'logits' not in Config.fromfile(path).model
+
+
+@pytest.mark.parametrize(
+    'setting, message',
+    [
+        ('trian_cfg.max_epochs=7', '--set trian_cfg.max_epochs: the config has no '),
+        ('modle.logits.type=DKDLoss', 'has no modle; near names: model'),
+        ('model.lgits.type=DKDLoss', 'ReviewKD has no lgits; near names: logits'),
+        ('model.logits.type=DKDLos', "'DKDLos'): is no method of distillation; near"),
+        ('model.logits.type=BinaryKDLoss', 'compares sigmoid probabilities'),
+        ('model.review.weihgt=2', 'unknown weihgt; near names: weight'),
+        ('model.inherit=[neckk]', 'the parts of a FasterRCNN are '),
+        ('work_dir.a=1', '--set work_dir.a: does not fit the config'),
+    ],
+)
+def test_a_slip_is_named_before_anything_is_written(project, setting, message):
+    line = run_distill(project, '--set', setting)
+    assert message in line and line.count('\n') == 0
+    assert not (project / 'run').exists()
