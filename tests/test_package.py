@@ -22,7 +22,7 @@ else:
     import tomli as tomllib
 
 PYPROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text(encoding='utf-8'))
-EXTRAS = ('openmmlab', 'onedl', 'tests', 'optional')
+EXTRAS = ('openmmlab', 'onedl', 'tests', 'optional', 'convert')
 # environments of make targets, which nobody installs the package with
 ENVIRONMENTS = ('lint', 'mmcv')
 
@@ -47,7 +47,10 @@ def test_pyproject_takes_all_requirements_from_their_files():
 
 
 # brought by either stack, or asked for where they are missed
-STACK = {'cv2', 'mmcv', 'mmdet', 'mmengine', 'numpy', 'PIL', 'torch', 'torchvision'}
+STACK = {
+    *('cv2', 'mmcv', 'mmdet', 'mmengine', 'numpy', 'PIL', 'torch', 'torchvision'),
+    'yaml',
+}
 ON_DEMAND = {'pavi', 'safetensors'}
 
 
