@@ -1,0 +1,120 @@
+"""What the site shows from outside of docs/, so that each thing is written once.
+
+- The README of a folder of configs is the page zoo/FOLDER.md.
+- ``<!-- configs -->`` becomes a table of all configs, read from metafile.yml.
+- ``<!-- commands -->`` becomes the help of each command.
+- A link to a file of the repository leads to a copy of that file.
+"""
+
+import contextlib
+import io
+import os
+import posixpath
+import re
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import yaml
+from mkdocs.structure.files import File
+
+ROOT = Path(__file__).parents[2]
+LINK = re.compile(r'(?<=\]\()(?!\w+:)([^)#\s]+)(?=[)#])')
+ROLE = re.compile(r':(?:class|meth|func|attr|mod):<code>~?')
+
+
+def on_files(files, config):
+    for readme in sorted(ROOT.glob('configs/*/README.md')):
+        uri = f'zoo/{readme.parent.name}.md'
+        text = readme.read_text(encoding='utf-8')
+        files.append(File.generated(config, uri, content=text))
+    for page in files.documentation_pages():
+        for link in LINK.findall(page.content_string):
+            path = _in_repository(page.src_uri, link)
+            uri = _in_site(path)
+            if uri == f'files/{path}.txt' and (ROOT / path).is_file():
+                if uri not in files.src_uris:
+                    copy = File.generated(config, uri, abs_src_path=str(ROOT / path))
+                    files.append(copy)
+    return files
+
+
+def on_page_markdown(markdown, page, config, files):
+    here = page.file.src_uri
+
+    def link(match):
+        uri = _in_site(_in_repository(here, match[0]))
+        return posixpath.relpath(uri, posixpath.dirname(here) or '.')
+
+    markdown = LINK.sub(link, markdown)
+    if '<!-- configs -->' in markdown:
+        markdown = markdown.replace('<!-- configs -->', _configs())
+    if '<!-- commands -->' in markdown:
+        markdown = markdown.replace('<!-- commands -->', _commands())
+    return markdown
+
+
+def on_page_content(html, page, config, files):
+    return ROLE.sub('<code>', html)
+
+
+def _in_repository(page, link):
+    """Where a link of a page leads to in the repository."""
+    folder, name = posixpath.split(page)
+    if folder == 'zoo':
+        folder = f'configs/{name[: -len(".md")]}'
+    else:
+        folder = f'docs/{folder}'
+    return posixpath.normpath(f'{folder}/{link}')
+
+
+def _in_site(path):
+    """Where a file of the repository is in the site."""
+    if path.startswith('docs/'):
+        return path[len('docs/') :]
+    folder = re.fullmatch(r'configs/(\w+)(/README\.md)?', path)
+    return f'zoo/{folder[1]}.md' if folder else f'files/{path}.txt'
+
+
+def _configs():
+    rows = ['| config | teacher | weight | result |', '|---|---|---|---|']
+    for file in sorted(ROOT.glob('configs/*/metafile.yml')):
+        content = yaml.safe_load(file.read_text(encoding='utf-8'))
+        for model in content['Models']:
+            about = model['Metadata']
+            config, teacher = (
+                f'`{Path(path).stem}`' if path else ''
+                for path in (model['Config'], about.get('Teacher'))
+            )
+            metrics = [
+                f'{name} {value}'
+                for result in model.get('Results') or ()
+                for name, value in result['Metrics'].items()
+            ]
+            metrics += [
+                f'{name[0].lower()}{name[1:]} {value}'
+                for name, value in about.items()
+                if name.startswith('Published')
+            ]
+            if not model.get('Results'):
+                metrics.insert(0, 'not run')
+            folder = file.parent.name
+            rows.append(
+                f'| [{folder}](zoo/{folder}.md) {config} | {teacher} '
+                f'| {about.get("Review weight", "")} | {", ".join(metrics)} |'
+            )
+    return '\n'.join(rows)
+
+
+def _commands():
+    sys.path.insert(0, str(ROOT))
+    from mmreviewkd.commands import COMMANDS, run
+
+    parts = []
+    for name in COMMANDS:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+            with patch.dict(os.environ, COLUMNS='88', NO_COLOR='1'):
+                run(name, ['--help'], prog=f'mmreviewkd {name}')
+        parts.append(f'## mmreviewkd {name}\n\n```text\n{out.getvalue()}```\n')
+    return '\n'.join(parts)
