@@ -31,11 +31,10 @@ def on_files(files, config):
     for page in files.documentation_pages():
         for link in LINK.findall(page.content_string):
             path = _in_repository(page.src_uri, link)
-            uri = _in_site(path)
-            if uri == f'files/{path}.txt' and (ROOT / path).is_file():
-                if uri not in files.src_uris:
-                    copy = File.generated(config, uri, abs_src_path=str(ROOT / path))
-                    files.append(copy)
+            uri, source = _in_site(path), ROOT / path
+            copied = not uri.startswith('files/') or uri in files.src_uris
+            if not copied and source.is_file():
+                files.append(File.generated(config, uri, abs_src_path=str(source)))
     return files
 
 
@@ -60,11 +59,9 @@ def on_page_content(html, page, config, files):
 
 def _in_repository(page, link):
     """Where a link of a page leads to in the repository."""
-    folder, name = posixpath.split(page)
-    if folder == 'zoo':
-        folder = f'configs/{name[: -len(".md")]}'
-    else:
-        folder = f'docs/{folder}'
+    # zoo/FOLDER.md is the README of configs/FOLDER
+    readme = re.fullmatch(r'zoo/(\w+)\.md', page)
+    folder = f'configs/{readme[1]}' if readme else f'docs/{posixpath.dirname(page)}'
     return posixpath.normpath(f'{folder}/{link}')
 
 
