@@ -74,33 +74,35 @@ def _in_site(path):
 
 
 def _configs():
-    rows = ['| config | teacher | weight | result |', '|---|---|---|---|']
+    parts = []
     for file in sorted(ROOT.glob('configs/*/metafile.yml')):
+        folder = file.parent.name
+        parts += [
+            f'### [{folder}](zoo/{folder}.md)\n\n<div class="configs" markdown>\n',
+            '| config | result | teacher | weight |',
+            '|---|---|---|---|',
+        ]
         content = yaml.safe_load(file.read_text(encoding='utf-8'))
-        for model in content['Models']:
-            about = model['Metadata']
-            config, teacher = (
-                f'`{Path(path).stem}`' if path else ''
-                for path in (model['Config'], about.get('Teacher'))
-            )
-            metrics = [
-                f'{name} {value}'
-                for result in model.get('Results') or ()
-                for name, value in result['Metrics'].items()
-            ]
-            metrics += [
-                f'{name[0].lower()}{name[1:]} {value}'
-                for name, value in about.items()
-                if name.startswith('Published')
-            ]
-            if not model.get('Results'):
-                metrics.insert(0, 'not run')
-            folder = file.parent.name
-            rows.append(
-                f'| [{folder}](zoo/{folder}.md) {config} | {teacher} '
-                f'| {about.get("Review weight", "")} | {", ".join(metrics)} |'
-            )
-    return '\n'.join(rows)
+        parts += [_row(model) for model in content['Models']]
+        parts.append('\n</div>\n')
+    return '\n'.join(parts)
+
+
+def _row(model):
+    about = model['Metadata']
+    teacher = f'`{Path(about["Teacher"]).stem}`' if 'Teacher' in about else ''
+    results = [
+        f'{name} {value}'
+        for result in model.get('Results') or ()
+        for name, value in result['Metrics'].items()
+    ] or ['not run']
+    results += [
+        f'{name.replace("Published", "published")} {value}'
+        for name, value in about.items()
+        if name.startswith('Published')
+    ]
+    weight = about.get('Review weight', '')
+    return f'| `{model["Name"]}` | {", ".join(results)} | {teacher} | {weight} |'
 
 
 def _commands():
