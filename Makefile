@@ -21,7 +21,7 @@ $(info stack $(STACK), Python $(VERSION), in $(VENV))
 # two processes; the tests keep each of their own to one thread
 PYTEST = $(BIN)/python -m pytest -q -n 2
 
-.PHONY: demo demo-cls test test-slow test-faults test-fuzz test-mmcv lint package clean
+.PHONY: demo demo-cls test test-slow test-faults test-fuzz test-mmcv lint docs package clean
 
 demo: $(VENV)/current
 	$(BIN)/mmreviewkd demo
@@ -54,6 +54,11 @@ lint: $(VENV)/lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# the site, in site/; fails at a link or a name that leads nowhere. Material's note
+# about the successor of MkDocs is turned off
+docs: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 # what is uploaded: dist/*.whl and dist/*.tar.gz
 package: $(VENV)/lint
 	rm -rf dist
@@ -69,6 +74,10 @@ $(VENV)/lint: $(VENV)/current requirements/lint.txt
 	$(BIN)/python -m pip install -q -r requirements/lint.txt
 	touch $@
 
+$(VENV)/docs: $(VENV)/current requirements/docs.txt
+	$(BIN)/python -m pip install -q -r requirements/docs.txt
+	touch $@
+
 .venv-mmcv/current: requirements/mmcv.txt
 	test -x .venv-mmcv/bin/python || $(PYTHON) -m venv .venv-mmcv
 	.venv-mmcv/bin/python -m pip install -q -r requirements/mmcv.txt
@@ -76,4 +85,4 @@ $(VENV)/lint: $(VENV)/current requirements/lint.txt
 	touch $@
 
 clean:
-	rm -rf .venv-* work_dirs/demo work_dirs/demo_cls
+	rm -rf .venv-* work_dirs/demo work_dirs/demo_cls site
