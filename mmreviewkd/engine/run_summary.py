@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.model import BaseModel
 from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch.utils.data import DataLoader
 
 from ..models import Distilled
 from ..models.configs import type_name
@@ -70,9 +71,14 @@ def _data(runner: Runner) -> Iterator[tuple[str, str]]:
         loader, processes = loop.dataloader, get_world_size()
         yield (
             split,
-            f'{len(loader.dataset)} images, batches of {loader.batch_size}'
+            f'{len(loader.dataset)} images, batches of {_batch_size(loader)}'
             + (f' on each of {processes} processes' if processes > 1 else ''),
         )
+
+
+def _batch_size(loader: DataLoader) -> int:
+    # a loader with a batch sampler, as mmdet's AspectRatioBatchSampler, has none itself
+    return loader.batch_size or loader.batch_sampler.batch_size
 
 
 def _schedule(runner: Runner) -> Iterator[tuple[str, str]]:

@@ -45,6 +45,13 @@ def load_config(config: str) -> Config:
             f'config {config}: mmengine does not take this '
             'name; give the path of the file'
         ) from None
+    except KeyError as error:
+        if 'Duplicate key' not in str(error):
+            raise
+        raise UserInputError(
+            f'config {config}: {error.args[0]}: two files in its _base_ set it; leave '
+            'one of them out, or set it in the config itself'
+        ) from None
     except (FileNotFoundError, PackageNotFoundError) as error:
         if osp.exists(path):  # then one of its base configs is missing
             raise UserInputError(f'config {config}: {error}') from None
