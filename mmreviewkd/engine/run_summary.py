@@ -8,7 +8,6 @@ from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.model import BaseModel
 from mmengine.runner import EpochBasedTrainLoop, Runner
-from torch.utils.data import DataLoader
 
 from ..models import Distilled
 from ..models.configs import type_name
@@ -76,7 +75,7 @@ def _data(runner: Runner) -> Iterator[tuple[str, str]]:
         )
 
 
-def _batch_size(loader: DataLoader) -> int:
+def _batch_size(loader: Any) -> int:
     # a loader with a batch sampler, as mmdet's AspectRatioBatchSampler, has none itself
     return loader.batch_size or loader.batch_sampler.batch_size
 

@@ -31,6 +31,7 @@ def test_of_a_distillation(project):
             'train_cfg.max_epochs': 3,
             'model.methods.kd': dict(type='DKDLoss', weight=0.25),
             'model.strides': [8, 16],
+            'train_dataloader.batch_sampler': dict(type='AspectRatioBatchSampler'),
         },
     )
     checkpoint = Config.fromfile(project / 'distil.py').model.teacher.checkpoint

@@ -62,3 +62,17 @@ def test_the_nearest_names_of_a_config_that_does_not_exist(
     assert message.startswith(f'config {name} does not exist: ')
     found = message.partition('. Near names: ')[2].split(', ')
     assert found[0] == (near or '')
+
+
+def test_two_bases_with_one_key(tmp_path):
+    for name in 'ab':
+        (tmp_path / f'{name}.py').write_text("model = dict(type='FasterRCNN')\n")
+    path = tmp_path / 'both.py'
+    path.write_text("_base_ = ['./a.py', './b.py']\n")
+    with pytest.raises(UserInputError) as error:
+        load_config(str(path))
+    assert str(error.value) == (
+        f'config {path}: Duplicate key is not allowed among bases. Duplicate keys: '
+        "{'model'}: two files in its _base_ set it; leave one of them out, or set it "
+        'in the config itself'
+    )
