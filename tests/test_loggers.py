@@ -8,6 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+from tests.support.wandb_file import history
 from tests.test_tools.test_entry_points import scalars
 
 import pytest
@@ -102,33 +103,19 @@ def test_tensorboard(project, alone):
 @pytest.mark.slow
 def test_weights_and_biases(project, alone):
     pytest.importorskip('wandb')
-    from wandb.proto.wandb_internal_pb2 import Record
-    from wandb.sdk.internal.datastore import DataStore
-
     work_dir, output = run(project, 'Weights & Biases', alone)
     (folder,) = work_dir.glob('*/vis_data/wandb/offline-run-*')
     assert folder.name in output
     (path,) = folder.glob('*.wandb')
-    store, history = DataStore(), []
-    store.open_for_scan(str(path))
-    while data := store.scan_data():
-        record = Record()
-        record.ParseFromString(data)
-        if record.WhichOneof('record_type') == 'history':
-            history.append(
-                {
-                    item.key or '.'.join(item.nested_key): json.loads(item.value_json)
-                    for item in record.history.item
-                }
-            )
-    values = [line['loss_review'] for line in history if 'loss_review' in line]
+    logged = history(path)
+    values = [line['loss_review'] for line in logged if 'loss_review' in line]
     assert values == losses(work_dir)
     for name in PICTURES:
-        (image,) = [line for line in history if name in line]
-        assert (folder / 'files' / image[name]['path']).stat().st_size > 1000
+        (image,) = [line for line in logged if f'{name}.path' in line]
+        assert (folder / 'files' / image[f'{name}.path']).stat().st_size > 1000
         # drawn after the second step, and shown there
         assert image['iter'] == 2
-    (scores,) = [line for line in history if 'coco/bbox_mAP' in line]
+    (scores,) = [line for line in logged if 'coco/bbox_mAP' in line]
     assert scores['iter'] == 2
 
 
@@ -156,9 +143,9 @@ def test_mlflow(project, alone, store, monkeypatch):
     (logged,) = client.search_runs([experiment.experiment_id])
     assert logged.info.run_name == 'my-student' and logged.info.status == 'FINISHED'
     assert logged.data.params['model.type'] == 'ReviewKD'
-    history = client.get_metric_history(logged.info.run_id, 'loss_review')
-    assert [each.value for each in history] == losses(work_dir)
-    assert [each.step for each in history] == [1, 2]
+    steps = client.get_metric_history(logged.info.run_id, 'loss_review')
+    assert [each.value for each in steps] == losses(work_dir)
+    assert [each.step for each in steps] == [1, 2]
     names = [each.path for each in client.list_artifacts(logged.info.run_id)]
     for name in PICTURES:
         assert f'{name}_1.png' in names
