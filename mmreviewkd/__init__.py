@@ -25,6 +25,7 @@ with quiet_interruption(), redirect_stdout(sys.stderr):
         ensure_mmcv_ops,
         keep_checkpoints_whole,
         keep_what_is_not_the_runs_own,
+        mend_loggers,
         register_safe_loaders,
         serve_config_names,
     )
@@ -36,6 +37,7 @@ with quiet_interruption(), redirect_stdout(sys.stderr):
     allow_gloo_without_gpu()
     serve_config_names()
     answer_for_the_student()
+    mend_loggers()
 
     from . import classification, engine, models  # noqa: F401
 

@@ -4,6 +4,7 @@ from .checkpoint import load_from_local, register_safe_loaders
 from .config_names import serve_config_names
 from .distributed import allow_gloo_without_gpu
 from .kept_checkpoints import keep_what_is_not_the_runs_own
+from .loggers import mend_loggers
 from .mmcv_ext import ensure_mmcv_ops
 from .saving import keep_checkpoints_whole
 from .student_config import answer_for_the_student
@@ -15,6 +16,7 @@ __all__ = [
     'keep_checkpoints_whole',
     'keep_what_is_not_the_runs_own',
     'load_from_local',
+    'mend_loggers',
     'register_safe_loaders',
     'serve_config_names',
 ]

@@ -1,4 +1,4 @@
-"""Checks of work dir, GPU, launcher and strategy before a run starts."""
+"""Checks of work dir, GPU, launcher, loggers and strategy before a run starts."""
 
 import os
 import tempfile
@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from ..errors import UserInputError
 from ..models.configs import type_name
+from .loggers import check_loggers
 
 # for each launcher: its command, and the environment variables that it sets
 _LAUNCHERS = dict(
@@ -18,11 +19,11 @@ _LAUNCHERS = dict(
 
 
 def check_machine(cfg: Config) -> None:
-    """Check that work dir, GPU and launcher can be used, before a run starts.
+    """Check that work dir, GPU, launcher and loggers can be used, before a run.
 
     Raises:
-        UserInputError: One cannot be used; the message names the folder, the launcher
-            or the setting.
+        UserInputError: One cannot be used; the message names the folder, the launcher,
+            the logger or the setting.
     """
     try:
         os.makedirs(cfg.work_dir, exist_ok=True)
@@ -40,6 +41,7 @@ def check_machine(cfg: Config) -> None:
             "mmengine's mixed precision (--amp) needs a GPU, "
             f'and torch {torch.__version__} sees none here'
         )
+    check_loggers(cfg)
 
 
 def _check_launcher(cfg: Config, gpus: int) -> None:

@@ -13,6 +13,7 @@ import torch
 from mmengine.logging import MMLogger
 
 from ..errors import UserInputError, in_one_line
+from .loggers import logger_error
 from .registry_errors import registry_error
 
 INTERRUPTED = 130
@@ -102,7 +103,7 @@ def _one_line(error: BaseException) -> Optional[str]:
             'train_dataloader.batch_size=...), --amp or fewer levels '
             '(model.strides=...) need less'
         )
-    return registry_error(error)
+    return registry_error(error) or logger_error(error)
 
 
 def _causes(error: Optional[BaseException]) -> Iterator[BaseException]:
