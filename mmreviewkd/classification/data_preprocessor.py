@@ -50,9 +50,12 @@ class CropFlipPreprocessor(ImgDataPreprocessor):
         data = super().forward(
             dict(inputs=images, data_samples=data['data_samples']), training
         )
-        samples = data['data_samples']
-        if not isinstance(samples, dict):
-            data['data_samples'] = torch.as_tensor(samples, device=images.device)
+        samples, device = data['data_samples'], images.device
+        data['data_samples'] = (
+            {key: torch.as_tensor(each, device=device) for key, each in samples.items()}
+            if isinstance(samples, dict)
+            else torch.as_tensor(samples, device=device)
+        )
         return data
 
 

@@ -18,7 +18,6 @@ from mmcv.transforms import Compose
 from mmdet.registry import DATASETS
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
@@ -29,6 +28,7 @@ from ..engine.check_data import check_data
 from ..engine.launch import read_config
 from ..engine.shown_models import load_models
 from ..errors import UserInputError
+from ..models.adapters import adapter_of
 from ..visualization import (
     as_bitmap,
     check_new,
@@ -255,6 +255,6 @@ def predict(
 ) -> InstanceData:
     """What a model finds in an image, on the CPU."""
     # a copy: predictions are written into the samples
-    batch = pseudo_collate([copy.deepcopy(item)])
+    batch = adapter_of(model).collate([copy.deepcopy(item)])
     found = model.test_step(batch)[0].pred_instances.cpu()
     return found if threshold is None else found[found.scores >= threshold]

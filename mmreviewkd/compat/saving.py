@@ -20,9 +20,10 @@ import mmengine.runner.runner
 from mmengine._strategy import BaseStrategy
 from mmengine.fileio import LocalBackend
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import _flexible_runner, weights_to_cpu
 from torch import Tensor
+
+from .unwrap import unwrap
 
 _PART = '.part'
 
@@ -106,8 +107,7 @@ def _is_whole(filename: str) -> bool:
 
 def plain_state_dict(self: BaseStrategy) -> dict[str, Tensor]:
     """Replacement of ``BaseStrategy.model_state_dict`` with the model's own names."""
-    model = self.model.module if is_model_wrapper(self.model) else self.model
-    return weights_to_cpu(model.state_dict())
+    return weights_to_cpu(unwrap(self.model).state_dict())
 
 
 def keep_checkpoints_whole() -> None:

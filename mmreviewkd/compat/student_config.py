@@ -30,6 +30,16 @@ def answer_for_the_student() -> None:
 
 
 def _is_distillation(config: ConfigDict) -> bool:
-    kind = config.get('type')
-    name = getattr(kind, '__name__', kind)
-    return name == 'ReviewKD' and isinstance(config.get('student'), ConfigDict)
+    return type_name(config) == 'ReviewKD' and isinstance(
+        config.get('student'), ConfigDict
+    )
+
+
+def type_name(config: dict) -> str:
+    """Return the bare name of the class that a config builds, or ``''``.
+
+    ``type`` may be a class or function, or its name with or without a scope
+    (``'mmdet.ReviewKD'``) or module (``'mmreviewkd.models.ReviewKD'``).
+    """
+    kind = config.get('type') or ''
+    return kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__

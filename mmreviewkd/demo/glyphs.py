@@ -14,7 +14,7 @@ import numpy as np
 
 from .shapes import CLASSES as OUTLINES
 from .shapes import SIZE as CANVAS
-from .shapes import _background, _draw_clutter, _outline, _texture
+from .shapes import background, draw_clutter, outline, texture
 
 CLASSES = (*OUTLINES, *(f'hollow {name}' for name in OUTLINES))
 SIZE = 32  # height and width of an image in pixels
@@ -51,7 +51,7 @@ def make_archives(root: str, num_train: int, num_test: int, seed: int) -> None:
 def draw_glyph(label: int, rng: np.random.Generator) -> np.ndarray:
     """Draw one image of a class, RGB, (SIZE, SIZE, 3) of uint8."""
     hollow, shape = divmod(label, len(OUTLINES))
-    corners = _outline(shape, rng)
+    corners = outline(shape, rng)
     low, high = corners.min(axis=0), corners.max(axis=0)
     mask = np.zeros((CANVAS, CANVAS), np.uint8)
     cv2.fillPoly(mask, [corners], 1)
@@ -59,12 +59,12 @@ def draw_glyph(label: int, rng: np.random.Generator) -> np.ndarray:
         centre = corners.mean(axis=0)
         hole = centre + (corners - centre) * rng.uniform(0.3, 0.6)
         cv2.fillPoly(mask, [hole.round().astype(np.int32)], 0)
-    image = _background(rng)
+    image = background(rng)
     for _ in range(rng.integers(4, 12)):
-        _draw_clutter(image, rng)
-    image[mask > 0] = _texture(shape, rng)[mask > 0]
+        draw_clutter(image, rng)
+    image[mask > 0] = texture(shape, rng)[mask > 0]
     for _ in range(rng.integers(3)):
-        _draw_clutter(image, rng)
+        draw_clutter(image, rng)
 
     # the crop contains the whole shape, and is up to twice as large
     side = min(int((high - low).max() * rng.uniform(1.1, 2)) + 1, CANVAS)

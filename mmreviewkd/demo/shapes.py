@@ -71,31 +71,31 @@ def draw_image(
         uint8; label and mask, (SIZE, SIZE) of uint8, of each shape. A mask
         covers only the visible part.
     """
-    image = _background(rng)
+    image = background(rng)
     for _ in range(rng.integers(4, 12)):
-        _draw_clutter(image, rng)
+        draw_clutter(image, rng)
     shapes: list[tuple[int, np.ndarray]] = []
     for _ in range(rng.integers(2, 7)):
         label = int(rng.integers(len(CLASSES)))
         mask = np.zeros((SIZE, SIZE), np.uint8)
-        cv2.fillPoly(mask, [_outline(label, rng)], 1)
+        cv2.fillPoly(mask, [outline(label, rng)], 1)
         # not even a person could recognise a shape that is mostly hidden
         if all(
             (mask & other).sum() < 0.3 * min(mask.sum(), other.sum())
             for _, other in shapes
         ):
-            image[mask > 0] = _texture(label, rng)[mask > 0]
+            image[mask > 0] = texture(label, rng)[mask > 0]
             shapes = [(other_label, other & ~mask) for other_label, other in shapes] + [
                 (label, mask)
             ]
     for _ in range(rng.integers(2)):
-        _draw_clutter(image, rng)
+        draw_clutter(image, rng)
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.1))
     image = image + rng.normal(0, rng.uniform(2, 14), image.shape)
     return image.clip(0, 255).astype(np.uint8), shapes
 
 
-def _outline(label: int, rng: np.random.Generator) -> np.ndarray:
+def outline(label: int, rng: np.random.Generator) -> np.ndarray:
     """Corners, (N, 2) of int32, of a shape at a random place in the image."""
     name = CLASSES[label]
     corners = dict(circle=48, square=4, triangle=3, star=10)
@@ -123,7 +123,7 @@ def _rotate(points: np.ndarray, angle: float) -> np.ndarray:
     return points @ np.array([(cos, sin), (-sin, cos)])
 
 
-def _texture(label: int, rng: np.random.Generator) -> np.ndarray:
+def texture(label: int, rng: np.random.Generator) -> np.ndarray:
     """Plain, striped or chequered pattern for a whole image, (SIZE, SIZE, 3)."""
     # the hue is a hint, since learning the outlines alone takes longer training
     hue = 180 * label / len(CLASSES) + rng.normal(0, 18)
@@ -140,14 +140,14 @@ def _texture(label: int, rng: np.random.Generator) -> np.ndarray:
     return np.where(waves[..., None] > 0, first, second)
 
 
-def _background(rng: np.random.Generator) -> np.ndarray:
+def background(rng: np.random.Generator) -> np.ndarray:
     """Smooth noise around a random grey, (SIZE, SIZE, 3) of float."""
     cells = int(rng.integers(2, 9))
     coarse = rng.uniform(70, 190) + rng.normal(0, 14, (cells, cells, 3))
     return cv2.resize(coarse, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
 
 
-def _draw_clutter(image: np.ndarray, rng: np.random.Generator) -> None:
+def draw_clutter(image: np.ndarray, rng: np.random.Generator) -> None:
     """Draw a line, a blot or an arc of any colour onto ``image``."""
     colour = rng.uniform(0, 255, 3).tolist()
     start, end = rng.integers(0, SIZE, (2, 2)).tolist()

@@ -10,13 +10,13 @@ from mmengine.model import BaseModel
 from mmengine.runner import BaseLoop, Runner
 
 from ..compat.coco import annotations_of
+from ..compat.unwrap import unwrap
 from ..errors import UserInputError, few
 from ..models import Distilled
 from ..models.adapters import adapter_of
 from ..models.weights import names_in
 from .check_categories import check_categories
 from .check_data import datasets
-from .unwrap import unwrap
 
 
 def check_classes(runner: Runner, *splits: str, student: bool = False) -> None:

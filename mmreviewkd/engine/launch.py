@@ -108,6 +108,11 @@ def add_test_time_augmentation(cfg: Config) -> None:
     )
     if 'tta_pipeline' not in cfg:
         dataset = next(datasets(cfg.test_dataloader.dataset))
+        if 'pipeline' not in dataset:
+            raise UserInputError(
+                f'--tta: the test data of {cfg.filename} have no pipeline, which test '
+                'time augmentation varies'
+            )
         pack = dict(
             type='PackDetInputs',
             meta_keys=(

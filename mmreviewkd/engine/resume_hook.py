@@ -12,6 +12,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner, get_priority
 from ..compat.saving import find_latest_whole_checkpoint
 from ..errors import UserInputError
 from .random_state import check_random_state, random_state, set_random_state
+from .remembered_settings import compare, remember
 from .worker_seeds import WorkerSeeds
 
 
@@ -84,6 +85,7 @@ class ResumeHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the states; mmengine calls it in the first process only."""
+        remember(runner.model, checkpoint['meta'])
         states = self.states
         if states is None and runner.world_size == 1:
             states = [random_state()]
@@ -113,6 +115,7 @@ class ResumeHook(Hook):
                 f'its weights: --cfg-options load_from={file}, without '
                 '--resume'
             ) from None
+        compare(runner.model, meta)
 
     def before_train(self, runner: Runner) -> None:
         by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)

@@ -8,9 +8,9 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+from ..compat.unwrap import unwrap
 from ..errors import UserInputError
 from ..models import Distilled
-from .unwrap import unwrap
 
 
 @HOOKS.register_module()

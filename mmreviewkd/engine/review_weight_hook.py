@@ -7,9 +7,9 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from ..compat.unwrap import unwrap
 from ..errors import UserInputError
 from ..models import Distilled
-from .unwrap import unwrap
 
 
 @HOOKS.register_module()

@@ -9,9 +9,9 @@ from mmengine.dist import get_world_size
 from mmengine.model import BaseModel
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from ..compat.unwrap import unwrap
 from ..models import Distilled
 from ..models.configs import type_name
-from .unwrap import unwrap
 
 
 def run_summary(runner: Runner, changed: dict[str, Any]) -> str:

@@ -2,9 +2,9 @@
 
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 
+from ..compat.unwrap import unwrap
 from ..models.weights import load_whole
 
 
@@ -31,7 +31,4 @@ class StrictLoadHook(Hook):
             UserInputError: Tensors are missing or of another shape, or the
                 checkpoint has a deeper backbone.
         """
-        model = runner.model
-        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-            model = model.module
-        load_whole(model, checkpoint, runner.cfg.get('load_from'))
+        load_whole(unwrap(runner.model), checkpoint, runner.cfg.get('load_from'))

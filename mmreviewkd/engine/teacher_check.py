@@ -19,13 +19,13 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import Tensor
 
+from ..compat.unwrap import unwrap
 from ..errors import UserInputError, few
 from ..models import Teacher
 from ..models.configs import distiller_config, plain_model
 from ..models.settings import read_settings
 from ..models.weights import names_in
 from .evaluation import evaluate, main_metric
-from .unwrap import unwrap
 
 NEAR = 0.01
 """A score no further than this above zero, or above guessing, means nothing."""

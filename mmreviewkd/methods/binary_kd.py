@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .method import Method, View
+from .method import Method, View, check_numbers
 
 
 def binary_kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -48,6 +48,7 @@ class BinaryKDLoss(Method):
 
     def __init__(self, weight: float = 1.0, temperature: float = 1.0) -> None:
         super().__init__(weight)
+        check_numbers('BinaryKDLoss', temperature=temperature)
         self.temperature = temperature
 
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:

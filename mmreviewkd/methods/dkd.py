@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .method import Method, View
+from .method import Method, View, check_numbers
 
 
 def dkd_loss(
@@ -79,6 +79,8 @@ class DKDLoss(Method):
         weight: float = 1.0,
     ) -> None:
         super().__init__(weight)
+        check_numbers('DKDLoss', temperature=temperature)
+        check_numbers('DKDLoss', above=False, alpha=alpha, beta=beta)
         self.alpha, self.beta, self.temperature = alpha, beta, temperature
 
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .method import Method, View
+from .method import Method, View, check_numbers
 
 
 def kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -50,6 +50,7 @@ class KDLoss(Method):
 
     def __init__(self, weight: float = 1.0, temperature: float = 4.0) -> None:
         super().__init__(weight)
+        check_numbers('KDLoss', temperature=temperature)
         self.temperature = temperature
 
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:

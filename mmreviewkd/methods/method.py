@@ -29,6 +29,8 @@ import torch.nn as nn
 from mmengine.logging import print_log
 from torch import Tensor
 
+from ..errors import UserInputError
+
 
 class Pair(NamedTuple):
     """What is known about a student and its teacher before the first batch.
@@ -86,6 +88,26 @@ class View(NamedTuple):
     labels: Tensor = _NOTHING
     boxes: Sequence[Tensor] = ()
     sample_idx: Tensor = _NOTHING
+
+
+def check_numbers(method: str, above: bool = True, **settings: Any) -> None:
+    """Refuse settings of a method that are not numbers from 0 on.
+
+    Args:
+        method (str): Name of the method's class, for the message.
+        above (bool): Whether 0 itself is refused, too.
+        **settings: Values by the names of the settings.
+
+    Raises:
+        UserInputError: It names the first such setting.
+    """
+    for name, value in settings.items():
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not (value > 0 if above else value >= 0):
+            sign = '>' if above else '>='
+            raise UserInputError(
+                f'{method}({name}={value!r}): must be a number {sign} 0'
+            )
 
 
 class Method(nn.Module):
@@ -176,36 +198,45 @@ class TrainedMethod(Method):
 
     def get_extra_state(self) -> Tensor:
         """Return ``settings`` as bytes, since a state dict has to hold tensors."""
-        return torch.tensor(list(self._as_json().encode()), dtype=torch.uint8)
+        return torch.tensor(list(as_json(self.settings).encode()), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
         """Log a warning if a loaded checkpoint was trained with other settings."""
-        now = json.loads(self._as_json())
         try:
-            before = dict(json.loads(bytes(state.tolist())))
+            before = bytes(state.tolist()).decode()
         except (AttributeError, TypeError, ValueError):
-            print_log(
-                f'The {self.name} of this checkpoint does not say with what '
-                'settings it was trained',
-                'current',
-                logging.WARNING,
-            )
-            return
-        changes = [
-            f'{key} {before.get(key)} (now: {now.get(key)})'
-            for key in {**now, **before}
-            if before.get(key) != now.get(key)
-        ]
-        if changes:
-            print_log(
-                f'The {self.name} of this checkpoint was trained with another '
-                + ', '.join(changes),
-                'current',
-                logging.WARNING,
-            )
+            before = ''
+        warn_of_changes(self.name, before, self.settings)
 
-    def _as_json(self) -> str:
-        return json.dumps(self.settings, default=_name)
+
+def as_json(settings: dict[str, Any]) -> str:
+    """Return settings as JSON; a class becomes its name."""
+    return json.dumps(settings, default=_name)
+
+
+def warn_of_changes(name: str, before: str, settings: dict[str, Any]) -> None:
+    """Log a warning if a checkpoint was trained with other settings than these.
+
+    Args:
+        name (str): Name of what was trained, such as ``'review'``.
+        before (str): Settings in the checkpoint, from :func:`as_json`.
+        settings (dict): Settings of the running training.
+    """
+    now = json.loads(as_json(settings))
+    try:
+        old = dict(json.loads(before))
+    except (TypeError, ValueError):
+        message = 'does not say with what settings it was trained'
+    else:
+        changes = [
+            f'{key} {old.get(key)} (now: {now.get(key)})'
+            for key in {**now, **old}
+            if old.get(key) != now.get(key)
+        ]
+        if not changes:
+            return
+        message = f'was trained with another {", ".join(changes)}'
+    print_log(f'The {name} of this checkpoint {message}', 'current', logging.WARNING)
 
 
 def _name(value: Any) -> str:

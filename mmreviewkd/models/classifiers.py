@@ -31,6 +31,13 @@ class ClassifierAdapter(Adapter):
         return hasattr(model, 'level_names')
 
     def level_names(self, model: BaseModel, role: str, part: str) -> list[str]:
+        if part != 'neck':
+            raise SettingError(
+                '{}: of a classifier the stages are compared; leave it out',
+                'ReviewKD',
+                'part',
+                part,
+            )
         return model.level_names(role)
 
     def image_size(self, model: BaseModel) -> int:
@@ -77,7 +84,7 @@ class ClassifierAdapter(Adapter):
         return image_labels(data_samples)
 
     def sample_idx(self, data_samples: Union[Tensor, dict]) -> Tensor:
-        if isinstance(data_samples, Tensor):
+        if isinstance(data_samples, Tensor) or 'sample_idx' not in data_samples:
             raise UserInputError(
                 'a method reads sample_idx, the index of each image in its dataset; '
                 'the data give labels alone. Let the dataset give '

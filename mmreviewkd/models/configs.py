@@ -5,7 +5,7 @@ import difflib
 import glob
 import os.path as osp
 from importlib.metadata import PackageNotFoundError
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 from mmengine.config import Config, ConfigDict
 from mmengine.config.utils import MODULE2PACKAGE
@@ -13,6 +13,7 @@ from mmengine.hub import get_config
 from mmengine.utils import get_installed_path, is_installed
 
 from ..compat.config_names import PACKAGE, config_folder, config_path
+from ..compat.student_config import type_name
 from ..errors import UserInputError, near
 
 
@@ -108,16 +109,7 @@ def distiller_config(cfg: Config) -> ConfigDict:
             f'{cfg.filename} distils nothing: its model is a {type_name(cfg.model)}, '
             'not a ReviewKD'
         )
-    model = copy.deepcopy(cfg.model)
-    if cfg.get('data_preprocessor'):
-        model.setdefault('data_preprocessor', cfg.data_preprocessor)
-    return model
-
-
-def type_name(config: dict) -> str:
-    """Return the class name in a config's ``type``, which is a name or a class."""
-    kind = config.get('type', '')
-    return kind if isinstance(kind, str) else kind.__name__
+    return _with_preprocessor(copy.deepcopy(cfg.model), cfg.get('data_preprocessor'))
 
 
 def plain_model(model: dict, data_preprocessor: Optional[dict] = None) -> dict:
@@ -133,6 +125,11 @@ def plain_model(model: dict, data_preprocessor: Optional[dict] = None) -> dict:
     if type_name(model) == 'ReviewKD':
         data_preprocessor = model.get('data_preprocessor', data_preprocessor)
         model = model['student']
+    return _with_preprocessor(model, data_preprocessor)
+
+
+def _with_preprocessor(model: Any, data_preprocessor: Optional[dict]) -> Any:
+    """Return a model's config with a data preprocessor, unless it has one already."""
     if data_preprocessor is not None and 'data_preprocessor' not in model:
         model = copy.copy(model)
         model['data_preprocessor'] = data_preprocessor

@@ -1,5 +1,6 @@
 """How a batch passes through teacher, student and methods."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Callable, Optional
 
@@ -26,8 +27,9 @@ class Distillation:
         match (Match): The matched levels.
         methods (Sequence[str]): Names of the methods, which are child modules of the
             student, in the order in which their losses are added.
-        logits (LogitReader, optional): Reader of the logits, if a method reads them.
+        reader (LogitReader, optional): Reader of the logits, if a method reads them.
         inherit (Sequence[str]): Parts that the student copies from the teacher.
+        settings (dict): What a checkpoint says of the distillation.
     """
 
     def __init__(
@@ -36,13 +38,25 @@ class Distillation:
         names: Sequence[str],
         match: Match,
         methods: Sequence[str],
-        logits: Optional[LogitReader],
+        reader: Optional[LogitReader],
         inherit: Sequence[str],
+        settings: dict[str, Any],
     ) -> None:
         self.teacher = teacher
         self.names, self.match = names, match
-        self.methods, self.logits, self.inherit = methods, logits, inherit
+        self.methods, self.reader, self.inherit = methods, reader, inherit
+        self.settings = settings
         self.check_finite = FiniteCheck(match.names)
+        self.owns_teacher = True
+        """Whether the teacher moves with this student; copies borrow it."""
+
+    def __deepcopy__(self, memo: dict) -> 'Distillation':
+        # An EMA's copy may live elsewhere, or in another precision, and never asks the
+        # teacher; the student that is trained must find it where it was.
+        borrowed = copy.copy(self)
+        borrowed.check_finite = FiniteCheck(self.match.names)
+        borrowed.owns_teacher = False
+        return borrowed
 
     def losses(
         self,
@@ -76,7 +90,7 @@ class Distillation:
         # the teacher runs first, before the student's activations fill the memory
         taught = self.teacher(inputs, data_samples) if read else ([], None)
         names = self.names if 'features' in read else []
-        reader = self.logits if 'logits' in read else None
+        reader = self.reader if 'logits' in read else None
         modules = reader.modules(student) if reader else []
         with record(student, names) as features, calls_of(modules) as calls:
             losses = forward(inputs, data_samples, 'loss')
@@ -154,21 +168,34 @@ class Distillation:
 def _losses_of(
     name: str, method: Method, student: View, teacher: View
 ) -> dict[str, Tensor]:
-    """Return a method's loss as ``loss_NAME`` and its logged values as ``NAME_...``."""
+    """A method's loss as ``loss_NAME``, and what it logs as ``NAME_...``."""
     if not method.active:
-        # DDP waits until every parameter has a gradient
-        sums = [parameter.sum() for parameter in method.parameters()]
-        return {f'loss_{name}': 0 * torch.stack(sums).sum()} if sums else {}
+        nothing = _nothing(method)
+        return {} if nothing is None else {f'loss_{name}': nothing}
     reads_features = 'features' in method.reads
     if 'logits' in method.reads and not reads_features and not len(student.logits):
-        # a batch may have no positive anchors, and a mean over no rows is nan
-        return {f'loss_{name}': method.factor * student.logits.sum()}
+        # a batch may have no positive anchor
+        zero, nothing = method.factor * student.logits.sum(), _nothing(method)
+        return {f'loss_{name}': zero if nothing is None else zero + nothing}
     values = method.losses(student, teacher)
     shown = {f'{name}_{key}': value for key, value in values.items() if key != 'loss'}
-    # mmengine adds every entry with "loss" in its key to the training loss
+    # mmengine trains whatever has "loss" in its key
     if 'loss' not in values or any('loss' in key for key in shown):
         raise UserInputError(
             f'{type(method).__name__}.losses returns {", ".join(values)}: must be '
             '"loss", which is trained, and what is shown, without "loss" in its name'
         )
+    for key, value in values.items():
+        if not isinstance(value, Tensor) or value.dim():
+            shape = f' of shape {tuple(value.shape)}' if torch.is_tensor(value) else ''
+            raise UserInputError(
+                f'{type(method).__name__}.losses returns {key} as a '
+                f'{type(value).__name__}{shape}: must be a tensor without dimensions'
+            )
     return {f'loss_{name}': method.weight * method.factor * values['loss'], **shown}
+
+
+def _nothing(method: Method) -> Optional[Tensor]:
+    """Return zero, with the gradient for every parameter that DDP waits for."""
+    sums = [parameter.sum() for parameter in method.parameters()]
+    return 0 * torch.stack(sums).sum() if sums else None

@@ -15,7 +15,8 @@ from .distillation import Distillation
 from .features import probe
 from .logits import LogitReader
 from .method_building import build_methods, method_type, setting_of
-from .settings import read_settings, refuse_unknown
+from .setting_keys import refuse_unknown
+from .settings import Settings, read_settings
 from .student import Distilled, distilled
 from .teacher import Teacher
 
@@ -81,24 +82,33 @@ def ReviewKD(
     """
     refuse_unknown(unknown, ReviewKD)
     settings = read_settings(teacher, review, logits, methods, strides, part, inherit)
-    kinds = {name: method_type(name, cfg) for name, cfg in settings.methods.items()}
-    read = {what for kind in kinds.values() for what in kind.reads}
-
+    types = {name: method_type(name, cfg) for name, cfg in settings.methods.items()}
     model, names = _build_student(student, data_preprocessor, settings.part)
-    _check_names(model, settings.inherit, kinds)
-    _check_reads(model, kinds)
-    tutor = Teacher(
+    _check_names(model, settings.inherit, types)
+    _check_reads(model, types)
+    return distilled(model, _build_distillation(model, names, settings, types))
+
+
+def _build_distillation(
+    model: BaseModel,
+    names: list[str],
+    settings: Settings,
+    types: dict[str, type[Method]],
+) -> Distillation:
+    """Build the teacher, match the levels, and give the student its methods."""
+    read = {what for each in types.values() for what in each.reads}
+    teacher = Teacher(
         settings.teacher,
         source=model.data_preprocessor,
         part=settings.part,
         heads='classes' if 'logits' in read else 'none',
     )
     levels = probe(model, names)
-    match = _match(model, levels, tutor, settings.strides)
+    match = _match(model, levels, teacher, settings.strides)
     pair = Pair(
         match.names,
         [levels.channels[i] for i, _ in match.indices],
-        [tutor.levels.channels[j] for _, j in match.indices],
+        [teacher.levels.channels[j] for _, j in match.indices],
         [levels.strides[i] for i, _ in match.indices],
     )
     memory = dict(settings.remembered(), levels=match.names)
@@ -107,14 +117,14 @@ def ReviewKD(
             method.settings = {**memory, 'weight': method.weight, **method.settings}
         model.add_module(name, method)
     reader = None
-    for name, kind in kinds.items():
-        if 'logits' in kind.reads:
-            setting = f'{name}=dict(type={kind.__name__!r})'
+    for name, each in types.items():
+        if 'logits' in each.reads:
+            setting = f'{setting_of(name)}=dict(type={each.__name__!r})'
             reader = LogitReader(
-                model, tutor, levels.classes, setting, kind.use_sigmoid
+                model, teacher, levels.classes, setting, each.use_sigmoid
             )
-    return distilled(
-        model, Distillation(tutor, names, match, list(kinds), reader, settings.inherit)
+    return Distillation(
+        teacher, names, match, list(types), reader, settings.inherit, memory
     )
 
 
@@ -155,14 +165,14 @@ def _check_names(
 def _check_reads(model: BaseModel, methods: dict[str, type[Method]]) -> None:
     """Refuse methods that read what the data of this kind of model do not contain."""
     adapter = adapter_of(model)
-    for name, kind in methods.items():
+    for name, each in methods.items():
         given = {'features', 'logits', *adapter.gives}
-        if 'logits' in kind.reads:
+        if 'logits' in each.reads:
             given.add('labels')  # the student's own loss takes them
-        lacking = [what for what in kind.reads if what not in given]
+        lacking = [what for what in each.reads if what not in given]
         if lacking:
             raise UserInputError(
-                f'{setting_of(name)}=dict(type={kind.__name__!r}) reads '
+                f'{setting_of(name)}=dict(type={each.__name__!r}) reads '
                 f'{", ".join(lacking)}, which the data of a {adapter.kind} do not tell'
             )
 

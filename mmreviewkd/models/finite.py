@@ -39,10 +39,12 @@ class FiniteCheck:
             FloatingPointError: A loss is not finite. The message names the loss, the
                 iteration, and the feature or logits that are not finite.
         """
-        if not losses:
+        trained = [value for name, value in losses.items() if name.startswith('loss_')]
+        if not trained:
             return
-        values = torch.stack([value.detach().float() for value in losses.values()])
-        if torch.isfinite(values).all():
+        if torch.isfinite(
+            torch.stack([loss.detach().float() for loss in trained])
+        ).all():
             self.overflows = 0
             return
         self.overflows += 1
@@ -58,7 +60,7 @@ class FiniteCheck:
         # the name of one tells the level.
         name, value = next(
             (name, value)
-            for name, value in reversed(list(zip(losses, values.tolist())))
+            for name, value in reversed([(n, v.item()) for n, v in losses.items()])
             if not math.isfinite(value)
         )
         culprits = [f"the teacher's {each}" for each in by_teacher[:1]]

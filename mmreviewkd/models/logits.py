@@ -48,9 +48,9 @@ class LogitReader:
                 f'{type(student).__name__}, the teacher a '
                 f'{type(teacher.model).__name__}'
             )
-        self.kind = kind()
+        self.rows_of = kind()
         ours, theirs = (
-            number or self.kind.classes(model)
+            number or self.rows_of.classes(model)
             for number, model in (
                 (classes, student),
                 (teacher.levels.classes, teacher.model),
@@ -61,18 +61,18 @@ class LogitReader:
                 f'{setting} compares models of the same classes; the student has '
                 f'{ours}, the teacher {theirs}'
             )
-        self.kind.check(student, teacher.model, teacher.settings.scale)
-        if use_sigmoid != self.kind.use_sigmoid:
+        self.rows_of.check(student, teacher.model, teacher.settings.scale)
+        if use_sigmoid != self.rows_of.use_sigmoid:
             raise UserInputError(
                 f'{setting} compares {_activation(use_sigmoid)} probabilities, the '
-                f'models have {_activation(self.kind.use_sigmoid)} ones: '
-                + self.kind.losses
+                f'models have {_activation(self.rows_of.use_sigmoid)} ones: '
+                + self.rows_of.losses
             )
         self.names_checked = False
 
     def modules(self, student: BaseModel) -> list[nn.Module]:
         """Modules of the student whose calls in a training pass :meth:`rows` needs."""
-        return self.kind.modules(student)
+        return self.rows_of.modules(student)
 
     def rows(
         self, calls: Calls, teacher: Teacher, outputs: Any, data_samples: Any
@@ -93,7 +93,7 @@ class LogitReader:
         if not self.names_checked:
             _check_names(teacher)
             self.names_checked = True
-        rows = self.kind.rows(
+        rows = self.rows_of.rows(
             Batch(calls, teacher.model, teacher.settings.scale, outputs, data_samples)
         )
         if rows[0].shape != rows[1].shape:

@@ -56,12 +56,12 @@ def renormalize(
         if normalizes(target):
             images = (images - target.mean.to(images)) / target.std.to(images)
     images = F.pad(images, (0, more[1], 0, more[0]))
-    shapes = (
-        [s.img_shape for s in data_samples]
-        if isinstance(data_samples, Sequence)
-        else [(height, width)] * len(images)
+    samples = (
+        data_samples if isinstance(data_samples, Sequence) else [None] * len(images)
     )
-    for image, (h, w) in zip(images, shapes):
+    for image, sample in zip(images, samples):
+        # what tells no shape has no padding
+        h, w = getattr(sample, 'img_shape', (height, width))
         image[:, h:] = target.pad_value
         image[:, :, w:] = target.pad_value
     return images

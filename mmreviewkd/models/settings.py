@@ -1,13 +1,14 @@
 """The settings of a distillation, checked before any model is built."""
 
 import dataclasses
-import inspect
 import math
 import os.path as osp
 from collections.abc import Mapping, Sequence
-from typing import Any, Callable, Optional, Union
+from typing import Any, Optional, Union
 
-from ..errors import SettingError, UserInputError, near
+from ..compat.student_config import type_name
+from ..errors import SettingError, UserInputError
+from .setting_keys import filled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +152,7 @@ class Settings:
             memory['features'] = self.part  # its name in earlier checkpoints
         for name, config in self.methods.items():
             if name != 'review':
-                memory[name] = dict(config)
+                memory[name] = dict(config, type=type_name(config))
         return memory
 
 
@@ -171,7 +172,7 @@ def read_settings(
     Raises:
         UserInputError: A key is unknown or missing, or a value cannot be used.
     """
-    chosen_teacher = _filled(TeacherSettings, 'teacher', teacher)
+    chosen_teacher = filled(TeacherSettings, 'teacher', teacher)
     for name, given in (('logits', logits), ('methods', methods)):
         if given is not None and not isinstance(given, dict):
             raise UserInputError(f'{name}={given!r}: must be a dict')
@@ -182,11 +183,20 @@ def read_settings(
                 'one out'
             )
     chosen = dict(logits=logits) if logits else {}
-    chosen.update(methods or {})
+    # None drops the method of a base config
+    chosen.update(
+        {name: cfg for name, cfg in (methods or {}).items() if cfg is not None}
+    )
     if review is not None or not chosen:
         review, strides, part = _levels_apart(review, strides, part)
-        chosen['review'] = _filled(ReviewSettings, 'review', review).method()
-    parts = [inherit] if isinstance(inherit, str) else list(inherit)
+        chosen['review'] = filled(ReviewSettings, 'review', review).method()
+    parts = [inherit] if isinstance(inherit, str) else inherit
+    if not isinstance(parts, (list, tuple)) or not all(
+        isinstance(p, str) for p in parts
+    ):
+        raise UserInputError(
+            f'inherit={inherit!r}: must be names of parts, such as ("neck", )'
+        )
     return Settings(
         chosen_teacher, chosen, strides, 'neck' if part is None else part, parts
     )
@@ -226,7 +236,8 @@ def check_weight(weight: Any, owner: str, what: str, published: str = '') -> Non
     Raises:
         SettingError: The message names the setting, ``owner=dict(weight=...)``.
     """
-    if not isinstance(weight, (int, float)) or not 0 <= weight < math.inf:
+    is_number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+    if not is_number or not 0 <= weight < math.inf:
         raise SettingError(
             f'{{}}: the weight of {what} must be a number >= 0{published}',
             owner,
@@ -242,59 +253,3 @@ def _are_strides(given: Any) -> bool:
         and all(type(stride) is int and stride > 0 for stride in given)
         and len(set(given)) == len(given)
     )
-
-
-def _filled(kind: Any, name: str, given: Any) -> Any:
-    """Build the dataclass of a config's dict, if the dict has the right keys.
-
-    Args:
-        kind (type): The dataclass; its fields are the known keys.
-        name (str): Name of the setting, for messages.
-        given (dict, optional): The dict.
-
-    Raises:
-        UserInputError: ``given`` is no dict, or a key is unknown or missing.
-    """
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    example = ', '.join(f'{key}=...' for key in fields)
-    if not isinstance(given, dict):
-        raise UserInputError(f'ReviewKD needs {name}=dict({example})')
-    unknown = sorted(set(given) - set(fields))
-    missing = sorted(
-        key
-        for key, field in fields.items()
-        if field.default is dataclasses.MISSING and key not in given
-    )
-    if unknown or missing:
-        raise UserInputError(
-            f'{name}=dict({example}): '
-            + '; '.join(
-                f'{problem} {", ".join(keys)}'
-                for problem, keys in (('unknown', unknown), ('missing', missing))
-                if keys
-            )
-            + ''.join(near(key, fields) for key in unknown)
-        )
-    return kind(**given)
-
-
-def refuse_unknown(unknown: dict, function: Callable) -> None:
-    """Refuse settings that ReviewKD does not have.
-
-    Args:
-        unknown (dict): The unknown settings.
-        function (Callable): The function that takes the known settings.
-
-    Raises:
-        UserInputError: There is an unknown setting.
-    """
-    known = [
-        key
-        for key, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is not parameter.VAR_KEYWORD
-    ]
-    for key in unknown:
-        raise UserInputError(
-            f'ReviewKD has no {key}'
-            + (near(key, known) or f'; it takes {", ".join(known)}')
-        )

@@ -45,7 +45,11 @@ class Distilled(BaseModel):
     distillation: Distillation
 
     def forward(
-        self, inputs: Any, data_samples: Any = None, mode: str = 'tensor'
+        self,
+        inputs: Any,
+        data_samples: Any = None,
+        mode: str = 'tensor',
+        **kwargs: Any,
     ) -> Any:
         """Run the student; mode ``'loss'`` adds the losses of the methods.
 
@@ -54,8 +58,9 @@ class Distilled(BaseModel):
             data_samples (list[DetDataSample] | Tensor | dict, optional): One sample
                 per image, or the labels of the images, (N, ), alone or in a dict.
             mode (str): ``'loss'``, ``'predict'`` or ``'tensor'``.
+            **kwargs: What the student's own ``forward`` takes besides.
         """
-        forward = super().forward
+        forward = functools.partial(super().forward, **kwargs)
         if mode != 'loss':
             return forward(inputs, data_samples, mode)
         return self.distillation.losses(self, forward, inputs, data_samples)
@@ -66,14 +71,16 @@ class Distilled(BaseModel):
         self.distillation.bequeath(self)
 
     def _apply(self, fn: Callable, *args: Any, **kwargs: Any) -> Distilled:
-        # .to(), .cuda(), .half() and the like all call this method
-        self.distillation.teacher._apply(fn, *args, **kwargs)  # noqa: SLF001
+        # .to(), .cuda(), .half() and the like all call this method, torch's own
+        if self.distillation.owns_teacher:
+            self.distillation.teacher._apply(fn, *args, **kwargs)  # noqa: SLF001
         return super()._apply(fn, *args, **kwargs)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple:
         # A pickle finds classes by module and name, but this one is made at run time.
         _, _, *state = super().__reduce_ex__(protocol)
-        return (_empty, (type(self).__bases__[1],), *state)
+        classes = type(self).__mro__
+        return (_empty, (classes[classes.index(Distilled) + 1],), *state)
 
 
 def distilled(student: BaseModel, distillation: Distillation) -> Distilled:
@@ -102,8 +109,10 @@ def distilled(student: BaseModel, distillation: Distillation) -> Distilled:
 
 @functools.cache
 def _class_of(plain: type) -> Any:
-    # messages and logs show the name of the student's own class
-    return type(plain.__name__, (Distilled, plain), {})
+    # messages, logs and help show the student's own class
+    shown = ('__module__', '__qualname__', '__doc__')
+    namespace = {name: getattr(plain, name) for name in shown}
+    return type(plain.__name__, (Distilled, plain), namespace)
 
 
 def _empty(plain: type) -> Any:

@@ -118,6 +118,8 @@ class Teacher(nn.Module):
             tuple[list[Tensor], Any]: The features, (N, C_i, H_i, W_i), and what the
             adapter's ``extract`` returns.
         """
+        if next(self.model.parameters()).device != inputs.device:
+            self.to(inputs.device)  # borrowed by a student that has moved
         height, width = (round(n * self.settings.scale) for n in inputs.shape[-2:])
         inputs = self.see(inputs, data_samples)
         with record(self.model, self.names) as features:

@@ -2,8 +2,11 @@
 
 from mmreviewkd.classification.data_preprocessor import random_crop_and_flip
 
+import pytest
 import torch
 from mmdet.registry import MODELS
+from mmengine.runner import Runner
+from PIL import Image
 from torchvision import transforms
 
 MEAN, STD = [125.3, 123.0, 113.9], [63.0, 62.1, 66.7]
@@ -56,3 +59,40 @@ def test_augmentation_is_for_training_alone():
     data = dict(inputs=images, data_samples=torch.zeros(8))
     assert torch.equal(module(data, False)['inputs'], images.float())
     assert not torch.equal(module(data, True)['inputs'], images.float())
+
+
+@pytest.mark.parametrize('collate', ['pseudo_collate', 'default_collate'])
+def test_labels_and_indices_of_either_collation(tmp_path, collate):
+    for name in ('cat', 'dog'):
+        (tmp_path / name).mkdir()
+        Image.new('RGB', (50, 40), (250, 20, 0)).save(tmp_path / name / '0.png')
+    loader = Runner.build_dataloader(
+        dict(
+            batch_size=2,
+            num_workers=0,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            # the former is what configs/_base_/imagenet.py has
+            collate_fn=dict(type=collate),
+            dataset=dict(
+                type='FolderImages',
+                data_root=str(tmp_path),
+                num_classes=2,
+                train=False,
+                input_size=32,
+            ),
+        )
+    )
+    model = MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=dict(type='CifarResNet', depth=8, num_classes=2),
+            data_preprocessor=dict(type='CropFlipPreprocessor'),
+        )
+    )
+    (batch,) = loader
+    data = model.data_preprocessor(batch)
+    assert {key: each.tolist() for key, each in data['data_samples'].items()} == dict(
+        gt_label=[0, 1], sample_idx=[0, 1]
+    )
+    assert model(**data, mode='loss')['loss_cls'] > 0
+    assert [each['gt_label'] for each in model(**data, mode='predict')] == [0, 1]

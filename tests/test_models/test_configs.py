@@ -1,11 +1,18 @@
 """Configs by path and name, and those that there are not."""
 
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.models.configs import load_config
+from mmreviewkd.models import ReviewKD
+from mmreviewkd.models.configs import (
+    distiller_config,
+    load_config,
+    student_config,
+    type_name,
+)
 from mmreviewkd.models.settings import TeacherSettings
 from mmreviewkd.models.teacher import Teacher
 
 import pytest
+from mmengine.config import Config
 
 
 def test_config_that_does_not_exist(tmp_path):
@@ -76,3 +83,13 @@ def test_two_bases_with_one_key(tmp_path):
         "{'model'}: two files in its _base_ set it; leave one of them out, or set it "
         'in the config itself'
     )
+
+
+@pytest.mark.parametrize('kind', ['mmdet.ReviewKD', 'mmreviewkd.models.ReviewKD'])
+def test_a_distillation_by_a_longer_name(kind):
+    student = dict(type='FasterRCNN', backbone=dict(type='ResNet'))
+    cfg = Config(dict(model=dict(type=kind, student=student)))
+    assert type_name(cfg.model) == type_name(dict(type=ReviewKD)) == 'ReviewKD'
+    assert student_config(cfg) == student
+    assert distiller_config(cfg).type == kind
+    assert cfg.model.backbone.type == 'ResNet'

@@ -4,7 +4,7 @@ import copy
 
 from mmreviewkd.commands import textbook
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.methods import Method
+from mmreviewkd.methods import Method, TrainedMethod
 from mmreviewkd.models import Distilled
 from tests.support.batches import batch
 from tests.support.checkpoints import snapshot
@@ -142,7 +142,8 @@ def test_two_methods_that_log_one_name(kind):
         reads = ('features',)
 
         def losses(self, student, teacher):
-            return dict(loss=student.features[0].mean(), b_c=1.0, c=2.0)
+            loss = student.features[0].mean()
+            return dict(loss=loss, b_c=loss, c=loss)
 
     config = dict(kind.config(), methods={n: dict(type=Both) for n in ('a', 'a_b')})
     with pytest.raises(UserInputError, match="cannot be called 'a_b': a_b_c is logged"):
@@ -248,3 +249,108 @@ def test_ablations_work_on_detectors_too(distiller, fusion):
     assert losses['loss_review'] > 0
     assert all(p.grad is not None for p in model.review.parameters())
     assert not any('attention' in name for name, _ in model.review.named_parameters())
+
+
+@MODELS.register_module()
+class Fitted(TrainedMethod):
+    """Reads logits alone, through a layer of its own."""
+
+    reads = ('logits', 'labels')
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.fit = torch.nn.Linear(3, 3)
+
+    def losses(self, student, teacher):
+        return dict(loss=(self.fit(student.logits) - teacher.logits).square().mean())
+
+
+@detector
+def test_no_rows_of_logits_leave_a_gradient_to_every_parameter(kind, monkeypatch):
+    config = dict(kind.config(), methods=dict(fitted=dict(type='Fitted')))
+    model = MODELS.build(config)
+    rows = model.distillation.reader.rows
+    monkeypatch.setattr(
+        model.distillation.reader, 'rows', lambda *a: [each[:0] for each in rows(*a)]
+    )
+    loss = losses_of(model, kind.batch())['loss_fitted']
+    loss.backward()
+    assert loss == 0
+    assert all(
+        p.grad is not None and not p.grad.any() for p in model.fitted.parameters()
+    )
+
+
+@classifier
+@pytest.mark.parametrize(
+    'values, message',
+    [
+        (dict(loss=1.0), 'Returns.losses returns loss as a float: must be a tensor'),
+        (
+            dict(loss=torch.ones(2)),
+            r'returns loss as a Tensor of shape \(2,\): must be a tensor without dim',
+        ),
+        (dict(loss=torch.ones(()), ratio=[1.0]), 'returns ratio as a list: must be'),
+        (dict(loss=torch.ones(()), ratio=torch.ones(1)), r'ratio as a Tensor of shape'),
+    ],
+)
+def test_what_is_no_scalar_is_named(kind, values, message):
+    class Returns(Reader):
+        reads = ('features',)
+
+        def losses(self, student, teacher):
+            return values
+
+    config = dict(kind.config(), methods=dict(a=dict(type=Returns)))
+    with pytest.raises(UserInputError, match=message):
+        losses_of(MODELS.build(config), kind.batch())
+
+
+@two_kinds
+def test_a_copy_moves_without_the_teacher_of_the_original(kind):
+    model = kind.distilled()
+    expected = losses_of(model, kind.batch())
+    copied = copy.deepcopy(model).half()
+    assert next(copied.parameters()).dtype == torch.float16
+    assert next(model.distillation.teacher.parameters()).dtype == torch.float32
+    assert copied.distillation.teacher is model.distillation.teacher
+    actual = losses_of(model, kind.batch())
+    torch.testing.assert_close(actual, expected)
+    # the student itself takes its teacher along
+    model.double()
+    assert next(model.distillation.teacher.parameters()).dtype == torch.float64
+
+
+def test_a_borrowed_teacher_comes_to_where_the_images_are(kind, monkeypatch):
+    teacher = kind.distilled().distillation.teacher
+    moved = []
+    monkeypatch.setattr(teacher, 'to', moved.append)
+    images = torch.zeros(1, 3, 64, 64, device='meta')
+    with pytest.raises(Exception):  # noqa: B017  # nothing can be computed there
+        teacher(images, [])
+    assert moved == [torch.device('meta')]
+
+
+def test_the_students_own_arguments_reach_it(kind):
+    class Asks(type(kind.plain())):
+        def forward(self, inputs, data_samples=None, mode='tensor', extra=None):
+            self.extra = extra
+            return super().forward(inputs, data_samples, mode)
+
+    model = kind.distilled(type=Asks)
+    data = model.data_preprocessor(kind.batch(), True)
+    for mode in ('loss', 'tensor'):
+        model(**data, mode=mode, extra=mode)
+        assert model.extra == mode
+
+
+@classifier
+def test_it_is_shown_as_the_students_class(kind):
+    plain, model = type(kind.plain()), kind.distilled()
+    assert type(model).__module__ == plain.__module__
+    assert type(model).__qualname__ == plain.__qualname__
+    assert type(model).__doc__ == plain.__doc__
+    assert 'abc' not in repr(type(model))
+    # one more derivation, as torch.nn.utils.parametrize makes it of the whole
+    model.__class__ = type('Further', (type(model),), {})
+    assert type(copy.deepcopy(model)).__mro__[0].__name__ == plain.__name__

@@ -107,3 +107,7 @@ def test_a_review_that_is_not_finite_stops_and_names_the_level(distiller, side):
         'review_stride16 is nan in iteration 42; '
         f"not finite: the {side}'s feature at stride 16"
     )
+
+
+def test_what_is_only_shown_stops_nothing():
+    FiniteCheck([])(dict(loss_at=ONE, at_ratio=NAN), View(), View())

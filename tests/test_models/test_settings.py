@@ -1,6 +1,7 @@
 """Settings of a distillation that cannot be used: one line each."""
 
 from mmreviewkd.errors import UserInputError
+from mmreviewkd.methods import AttentionTransfer
 from tests.support.commands import call
 
 import pytest
@@ -104,3 +105,46 @@ def test_from_the_command_line(project):
         'model.reveiw.weight=2',
     ) == ('error: ReviewKD has no reveiw; near names: review')
     assert not list((project / 'run').glob('*.pth'))
+
+
+@pytest.mark.parametrize(
+    'given, message',
+    [
+        (dict(review=dict(weight=True)), 'review=dict(weight=True): the weight of the'),
+        (
+            dict(review=dict(weight=1.0, mid_channels=0)),
+            'review=dict(mid_channels=0): must be a whole number >= 1',
+        ),
+        (
+            dict(review=dict(weight=1.0, mid_channels='a')),
+            "review=dict(mid_channels='a'): must be a whole number >= 1",
+        ),
+        (dict(inherit=5), 'inherit=5: must be names of parts'),
+        (dict(inherit=['neck', 5]), "inherit=['neck', 5]: must be names of parts"),
+        (
+            dict(logits=dict(type='DKDLoss', temperature=0)),
+            'DKDLoss(temperature=0): must be a number > 0',
+        ),
+        (
+            dict(logits=dict(type='DKDLoss', alpha=-1.0)),
+            'DKDLoss(alpha=-1.0): must be a number >= 0',
+        ),
+        (
+            dict(methods=dict(kd=dict(type='KDLoss', temperature='4'))),
+            "KDLoss(temperature='4'): must be a number > 0",
+        ),
+    ],
+)
+def test_values_that_cannot_be(distiller, given, message):
+    assert refused(distiller, **given).startswith(message)
+
+
+def test_none_drops_the_method_of_a_base_config(distiller):
+    model = distiller(methods=dict(kd=None, at=dict(type='AttentionTransfer')))
+    assert model.distillation.methods == ['at', 'review']
+
+
+def test_a_type_is_remembered_by_its_bare_name(distiller):
+    for kind in ('mmreviewkd.methods.AttentionTransfer', AttentionTransfer):
+        model = distiller(methods=dict(at=dict(type=kind)))
+        assert model.review.settings['at'] == dict(type='AttentionTransfer')

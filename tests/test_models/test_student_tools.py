@@ -85,7 +85,6 @@ def test_sync_bn(kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('kind', ['one_stage', 'classifier'], indirect=True)
 def test_compiled_train_step(kind):
     plain, model = kind.distilled(), kind.distilled()
     data = kind.batch()

@@ -71,7 +71,13 @@ class Review(TrainedMethod):
                 raise UserInputError(
                     f'review=dict({name}={value!r}): must be one of {", ".join(known)}'
                 )
-        mid_channels = mid_channels or min(512, in_channels[-1])
+        if mid_channels is None:
+            mid_channels = min(512, in_channels[-1])
+        if type(mid_channels) is not int or mid_channels < 1:
+            raise UserInputError(
+                f'review=dict(mid_channels={mid_channels!r}): must be a whole number '
+                '>= 1'
+            )
         self.fusion = fusion
         self.distance = hcl_loss if distance == 'hcl' else l2_loss
         self.names = names
