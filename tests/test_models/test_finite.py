@@ -1,5 +1,7 @@
 """Losses of methods that are not finite: an overflow to skip, or the end of a run."""
 
+from collections import OrderedDict
+
 from mmreviewkd.methods import View
 from mmreviewkd.models.finite import FiniteCheck
 from tests.support.students import losses_of
@@ -24,6 +26,12 @@ def message(losses, student, teacher, half=False):
         with pytest.raises(FloatingPointError) as error:
             check(losses, student, teacher)
     return str(error.value)
+
+
+@pytest.fixture(autouse=True)
+def no_run_before(monkeypatch):
+    # whose iteration would be named
+    monkeypatch.setattr(MessageHub, '_instance_dict', OrderedDict())
 
 
 @pytest.fixture(autouse=True)
