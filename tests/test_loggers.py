@@ -8,12 +8,13 @@ import sys
 import zipfile
 from pathlib import Path
 
+from tests.support.logs import scalars
+from tests.support.paths import ROOT
+from tests.support.project import write_project
 from tests.support.wandb_file import history
-from tests.test_tools.test_entry_points import scalars
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / 'docs' / 'logging.md').read_text(encoding='utf-8')
 LOGGERS = ('TensorBoard', 'Weights & Biases', 'MLflow', 'ClearML')
 PICTURES = ('review_0', 'review_1')
@@ -58,11 +59,7 @@ def losses(work_dir):
 @pytest.fixture(scope='module')
 def alone(tmp_path_factory, coco, teachers):
     """The losses of the same run without any logger."""
-    from tests import conftest
-
-    project = conftest.project.__wrapped__(
-        tmp_path_factory.mktemp('alone'), coco, teachers
-    )
+    project = write_project(tmp_path_factory.mktemp('alone'), coco, teachers)
     return losses(train(project, '')[0])
 
 

@@ -4,7 +4,7 @@ import sys
 
 from mmreviewkd.engine.loggers import check_loggers, logger_error
 from mmreviewkd.errors import UserInputError
-from tests.test_tools.test_entry_points import call
+from tests.support.commands import call
 
 import pytest
 from mmengine.config import Config
