@@ -251,7 +251,7 @@ def test_whole_with_more_than_that(whole):
     weights = whole['state_dict']
     weights['review.levels.0.reduce.conv.weight'] = torch.zeros(1)
     weights['roi_head.mask_head.convs.0.conv.weight'] = torch.zeros(1)
-    # of a BatchNorm that was whole without; it counts, and computes nothing
+    # of a BatchNorm that was saved without; it counts, and computes nothing
     del weights['backbone.bn1.num_batches_tracked']
     model = MODELS.build(tiny_detector())
     load_whole(model, whole, 'weights.pth')
