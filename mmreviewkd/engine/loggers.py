@@ -32,9 +32,12 @@ def check_loggers(cfg: Config) -> None:
         UserInputError: Some are not; the message names the logger and the command
             that installs its package.
     """
-    visualizer = cfg.get('visualizer') or {}
-    for backend in visualizer.get('vis_backends') or []:
-        name = type_name(backend).rpartition('.')[2]
+    visualizer = cfg.get('visualizer')
+    backends = visualizer.get('vis_backends') if isinstance(visualizer, dict) else None
+    for backend in backends if isinstance(backends, (list, tuple)) else []:
+        # whatever else there is, mmengine refuses itself
+        name = type_name(backend) if isinstance(backend, dict) else ''
+        name = name.rpartition('.')[2]
         package = _PACKAGES.get(name)
         if package and not _installed(package):
             raise UserInputError(

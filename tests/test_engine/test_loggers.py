@@ -39,7 +39,9 @@ def test_a_package_that_is_not_installed(name, package, monkeypatch):
 
 def test_others_are_left_alone():
     check_loggers(Config(dict()))
-    check_loggers(Config(dict(visualizer=None)))
+    for visualizer in (None, 'mine', dict(), dict(vis_backends='mine')):
+        check_loggers(Config(dict(visualizer=visualizer)))
+    check_loggers(config('WandbVisBackend'))
     check_loggers(config())
     check_loggers(config(dict(type='LocalVisBackend'), dict(type='MyVisBackend')))
 
