@@ -1,0 +1,62 @@
+"""The models that are shown side by side, and checkpoints that are of another kind."""
+
+from mmreviewkd.engine.shown_models import load_models
+from mmreviewkd.errors import UserInputError
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+
+META = dict(dataset_meta=dict(classes=('a', 'b'), palette=[(0, 0, 0), (9, 9, 9)]))
+
+
+@pytest.fixture
+def saved(project):
+    """Paths of a distilled student's checkpoint and of one trained alone."""
+    paths = {}
+    for name in ('distil', 'plain'):
+        model = MODELS.build(Config.fromfile(project / f'{name}.py').model)
+        paths[name] = str(project / f'{name}.pth')
+        torch.save(dict(state_dict=model.state_dict(), meta=META), paths[name])
+    return paths
+
+
+@pytest.fixture
+def cfg(project):
+    return Config.fromfile(project / 'distil.py')
+
+
+def test_all_three(cfg, saved):
+    models, meta = load_models(cfg, saved['distil'], saved['plain'])
+    assert list(models) == ['teacher', 'student alone', 'distilled student']
+    assert not any(model.training for model in models.values())
+    assert meta == META['dataset_meta']
+    weights = torch.load(saved['plain'], weights_only=False)['state_dict']
+    for name, value in models['student alone'].state_dict().items():
+        assert torch.equal(value.cpu(), weights[name])
+
+
+def test_without_one_trained_alone(cfg, saved):
+    models, _ = load_models(cfg, saved['distil'])
+    assert list(models) == ['teacher', 'distilled student']
+
+
+@pytest.mark.parametrize(
+    'distilled, alone, message',
+    [
+        ('plain', None, 'has no review.* weights: it is of no distilled run'),
+        ('distil', 'distil', 'has review.* weights: it is of a distilled run, not of'),
+    ],
+)
+def test_a_checkpoint_of_the_other_kind(cfg, saved, distilled, alone, message):
+    with pytest.raises(UserInputError) as error:
+        load_models(cfg, saved[distilled], alone and saved[alone])
+    assert message in str(error.value)
+
+
+def test_a_distillation_without_a_review(cfg, saved):
+    cfg.model.review = None
+    cfg.model.methods = dict(kd=dict(type='KDLoss'))
+    with pytest.raises(UserInputError, match='distil.py has no review, which is what'):
+        load_models(cfg, saved['distil'])
