@@ -24,7 +24,7 @@ else:
 PYPROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text(encoding='utf-8'))
 EXTRAS = ('openmmlab', 'onedl', 'tests', 'optional', 'convert')
 # environments of make targets, which nobody installs the package with
-ENVIRONMENTS = ('lint', 'mmcv')
+ENVIRONMENTS = ('lint', 'mmcv', 'docs')
 
 
 def required(name):
@@ -51,7 +51,7 @@ STACK = {
     *('cv2', 'mmcv', 'mmdet', 'mmengine', 'numpy', 'PIL', 'torch', 'torchvision'),
     'yaml',
 }
-ON_DEMAND = {'pavi', 'safetensors'}
+ON_DEMAND = {'clearml', 'pavi', 'safetensors'}
 
 
 @pytest.mark.skipif(sys.version_info < (3, 10), reason='needs stdlib_module_names')
