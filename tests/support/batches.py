@@ -25,6 +25,9 @@ def batch(shapes=((64, 96), (96, 96)), masks=False, num_items=None, proposals=Fa
         with_semantic=masks,
         use_box_type=True,
     )
+    for sample in data['data_samples']:
+        # a tuple, as pipelines have it: torch.compile may trace into an array
+        sample.set_metainfo(dict(scale_factor=tuple(sample.scale_factor.tolist())))
     for sample in data['data_samples'] if proposals else ():
         boxes = sample.gt_instances.bboxes.tensor.clone()
         sample.proposals = InstanceData(bboxes=boxes, scores=torch.ones(len(boxes)))
