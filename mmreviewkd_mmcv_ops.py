@@ -42,7 +42,11 @@ class ServedOperators:
         if name != 'mmcv._ext' or 'mmreviewkd' in sys.modules:
             return None
         try:
-            import mmreviewkd  # noqa: F401
+            import mmreviewkd
+
+            if mmreviewkd.__file__ is None:
+                folder = next(iter(mmreviewkd.__path__))
+                raise ImportError(f'{folder} hides the package: run Python elsewhere')
         except Exception as error:
             raise ModuleNotFoundError(
                 f'No module named {name!r} (mmreviewkd cannot serve it: {error})',

@@ -167,3 +167,21 @@ def test_programs_that_import_mmdet_first_find_the_operators(tmp_path):
     result = process('program.py', cwd=tmp_path)
     assert result.returncode == 0, result.stdout
     assert result.stdout.splitlines()[-1] == 'False True nms'
+
+
+def test_a_folder_that_hides_the_package(tmp_path):
+    (tmp_path / 'mmreviewkd').mkdir()
+    code = f"""
+import runpy, sys
+sys.path.insert(0, {str(tmp_path)!r})
+finder = runpy.run_path({str(ROOT / 'mmreviewkd_mmcv_ops.py')!r})['ServedOperators']
+finder.find_spec('mmcv._ext', None)
+"""
+    # without site-packages, so that nothing else is found
+    done = subprocess.run(
+        [sys.executable, '-I', '-S', '-c', code], capture_output=True, text=True
+    )
+    assert done.stderr.strip().splitlines()[-1] == (
+        "ModuleNotFoundError: No module named 'mmcv._ext' (mmreviewkd cannot serve it: "
+        f'{tmp_path / "mmreviewkd"} hides the package: run Python elsewhere)'
+    )

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--skip-invalid',
         action='store_true',
-        help='leave out boxes without area or outside of the image',
+        help='leave out boxes that have no area or reach beyond the image',
     )
 
 
@@ -73,8 +73,12 @@ def _convert_yolo(args: argparse.Namespace) -> None:
 
 
 def _convert_voc(args: argparse.Namespace) -> None:
+    yolo = osp.join(args.source, 'data.yaml')
     if not args.images or not args.classes:
-        raise UserInputError('a folder of VOC files needs --images and --classes')
+        raise UserInputError(
+            'a folder of VOC files needs --images and --classes'
+            + (f"; for YOLO's format give {yolo}" if osp.exists(yolo) else '')
+        )
     if not args.out.endswith('.json'):
         raise UserInputError(f'{args.out}: must be a file that ends in .json')
     name = osp.splitext(osp.basename(args.out))[0]

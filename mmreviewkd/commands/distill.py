@@ -100,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--dry-run',
         action='store_true',
-        help='check everything and write the merged config, but do not train',
+        help='check data and models, write the merged config, and do not train',
     )
     add_train_arguments(parser)
 

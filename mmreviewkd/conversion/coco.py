@@ -44,7 +44,7 @@ def to_coco(
         tuple[dict, list[str]]: The content, and what was left out.
 
     Raises:
-        UserInputError: A box has no area or lies outside of its image. All such boxes
+        UserInputError: A box has no area or reaches beyond its image. All such boxes
             are counted, and the first few are named.
     """
     coco: dict[str, Any] = dict(
@@ -63,7 +63,7 @@ def to_coco(
             x1, y1, x2, y2 = (float(side) for side in np.clip(box, 0, limits))
             beyond = np.abs(box - np.clip(box, 0, limits)) > _ROUNDING * limits
             if beyond.any() or x2 <= x1 or y2 <= y1:
-                what = 'lies outside of the image' if beyond.any() else 'has no area'
+                what = 'reaches beyond the image' if beyond.any() else 'has no area'
                 invalid.append(f'{image.source}: box {number} {what}')
                 continue
             coco['annotations'].append(

@@ -68,7 +68,10 @@ def _split(path: str, name: str, root: str, folder: Any) -> Split:
         # as Roboflow writes it, seen from a folder that is not there
         images = osp.normpath(osp.join(root, folder.removeprefix('../')))
     if not osp.isdir(images):
-        raise UserInputError(f'{path}: {name}={folder}: no such folder: {images}')
+        raise UserInputError(
+            f'{path}: {name}={folder}: no such folder: {images}; remove the line if '
+            'there is no such split'
+        )
     head, found, tail = f'{images}/'.rpartition('/images/')
     if not found:
         raise UserInputError(

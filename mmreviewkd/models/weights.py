@@ -1,5 +1,7 @@
 """Weights of a model: reads them from a checkpoint and loads them strictly."""
 
+import glob
+import os.path as osp
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -37,7 +39,8 @@ def read_checkpoint(
     try:
         checkpoint = CheckpointLoader.load_checkpoint(filename, 'cpu')
     except FileNotFoundError as error:
-        raise UserInputError(f'{role} {error}') from None
+        others = glob.glob(osp.join(osp.dirname(filename), '*.pth'))
+        raise UserInputError(f'{role} {error}{near(filename, others)}') from None
     if entry or (role == 'teacher' and 'state_dict' not in checkpoint):
         checkpoint = dict(
             checkpoint, state_dict=_weights_under(entry, checkpoint, filename)

@@ -53,9 +53,9 @@ def test_what_labels_of_few_digits_let_stick_out_is_cut():
 @pytest.mark.parametrize(
     'box, what',
     [
-        ((-2.1, 0, 10, 10), 'lies outside of the image'),
-        ((0, 0, 10, 51.1), 'lies outside of the image'),
-        ((200, 10, 210, 20), 'lies outside of the image'),
+        ((-2.1, 0, 10, 10), 'reaches beyond the image'),
+        ((0, 0, 10, 51.1), 'reaches beyond the image'),
+        ((200, 10, 210, 20), 'reaches beyond the image'),
         ((10, 10, 10, 20), 'has no area'),
         ((10, 20, 20, 20), 'has no area'),
         ((100, 10, 101, 20), 'has no area'),  # nothing is left of it at the border
