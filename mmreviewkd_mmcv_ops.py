@@ -44,7 +44,7 @@ class ServedOperators:
         try:
             import mmreviewkd
 
-            if mmreviewkd.__file__ is None:
+            if getattr(mmreviewkd, '__file__', None) is None:
                 folder = next(iter(mmreviewkd.__path__))
                 raise ImportError(f'{folder} hides the package: run Python elsewhere')
         except Exception as error:
