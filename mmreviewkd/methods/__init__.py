@@ -4,6 +4,7 @@ from .dkd import DKDLoss
 from .kd import KDLoss
 from .method import Method, Pair, TrainedMethod, View
 from .review import ABF, Review, hcl_loss
+from .sp import SimilarityPreserving
 
 __all__ = [
     'ABF',
@@ -14,6 +15,7 @@ __all__ = [
     'Method',
     'Pair',
     'Review',
+    'SimilarityPreserving',
     'TrainedMethod',
     'View',
     'hcl_loss',
