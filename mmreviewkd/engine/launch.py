@@ -9,6 +9,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from ..compat.coco import quiet_coco
 from ..errors import UserInputError
 from ..models.configs import load_config
 from .broadcast_buffers_hook import BroadcastBuffersHook
@@ -144,8 +145,9 @@ def build_runner(cfg: Config, *splits: str, student: bool = False) -> Runner:
     """
     warnings = complete_palettes(cfg, *splits)
     build = RUNNERS.build if 'runner_type' in cfg else QuietRunner.from_cfg
-    runner = build(cfg)
-    for warning in warnings:
-        runner.logger.warning(warning)
-    check_classes(runner, *splits, student=student)
+    with quiet_coco():
+        runner = build(cfg)
+        for warning in warnings:
+            runner.logger.warning(warning)
+        check_classes(runner, *splits, student=student)
     return runner

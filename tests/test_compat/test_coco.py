@@ -3,12 +3,14 @@
 import json
 import os
 
+from mmreviewkd.compat.coco import quiet_coco
 from mmreviewkd.engine.check_data import name_files_in_errors
 from mmreviewkd.errors import UserInputError
 
 import pytest
 from mmdet.evaluation import CocoMetric
 from mmdet.registry import DATASETS
+from pycocotools.coco import COCO
 
 
 @pytest.fixture(autouse=True)
@@ -142,3 +144,12 @@ def test_numbering_of_ones_own_is_left_alone(coco, edited):
         )
         == 1
     )
+
+
+def test_files_are_opened_without_a_word(coco, capsys):
+    path = str(coco / 'train.json')
+    with quiet_coco():
+        COCO(path)
+    assert capsys.readouterr().out == ''
+    COCO(path)
+    assert 'index created' in capsys.readouterr().out
