@@ -37,7 +37,6 @@ def check_loggers(cfg: Config) -> None:
     for backend in backends if isinstance(backends, (list, tuple)) else []:
         # whatever else there is, mmengine refuses itself
         name = type_name(backend) if isinstance(backend, dict) else ''
-        name = name.rpartition('.')[2]
         package = _PACKAGES.get(name)
         if package and not _installed(package):
             raise UserInputError(

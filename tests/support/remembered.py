@@ -4,6 +4,7 @@ import functools
 
 from mmengine.config import config as config_module
 from mmengine.config import utils as config_utils
+from yapf.yapflib import yapf_api
 
 
 def remember(patch):
@@ -15,7 +16,9 @@ def remember(patch):
     Args:
         patch (pytest.MonkeyPatch): It takes back what is set here.
     """
-    format_code = config_module.FormatCode
+    # OneDL's imports it anew at each call
+    owner = config_module if hasattr(config_module, 'FormatCode') else yapf_api
+    format_code = owner.FormatCode
     formatted = {}
 
     def format_once(text, style_config, **options):
@@ -24,5 +27,5 @@ def remember(patch):
             formatted[key] = format_code(text, style_config=style_config, **options)
         return formatted[key]
 
-    patch.setattr(config_module, 'FormatCode', format_once)
+    patch.setattr(owner, 'FormatCode', format_once)
     patch.setattr(config_utils, 'load', functools.cache(config_utils.load))
