@@ -10,6 +10,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..compat.coco import quiet_coco
+from ..compat.saving import find_latest_whole_checkpoint
 from ..errors import UserInputError
 from ..models.configs import load_config
 from .broadcast_buffers_hook import BroadcastBuffersHook
@@ -77,6 +78,9 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
             warn_if_alike(cfg)
             with named_images(runner, 'train', 'val'):
                 runner.train()
+            last = find_latest_whole_checkpoint(cfg.work_dir)
+            if last:
+                runner.logger.info(f'The last checkpoint is {last}')
     except (ValueError, RuntimeError) as error:
         if not cfg.get('resume') or not (
             'parameter group' in str(error) or 'must match' in str(error)

@@ -45,6 +45,7 @@ def _models(cfg: Config, model: BaseModel) -> Iterator[tuple[str, str]]:
         'student' if methods else 'model',
         f'{type(model).__name__}, {own / 1e6:.1f} M parameters',
     )
+    yield 'weights', _weights(cfg, model)
     if not isinstance(model, Distilled):
         return
     distillation = model.distillation
@@ -60,6 +61,28 @@ def _models(cfg: Config, model: BaseModel) -> Iterator[tuple[str, str]]:
         method = getattr(model, name)
         kind = '' if name == 'review' else f'{type(method).__name__}, '
         yield 'method', f'{name}: {kind}weight {method.weight:g}'
+
+
+def _weights(cfg: Config, model: BaseModel) -> str:
+    """Say what a model starts from, and warn of random layers that stay random."""
+    if cfg.get('resume'):
+        return 'of the run that is resumed'
+    if cfg.get('load_from'):
+        return cfg.load_from
+    backbone = getattr(model, 'backbone', None)
+    given = getattr(backbone, 'init_cfg', None) or []
+    for each in given if isinstance(given, (list, tuple)) else [given]:
+        if type_name(each) == 'Pretrained':
+            return f'backbone of {each["checkpoint"]}'
+    if isinstance(model, Distilled) and model.distillation.inherit:
+        return f"the teacher's {', '.join(model.distillation.inherit)}"
+    frozen = getattr(backbone, 'frozen_stages', -1)
+    if isinstance(frozen, int) and frozen >= 0:
+        return (
+            f'none; yet frozen_stages={frozen} keeps the first layers as they are, at '
+            'random: set frozen_stages=-1, norm_eval=False'
+        )
+    return 'none'
 
 
 def _data(runner: Runner) -> Iterator[tuple[str, str]]:

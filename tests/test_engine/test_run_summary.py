@@ -6,6 +6,7 @@ import sys
 
 from mmreviewkd.engine.run_summary import run_summary
 
+import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -38,6 +39,7 @@ def test_of_a_distillation(project):
         ('config', str(project / 'distil.py')),
         ('changed', 'train_cfg.max_epochs=3'),
         ('student', 'FasterRCNN, 0.1 M parameters'),
+        ('weights', 'none'),
         ('teacher', f'FasterRCNN, {checkpoint}'),
         ('levels', 'stride 8, stride 16'),
         ('method', 'kd: DKDLoss, weight 0.25'),
@@ -63,9 +65,9 @@ def test_of_a_model_alone(project):
         optim_wrapper=dict(type='AmpOptimWrapper'),
     )
     assert [name for name, _ in rows] == [
-        *('config', 'model', 'train', 'schedule', 'device', 'log')
+        *('config', 'model', 'weights', 'train', 'schedule', 'device', 'log')
     ]
-    assert rows[3][1] == '5 iterations, AdamW, lr 0.001, mixed precision, seed 0'
+    assert rows[4][1] == '5 iterations, AdamW, lr 0.001, mixed precision, seed 0'
 
 
 def test_the_console_is_quiet_and_the_file_is_whole(project):
@@ -87,3 +89,28 @@ def test_the_console_is_quiet_and_the_file_is_whole(project):
         assert words in log.read_text() and words not in text
     assert 'pkg_resources' not in text and 'FileClient' not in text
     assert 'levels    stride 4, ' in text and 'levels    stride 4, ' in log.read_text()
+
+
+@pytest.mark.parametrize(
+    'settings, expected',
+    [
+        ({'load_from': 'a.pth'}, 'a.pth'),
+        ({'load_from': 'a.pth', 'resume': True}, 'of the run that is resumed'),
+        (
+            {'model.backbone.init_cfg': [dict(type='Pretrained', checkpoint='r.pth')]},
+            'backbone of r.pth',
+        ),
+        (
+            {'model.backbone.frozen_stages': 1},
+            'none; yet frozen_stages=1 keeps the first layers as they are, at random: '
+            'set frozen_stages=-1, norm_eval=False',
+        ),
+    ],
+)
+def test_what_a_model_starts_from(project, settings, expected):
+    assert dict(summary(project, 'plain', **settings))['weights'] == expected
+
+
+def test_parts_of_the_teacher(project):
+    rows = dict(summary(project, 'distil', **{'model.inherit': ['neck']}))
+    assert rows['weights'] == "the teacher's neck"
