@@ -57,7 +57,7 @@ def work(rank, world_size, port, teacher, start, queue):
     model.load_state_dict(torch.load(start))
     convert(model)
     assert isinstance(model.review.levels[0].output.bn, GlobalBatchNorm)
-    assert isinstance(model.student.backbone.bn1, GlobalBatchNorm)
+    assert isinstance(model.backbone.bn1, GlobalBatchNorm)
     # no augmentation: its random numbers are each process's own
     model.data_preprocessor.padding = model.data_preprocessor.flip = 0
     ddp = MMDistributedDataParallel(model, broadcast_buffers=False)

@@ -98,8 +98,8 @@ def test_resume_with_other_settings_warns_with_both(project):
     assert resumed.returncode == 0, resumed.stdout[-3000:]
     assert (
         'WARNING - The review of this checkpoint was trained with another '
-        "weight 1.0 (now: 3.0), levels ['stride 4', 'stride 8'] (now: "
-        "['stride 8', 'stride 16'])" in ' '.join(resumed.stdout.split())
+        "levels ['stride 4', 'stride 8'] (now: ['stride 8', 'stride 16']), "
+        'weight 1.0 (now: 3.0)' in ' '.join(resumed.stdout.split())
     )
     # another number of levels is another number of parameters
     refused = call(

@@ -269,8 +269,9 @@ def test_teacher_missing_for_one_process(folder, teachers):
     assert code == 1
     assert not alive(folder)
     assert (
-        'error: teacher checkpoint teacher_1.pth does not exist' in output.splitlines()
-    )
+        'error: teacher checkpoint teacher_1.pth does not exist; near names: '
+        'teacher_0.pth'
+    ) in output.splitlines()
     # the other's line, if torchrun has left it the time
     assert '[rank0]: Traceback' not in output
     assert not list((folder / 'missing').glob('*.pth'))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+import torch.nn as nn
 from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.model import BaseModel
@@ -26,8 +27,9 @@ def run_summary(runner: Runner, changed: dict[str, Any]) -> str:
     """
     rows = [('config', runner.cfg.filename or 'of no file')]
     rows += [('changed', f'{key}={value}') for key, value in changed.items()]
-    model = unwrap(runner.model)
-    rows += _models(runner.cfg, model)
+    # a FlexibleRunner builds its model as late as in training
+    if isinstance(runner.model, nn.Module):
+        rows += _models(runner.cfg, unwrap(runner.model))
     rows += _data(runner)
     rows += _schedule(runner)
     rows.append(('log', f'{runner.log_dir}, with the whole config'))
@@ -119,9 +121,12 @@ def _schedule(runner: Runner) -> Iterator[tuple[str, str]]:
         + (', mixed precision' if 'Amp' in type_name(wrapper) else '')
         + f', seed {runner.seed}',
     )
-    yield 'device', f'{_device(runner.model)}, torch {torch.__version__}'
+    yield 'device', f'{_device(runner.model)}torch {torch.__version__}'
 
 
-def _device(model: BaseModel) -> str:
+def _device(model: Any) -> str:
+    if not isinstance(model, nn.Module):
+        return ''
     device = next(model.parameters()).device
-    return torch.cuda.get_device_name(device) if device.type == 'cuda' else str(device)
+    name = torch.cuda.get_device_name(device) if device.type == 'cuda' else device
+    return f'{name}, '

@@ -207,8 +207,8 @@ def test_a_run_that_diverges_keeps_its_checkpoints(project):
         'optim_wrapper.optimizer.lr=1e-3',
         'train_cfg.max_epochs=3',
     )
-    assert error.startswith('error: review loss is nan at stride')
-    assert 'in iteration 4; the student' in error
+    assert error.startswith('error: review_stride64 is nan in iteration 4; ')
+    assert "not finite: the student's feature at stride 64" in error
     saved = load_from_local(str(work_dir / 'epoch_1.pth'))
     assert all(torch.isfinite(value).all() for value in saved['state_dict'].values())
     assert (work_dir / 'last_checkpoint').read_text().endswith('epoch_1.pth')
