@@ -11,12 +11,14 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 
-def summary(project, name, changed=None, **settings):
+def summary(project, name, changed=None, built=True, **settings):
     cfg = Config.fromfile(project / f'{name}.py')
     cfg.merge_from_dict(dict(work_dir=str(project / 'run'), **settings))
     runner = Runner.from_cfg(cfg)
     for split in ('train', 'val'):
         getattr(runner, f'{split}_loop')
+    if not built:
+        runner.model = cfg.model
     first, *lines = run_summary(runner, changed or {}).splitlines()
     assert not first
     return [tuple(line.split(None, 1)) for line in lines]
@@ -114,3 +116,9 @@ def test_what_a_model_starts_from(project, settings, expected):
 def test_parts_of_the_teacher(project):
     rows = dict(summary(project, 'distil', **{'model.inherit': ['neck']}))
     assert rows['weights'] == "the teacher's neck"
+
+
+def test_a_model_that_is_built_later(project):
+    # as mmengine's FlexibleRunner does it
+    names = [name for name, _ in summary(project, 'plain', built=False)]
+    assert names == ['config', 'train', 'val', 'schedule', 'device', 'log']
