@@ -177,7 +177,9 @@ def test_classifiers(tool, tmp_path):
 def test_a_test_alone_has_no_curves(tool, tmp_path):
     write_test(tmp_path / 'a', detection(0.1))
     write_test(tmp_path / 'a', detection(0.2), start='20260103_000000')
-    assert tool('a')[1]['AP'] == dict(a='20.0')
+    _, table, notes = tool('a')
+    assert table['AP'] == dict(a='20.0')
+    assert notes.endswith('the table is in work_dirs/compare_a')
     assert os.listdir('work_dirs/compare_a') == ['table.md']
 
 
