@@ -40,7 +40,7 @@ def size_of(path: str) -> tuple[int, int]:
     A camera may have written it lying on its side, which OpenCV turns upright.
 
     Raises:
-        UserInputError: It is no image.
+        UserInputError: The file cannot be read as an image.
     """
     try:
         with Image.open(path) as image:

@@ -13,7 +13,8 @@ def reader_of(file_format: str, name: str) -> Any:
     """One of its functions for a format's files.
 
     Raises:
-        UserInputError: It is not installed, or a version without that function.
+        UserInputError: The library is not installed, or its version does not have that
+            function.
     """
     try:
         module = importlib.import_module(f'supervision.dataset.formats.{file_format}')

@@ -29,8 +29,8 @@ def check_loggers(cfg: Config) -> None:
     processes.
 
     Raises:
-        UserInputError: Some are not; the message names the logger and the command
-            that installs its package.
+        UserInputError: A package is missing. The message names the logger and the
+            command that installs its package.
     """
     visualizer = cfg.get('visualizer')
     backends = visualizer.get('vis_backends') if isinstance(visualizer, dict) else None

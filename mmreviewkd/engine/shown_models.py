@@ -63,11 +63,11 @@ def load(model: BaseModel, filename: str, config: str, distilled: bool) -> dict:
     """Fill a model from a run's checkpoint.
 
     Returns:
-        dict: What the run knew of its data: ``classes``, ``palette``.
+        dict: Metainfo of the run's dataset, ``classes`` and ``palette``.
 
     Raises:
-        UserInputError: It is none, is of the other kind of run, or does not
-            fit.
+        UserInputError: The file is no checkpoint, is of the other kind of run, or
+            does not fit the model.
     """
     try:
         checkpoint = CheckpointLoader.load_checkpoint(filename, 'cpu')

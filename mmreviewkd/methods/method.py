@@ -99,7 +99,7 @@ def check_numbers(method: str, above: bool = True, **settings: Any) -> None:
         **settings: Values by the names of the settings.
 
     Raises:
-        UserInputError: It names the first such setting.
+        UserInputError: A setting is no number, or too small. The message names it.
     """
     for name, value in settings.items():
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
