@@ -1,18 +1,15 @@
 """ABF, the attention based fusion of one level."""
 
 from collections import OrderedDict
-from contextlib import nullcontext
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.utils.checkpoint import checkpoint
 
-_is_compiling = getattr(torch.compiler, 'is_compiling', lambda: False)
-"""torch has it since 2.3; before that, torch.compile cannot compile the review."""
+from .folding import BatchNorm, fold, project
 
 
 class ABF(nn.Module):
@@ -64,18 +61,17 @@ class ABF(nn.Module):
         Returns:
             Tensor: (N, C_mid, *target_size).
         """
-
-        def run(feature: Tensor, residual: Optional[Tensor]) -> Tensor:
-            x = self.reduce(feature)
-            if self.attention is not None:
-                x = _AttentionFusion.apply(x, residual, *self.attention.parameters())
-            elif residual is not None:  # the ablation without attention
-                x = x + F.interpolate(residual, x.shape[-2:])
-            if x.shape[-2:] != target_size:
-                x = F.interpolate(x, target_size)
-            return x
-
-        return recompute(run, self.reduce.bn, feature, residual)
+        weight, bias = fold(self.reduce.conv, self.reduce.bn, feature)
+        if self.attention is not None:
+            assert residual is not None  # only the deepest level has none
+            x = _fuse(feature, residual, weight, bias, *self.attention.parameters())
+        else:
+            x = F.conv2d(feature, weight[..., None, None].to(feature), bias)
+            if residual is not None:  # the ablation without attention
+                x = x + _resize(residual, x.shape[-2:])
+        if x.shape[-2:] != target_size:
+            x = _resize(x, target_size)
+        return x
 
     def attend(self, feature: Tensor, residual: Optional[Tensor]) -> Optional[Tensor]:
         """Compute the attention maps of :meth:`fuse`, for visualization in eval mode.
@@ -91,33 +87,9 @@ class ABF(nn.Module):
         if self.attention is None:
             return None
         assert residual is not None  # only the deepest level has none
-        return attention_maps(
-            self.reduce(feature), residual, *self.attention.parameters()
-        )
-
-
-class BatchNorm(nn.BatchNorm2d):
-    """BatchNorm2d that can train on a single image with a 1x1 map.
-
-    A single value per channel has no batch statistics, and torch raises an error.
-    Such a step normalises with the running statistics instead, as evaluation does.
-    """
-
-    num_batches_tracked: Tensor  # never None, since running statistics are kept
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.training and x.numel() == self.num_features:
-            return F.batch_norm(
-                x,
-                self.running_mean,
-                self.running_var,
-                self.weight,
-                self.bias,
-                False,
-                0.0,
-                self.eps,
-            )
-        return super().forward(x)
+        weight, bias = fold(self.reduce.conv, self.reduce.bn, feature)
+        queries = _queries(weight, bias, *self.attention.parameters())
+        return attention_maps(feature, residual, *queries)
 
 
 class _ConvBN(nn.Sequential):
@@ -133,129 +105,159 @@ def _conv_bn(in_channels: int, out_channels: int, kernel_size: int) -> _ConvBN:
     return _ConvBN(OrderedDict(conv=conv, bn=BatchNorm(out_channels)))
 
 
-def recompute(
-    function: Callable[..., Tensor], bn: BatchNorm, *args: Optional[Tensor]
-) -> Tensor:
-    """Run ``function`` now, and once more during the backward pass.
+def _queries(
+    weight: Tensor, bias: Tensor, attention_weight: Tensor, attention_bias: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the attention's convolution as maps of the feature and of the residual.
 
-    A 1x1 convolution, a BatchNorm and a few elementwise steps would keep several
-    full-size maps per level for their gradients. Recomputing these maps costs a few
-    percent of the time of the 3x3 convolution.
+    A 1x1 convolution over the concatenation of ``weight x + bias`` and the residual is
+    the sum of one for each, and the first is a linear map of the feature ``x``.
 
     Args:
-        function (Callable): Maps tensors to a tensor.
-        bn (BatchNorm): The BatchNorm that ``function`` runs. Its statistics
-            are not updated a second time.
-        *args (Tensor | None): Arguments of ``function``.
+        weight (Tensor): (C_mid, C_in), from :func:`fold`.
+        bias (Tensor): (C_mid, ), from :func:`fold`.
+        attention_weight (Tensor): (2, 2 * C_mid, 1, 1).
+        attention_bias (Tensor): (2, ).
+
+    Returns:
+        tuple[Tensor, Tensor, Tensor]: Map of the feature, (2, C_in), its bias, (2, ),
+        and map of the residual, (2, C_mid).
     """
-    if _is_compiling():
-        return function(*args)  # the compiler itself decides what to recompute
-    return checkpoint(
-        function,
-        *args,
-        use_reentrant=False,
-        preserve_rng_state=False,
-        context_fn=lambda: (nullcontext(), _KeptStatistics(bn)),
-    )
+    with torch.autocast(weight.device.type, enabled=False):
+        own, deeper = attention_weight.to(weight.dtype).flatten(1).chunk(2, dim=1)
+        return own @ weight, own @ bias + attention_bias, deeper
 
 
-class _KeptStatistics:
-    """Context in which a BatchNorm does not change its statistics.
-
-    It is entered in each backward pass, so several times if the graph is retained.
-    """
-
-    def __init__(self, bn: BatchNorm) -> None:
-        self.bn = bn
-
-    def __enter__(self) -> None:
-        self.momentum = self.bn.momentum
-        self.batches = self.bn.num_batches_tracked.clone()
-        self.bn.momentum = 0.0
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.bn.momentum = self.momentum
-        self.bn.num_batches_tracked.copy_(self.batches)
+def _fuse(
+    feature: Tensor,
+    residual: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    attention_weight: Tensor,
+    attention_bias: Tensor,
+) -> Tensor:
+    queries = _queries(weight, bias, attention_weight, attention_bias)
+    # autocast does not know the operator below; an empty product tells its dtype
+    empty = feature.new_empty(0, 0)
+    dtype = (empty @ empty).dtype
+    tensors = (feature, residual, weight, bias, *queries)
+    return _Fusion.apply(*(tensor.to(dtype) for tensor in tensors))
 
 
-def attention_maps(x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Compute ``sigmoid(conv([x, up(residual)]))``, how much of each passes through.
+def attention_maps(
+    x: Tensor, residual: Tensor, query: Tensor, query_bias: Tensor, deeper: Tensor
+) -> Tensor:
+    """Compute how much of a level's own feature and of the residual passes through.
 
-    A 1x1 convolution over a concatenation is the sum of one convolution for each
-    part, and nearest upsampling commutes with it. So nothing is concatenated, and
-    the residual's convolution runs at the residual's size.
+    Nearest upsampling commutes with the residual's linear map, which therefore runs
+    at the residual's size.
 
     Args:
         x (Tensor): The level's own feature, (N, C, H, W).
-        residual (Tensor): Residual of the deeper level, (N, C, H', W').
-        weight (Tensor): (2, 2C, 1, 1); the first C input channels belong to ``x``.
-        bias (Tensor): (2, ).
+        residual (Tensor): Residual of the deeper level, (N, C_mid, H', W').
+        query (Tensor): (2, C), from :func:`_queries`.
+        query_bias (Tensor): (2, ), from :func:`_queries`.
+        deeper (Tensor): (2, C_mid), from :func:`_queries`.
 
     Returns:
-        Tensor: (N, 2, H, W), the attention to ``x`` and to ``residual``.
+        Tensor: (N, 2, H, W), after the sigmoid.
     """
-    weight_x, weight_residual = weight.to(x.dtype).chunk(2, dim=1)
-    attention = F.conv2d(x, weight_x, bias.to(x.dtype))
-    attention += F.interpolate(F.conv2d(residual, weight_residual), x.shape[-2:])
-    return attention.sigmoid_()
+    logits = project(query, x.flatten(2)).unflatten(2, x.shape[-2:])
+    coarse = project(deeper, residual.flatten(2)).unflatten(2, residual.shape[-2:])
+    logits += _resize(coarse, x.shape[-2:])
+    return logits.add_(query_bias[:, None, None]).sigmoid_()
 
 
-class _AttentionFusion(torch.autograd.Function):
-    """Compute ``x * a[:, 0] + up(r) * a[:, 1]`` with ``a = attention_maps(x, r, ...)``.
+def _resize(values: Tensor, size: tuple[int, int]) -> Tensor:
+    """Copy maps, (N, C, H, W), at another size; each cell is the nearest one.
 
-    Neither the upsampled residual nor the products are kept for the backward
-    pass. ``apply`` takes the arguments of :func:`attention_maps`.
+    On the CPU, ``interpolate`` converts maps of less than 64x64 cells to channels_last
+    and back, which takes longer than to repeat columns and rows.
+    """
+    (height, width), (rows, columns) = values.shape[-2:], size
+    if rows % height or columns % width:
+        return F.interpolate(values, size)
+    wide = values[..., None].expand(*values.shape, columns // width).flatten(3)
+    resized = values.new_empty(*values.shape[:2], *size)
+    resized.unflatten(2, (height, -1)).copy_(wide[:, :, :, None])
+    return resized
+
+
+def _sum_blocks(values: Tensor, size: tuple[int, int]) -> Tensor:
+    """Compute the gradient of :func:`_resize`: the sum over the cells of each block."""
+    return torch.ops.aten.upsample_nearest2d_backward(
+        values, values.shape[-2:], (*values.shape[:2], *size)
+    )
+
+
+class _Fusion(torch.autograd.Function):
+    """Compute ``(weight x + bias) * a[:, 0] + up(residual) * a[:, 1]``.
+
+    ``a`` are the :func:`attention_maps`. Since ``weight`` is linear, its input is
+    multiplied by the attention, and not its output, which may have several times the
+    channels. Only the two inputs and the attention are kept for the backward pass.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor
+        ctx: Any,
+        x: Tensor,
+        residual: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        query: Tensor,
+        query_bias: Tensor,
+        deeper: Tensor,
     ) -> Tensor:
-        attention = attention_maps(x, residual, weight, bias)
-        ctx.save_for_backward(x, residual, weight, attention)
-        fused = F.interpolate(residual, x.shape[-2:])
-        fused *= attention[:, 1:]
-        return fused.addcmul_(x, attention[:, :1])
+        attention = attention_maps(x, residual, query, query_bias, deeper)
+        ctx.save_for_backward(x, residual, weight, bias, query, deeper, attention)
+        own, other = attention.split(1, dim=1)
+        fused = _resize(residual, x.shape[-2:]).mul_(other)
+        fused.addcmul_(own, bias[:, None, None])
+        fused.flatten(2).baddbmm_(_for_each(weight, x), (x * own).flatten(2))
+        return fused
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
-        x, residual, weight, attention = ctx.saved_tensors
+        x, residual, weight, bias, query, deeper, attention = ctx.saved_tensors
         size, coarse_size = x.shape[-2:], residual.shape[-2:]
+        own, other = attention.split(1, dim=1)
+        flat = grad.flatten(2)
 
-        # the gradient of nearest upsampling sums over blocks of cells
-        def down(values: Tensor) -> Tensor:
-            return torch.ops.aten.upsample_nearest2d_backward(
-                values, size, (*values.shape[:2], *coarse_size)
-            )
+        grad_x = project(weight.t(), flat).view_as(x)
+        grad_own = (grad_x * x).sum(1) + project(bias[None], flat).view_as(own)[:, 0]
+        grad_weight = _sum_of_products(flat, (x * own).flatten(2))
+        grad_x *= own
 
-        # All products use one full-size buffer in turn, which becomes grad_x in
-        # the end: new memory of this size costs more than the arithmetic.
-        product = F.interpolate(residual, size).mul_(grad)
-        grad_logits = product.new_empty(attention.shape)
-        grad_logits[:, 1] = product.sum(1)
-        grad_logits[:, 0] = torch.mul(grad, x, out=product).sum(1)
+        # All products use one full-size buffer in turn: new memory of this size
+        # costs more than the arithmetic.
+        product = _resize(residual, size).mul_(grad)
+        grad_other = product.sum(1)
+        grad_residual = _sum_blocks(torch.mul(grad, other, out=product), coarse_size)
+        grad_bias = torch.mul(grad, own, out=product).sum((0, 2, 3))
+
+        grad_logits = torch.stack([grad_own, grad_other], dim=1)
         grad_logits *= attention * (1 - attention)
-        grad_residual = down(torch.mul(grad, attention[:, 1:], out=product))
-        grad_x = torch.mul(grad, attention[:, :1], out=product)
-
-        # gradients of the two halves of the 1x1 convolution
-        grad_halves = []
-        for inputs, grad_inputs, logits, half in zip(
-            (x, residual),
-            (grad_x, grad_residual),
-            (grad_logits, down(grad_logits)),
-            weight.to(x.dtype).flatten(1).chunk(2, dim=1),
-        ):
-            logits = logits.flatten(2)
-            grad_inputs.flatten(2).baddbmm_(half.t().expand(len(x), -1, -1), logits)
-            grad_halves.append(
-                torch.bmm(logits, inputs.flatten(2).transpose(1, 2)).sum(0)
-            )
-        grad_weight = torch.cat(grad_halves, dim=1).view_as(weight)
+        coarse = _sum_blocks(grad_logits, coarse_size).flatten(2)
+        grad_logits = grad_logits.flatten(2)
+        grad_x.flatten(2).baddbmm_(_for_each(query.t(), x), grad_logits)
+        grad_residual.flatten(2).baddbmm_(_for_each(deeper.t(), x), coarse)
         return (
             grad_x,
             grad_residual,
-            grad_weight.to(weight.dtype),
-            grad_logits.sum((0, 2, 3)).to(weight.dtype),
+            grad_weight,
+            grad_bias,
+            _sum_of_products(grad_logits, x.flatten(2)),
+            grad_logits.sum((0, 2)),
+            _sum_of_products(coarse, residual.flatten(2)),
         )
+
+
+def _for_each(weight: Tensor, images: Tensor) -> Tensor:
+    return weight.expand(len(images), -1, -1)
+
+
+def _sum_of_products(grad: Tensor, inputs: Tensor) -> Tensor:
+    """Gradient of a linear map at each position: (N, C', P), (N, C, P) to (C', C)."""
+    return torch.bmm(grad, inputs.transpose(1, 2)).sum(0)

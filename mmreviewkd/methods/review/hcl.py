@@ -1,5 +1,6 @@
 """HCL, the hierarchical context loss between two feature maps."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -43,7 +44,8 @@ def hcl_loss(student: Tensor, teacher: Tensor) -> Tensor:
             f'feature {tuple(teacher.shape)} differ in shape'
         )
     dtype = torch.promote_types(student.dtype, torch.float32)
-    return _PooledSquares.apply(student.to(dtype) - teacher.detach())
+    with torch.autocast(student.device.type, enabled=False):
+        return _PooledSquares.apply(student.to(dtype) - teacher.detach())
 
 
 def l2_loss(student: Tensor, teacher: Tensor) -> Tensor:
@@ -64,57 +66,56 @@ class _PooledSquares(torch.autograd.Function):
     """The loss as a function of the difference, with its gradient built in one buffer.
 
     Autograd would keep the inputs of all squares and add up four full-size
-    gradients, which would take most of the loss's time and memory.
+    gradients, which would take most of the loss's time and memory. Average pooling of
+    a map is ``rows @ map @ columns.T``. With the matrices of all grids one below the
+    other, the map is read once for all grids, and so is its gradient written.
     """
 
     @staticmethod
     def forward(ctx: Any, difference: Tensor) -> Tensor:
         sizes = [size for size in CONTEXTS if size < difference.size(2)]
         weights = [0.5**i for i in range(len(sizes) + 1)]
-        pooled = [F.adaptive_avg_pool2d(difference, size) for size in sizes]
-        ctx.save_for_backward(difference, *pooled)
-        ctx.weights = [weight / sum(weights) for weight in weights]
-        return sum(
-            weight * _mean_square(values)
-            for weight, values in zip(ctx.weights, [difference, *pooled])
+        ctx.full, *weights = (weight / sum(weights) for weight in weights)
+        loss = ctx.full * _mean_square(difference)
+        if not sizes:
+            ctx.save_for_backward(difference)
+            return loss
+        maps = difference.flatten(0, 1)
+        rows, columns = (_averaging(n, sizes, maps) for n in maps.shape[1:])
+        # the product pools to every combination of the grids; those on the diagonal
+        # are the square ones
+        cells = rows @ (maps @ columns.t())
+        share = torch.block_diag(
+            *(
+                cells.new_full((size, size), weight / (size**2 * len(maps)))
+                for size, weight in zip(sizes, weights)
+            )
         )
+        weighted = share * cells
+        ctx.save_for_backward(difference, rows, columns, weighted)
+        return loss + (weighted * cells).sum()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor) -> Tensor:
         difference, *pooled = ctx.saved_tensors
-        full, *weights = ctx.weights
-        full /= difference.numel()
+        full = ctx.full / difference.numel()
         if not pooled:
             return difference * (2 * full * grad_loss)
-        # Pooling a map is R @ map @ C.T, so its gradient is R.T @ cells @ C. With
-        # the matrices of all grids concatenated, one product sums the gradients.
-        height, width = difference.shape[2:]
-        rows = torch.cat(
-            [_averaging(height, len(cells[0, 0]), difference) for cells in pooled]
-        )
-        cells_columns = torch.cat(
-            [
-                cells
-                @ _averaging(width, len(cells[0, 0]), cells)
-                * (weight / cells.numel())
-                for weight, cells in zip(weights, pooled)
-            ],
-            dim=2,
-        ).flatten(0, 1)
+        rows, columns, weighted = pooled
         grad = torch.baddbmm(
             difference.flatten(0, 1),
-            rows.t().expand(len(cells_columns), -1, -1),
-            cells_columns,
+            rows.t().expand(len(weighted), -1, -1),
+            weighted @ columns,
             beta=full,
         )
         return grad.mul_(2 * grad_loss).view_as(difference)
 
 
-def _averaging(size: int, cells: int, like: Tensor) -> Tensor:
-    """Matrix of average pooling, (cells, size): the pooled unit vectors."""
+def _averaging(size: int, grids: Sequence[int], like: Tensor) -> Tensor:
+    """Matrices of average pooling to grids, one below the other, (cells, size)."""
     unit = torch.eye(size, dtype=like.dtype, device=like.device)
-    return F.adaptive_avg_pool1d(unit, cells).t()
+    return torch.cat([F.adaptive_avg_pool1d(unit, cells) for cells in grids], 1).t()
 
 
 def _mean_square(values: Tensor) -> Tensor:

@@ -1,10 +1,9 @@
 """Attention based fusion of one level."""
 
 import math
-from copy import deepcopy
 
 from mmreviewkd.methods import ABF
-from mmreviewkd.methods.review.abf import BatchNorm, _AttentionFusion, recompute
+from mmreviewkd.methods.review.abf import _Fusion
 
 import pytest
 import torch
@@ -94,13 +93,11 @@ def test_fuse_equals_textbook(size, residual_size, target_size, training):
     'size, residual_size',
     [((5, 4), (3, 2)), ((2, 3), (2, 3)), ((3, 2), (1, 1)), ((2, 2), (3, 5))],
 )
-def test_gradcheck_of_the_attention(size, residual_size):
+def test_gradcheck_of_the_fusion(size, residual_size):
     torch.manual_seed(0)
-    inputs = [
-        torch.randn(shape).double().requires_grad_()
-        for shape in [(2, 3, *size), (2, 3, *residual_size), (2, 6, 1, 1), (2)]
-    ]
-    assert torch.autograd.gradcheck(_AttentionFusion.apply, inputs)
+    shapes = [(2, 3, *size), (2, 4, *residual_size), (4, 3), (4,), (2, 3), (2,), (2, 4)]
+    inputs = [torch.randn(shape).double().requires_grad_() for shape in shapes]
+    assert torch.autograd.gradcheck(_Fusion.apply, inputs)
 
 
 @pytest.mark.parametrize('training', [True, False])
@@ -182,49 +179,3 @@ def test_parameters():
         'output.bn.bias': (6,),
     }
     assert ABF(3, 4, 6, False).attention is None
-
-
-def test_batch_norm_on_one_value_uses_the_running_statistics():
-    bn = BatchNorm(3)
-    bn.running_mean.copy_(torch.tensor([1.0, 2.0, 3.0]))
-    bn.running_var.copy_(torch.tensor([4.0, 1.0, 9.0]))
-    x = torch.randn(1, 3, 1, 1)
-    assert torch.equal(bn(x), deepcopy(bn).eval()(x))
-    assert bn.running_mean.tolist() == [1, 2, 3]
-    assert bn.num_batches_tracked == 0
-
-
-@pytest.mark.parametrize('shape', [(2, 3, 1, 1), (1, 3, 1, 2), (1, 3, 5, 4)])
-def test_batch_norm_on_more_values_is_torchs(shape):
-    torch.manual_seed(0)
-    bn, reference, x = BatchNorm(3), torch.nn.BatchNorm2d(3), torch.randn(shape)
-    assert torch.equal(bn(x), reference(x))
-    assert torch.equal(bn.running_var, reference.running_var)
-
-
-def test_recompute_updates_the_statistics_once():
-    torch.manual_seed(0)
-    bn, reference = BatchNorm(3), torch.nn.BatchNorm2d(3)
-    x = torch.randn(2, 3, 4, 4, requires_grad=True)
-    recompute(lambda x: bn(x).square(), bn, x).sum().backward()
-    reference(x)
-    assert torch.equal(bn.running_mean, reference.running_mean)
-    assert torch.equal(bn.running_var, reference.running_var)
-    assert bn.num_batches_tracked == 1
-    assert bn.momentum == 0.1
-
-
-def test_recompute_restores_the_momentum_after_an_error():
-    bn, calls = BatchNorm(3), []
-
-    def fails_the_second_time(x):
-        calls.append(x)
-        if len(calls) == 2:
-            raise ArithmeticError
-        return bn(x).square()
-
-    x = torch.randn(2, 3, 4, 4, requires_grad=True)
-    out = recompute(fails_the_second_time, bn, x)
-    with pytest.raises(ArithmeticError):
-        out.sum().backward()
-    assert bn.momentum == 0.1 and bn.num_batches_tracked == 1
