@@ -45,7 +45,8 @@ def hcl_loss(student: Tensor, teacher: Tensor) -> Tensor:
         )
     dtype = torch.promote_types(student.dtype, torch.float32)
     with torch.autocast(student.device.type, enabled=False):
-        return _PooledSquares.apply(student.to(dtype) - teacher.detach())
+        difference = student.to(dtype).contiguous() - teacher.detach()
+        return _PooledSquares.apply(difference)
 
 
 def l2_loss(student: Tensor, teacher: Tensor) -> Tensor:
