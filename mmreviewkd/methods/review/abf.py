@@ -93,17 +93,8 @@ class ABF(nn.Module):
 
 
 class _ConvBN(nn.Sequential):
-    """Convolution and BatchNorm; what comes out is contiguous, as targets are.
-
-    On the CPU, BatchNorm's backward pass takes four times as long if its input is
-    channels_last and its gradient is not.
-    """
-
     conv: nn.Conv2d
     bn: BatchNorm
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.bn(self.conv(x).contiguous())
 
 
 def _conv_bn(in_channels: int, out_channels: int, kernel_size: int) -> _ConvBN:

@@ -45,8 +45,7 @@ def hcl_loss(student: Tensor, teacher: Tensor) -> Tensor:
         )
     dtype = torch.promote_types(student.dtype, torch.float32)
     with torch.autocast(student.device.type, enabled=False):
-        difference = student.to(dtype).contiguous() - teacher.detach()
-        return _PooledSquares.apply(difference)
+        return _PooledSquares.apply(student.to(dtype) - teacher.detach())
 
 
 def l2_loss(student: Tensor, teacher: Tensor) -> Tensor:
@@ -70,6 +69,8 @@ class _PooledSquares(torch.autograd.Function):
     gradients, which would take most of the loss's time and memory. Average pooling of
     a map is ``rows @ map @ columns.T``. With the matrices of all grids one below the
     other, the map is read once for all grids, and so is its gradient written.
+
+    Maps are channels_last here, as the reviewed features are.
     """
 
     @staticmethod
@@ -77,50 +78,48 @@ class _PooledSquares(torch.autograd.Function):
         sizes = [size for size in CONTEXTS if size < difference.size(2)]
         weights = [0.5**i for i in range(len(sizes) + 1)]
         ctx.full, *weights = (weight / sum(weights) for weight in weights)
-        loss = ctx.full * _mean_square(difference)
+        maps = difference.movedim(1, -1).contiguous()
+        images, *extents, channels = maps.shape
+        # a norm per row needs no full-size temporary, and keeps the sums short enough
+        # for float32
+        norms = torch.linalg.vector_norm(maps, dim=(2, 3))
+        loss = ctx.full * norms.square().sum() / maps.numel()
         if not sizes:
-            ctx.save_for_backward(difference)
+            ctx.save_for_backward(maps)
             return loss
-        maps = difference.flatten(0, 1)
-        rows, columns = (_averaging(n, sizes, maps) for n in maps.shape[1:])
+        rows, columns = (_averaging(extent, sizes, maps) for extent in extents)
         # the product pools to every combination of the grids; those on the diagonal
         # are the square ones
-        cells = rows @ (maps @ columns.t())
+        cells = rows @ (columns @ maps).flatten(2)
         share = torch.block_diag(
             *(
-                cells.new_full((size, size), weight / (size**2 * len(maps)))
+                cells.new_full((size, size), weight / (size**2 * images * channels))
                 for size, weight in zip(sizes, weights)
             )
         )
-        weighted = share * cells
-        ctx.save_for_backward(difference, rows, columns, weighted)
+        weighted = cells * share.repeat_interleave(channels, dim=1)
+        ctx.save_for_backward(maps, rows, columns, weighted)
         return loss + (weighted * cells).sum()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor) -> Tensor:
-        difference, *pooled = ctx.saved_tensors
-        full = ctx.full / difference.numel()
+        maps, *pooled = ctx.saved_tensors
+        full = ctx.full / maps.numel()
         if not pooled:
-            return difference * (2 * full * grad_loss)
+            return (maps * (2 * full * grad_loss)).movedim(-1, 1)
         rows, columns, weighted = pooled
+        strips = (rows.t() @ weighted).unflatten(2, (len(columns), -1)).flatten(0, 1)
         grad = torch.baddbmm(
-            difference.flatten(0, 1),
-            rows.t().expand(len(weighted), -1, -1),
-            weighted @ columns,
+            maps.flatten(0, 1),
+            columns.t().expand(len(strips), -1, -1),
+            strips,
             beta=full,
         )
-        return grad.mul_(2 * grad_loss).view_as(difference)
+        return grad.mul_(2 * grad_loss).view_as(maps).movedim(-1, 1)
 
 
 def _averaging(size: int, grids: Sequence[int], like: Tensor) -> Tensor:
     """Matrices of average pooling to grids, one below the other, (cells, size)."""
     unit = torch.eye(size, dtype=like.dtype, device=like.device)
     return torch.cat([F.adaptive_avg_pool1d(unit, cells) for cells in grids], 1).t()
-
-
-def _mean_square(values: Tensor) -> Tensor:
-    # A norm per map and then their mean needs no full-size temporary, and keeps
-    # the sums short enough for float32.
-    norms = torch.linalg.vector_norm(values, dim=(2, 3))
-    return norms.square().mean() / values[0, 0].numel()
