@@ -106,7 +106,7 @@ def load_teacher(distilled: Distilled, meta: dict) -> Optional[BaseModel]:
     """The teacher with its heads, if its boxes compare with the student's."""
     blind = distilled.distillation.teacher
     model = ShownTeacher(
-        Teacher(blind.settings, blind.source, part=blind.part, heads='all')
+        Teacher(blind.settings, blind.renormalize.source, part=blind.part, heads='all')
     )
     known = blind.class_names
     if known and known != tuple(meta['classes']):

@@ -41,7 +41,7 @@ class ShownTeacher(BaseModel):
     """
 
     def __init__(self, teacher: Teacher) -> None:
-        super().__init__(data_preprocessor=teacher.source)
+        super().__init__(data_preprocessor=teacher.renormalize.source)
         self.teacher = teacher
         self.eval()
 

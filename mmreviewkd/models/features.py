@@ -41,7 +41,6 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[list[Tensor]]:
         UserInputError: A module does not exist, did not run, does not return maps
             or vectors, or its feature was overwritten in place.
     """
-    modules = dict(model.named_modules(remove_duplicate=False))
     taken: dict[str, list[tuple[Tensor, int]]] = {}
     handles: list[RemovableHandle] = []
     features: list[Tensor] = []
@@ -75,7 +74,7 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[list[Tensor]]:
 
     try:
         for name in dict.fromkeys(names):
-            module = _find(model, modules, name)
+            module = _find(model, name)
             handles.append(
                 module.register_forward_pre_hook(partial(keep_input, name))
                 if name.endswith(_INPUT)
@@ -146,11 +145,9 @@ def check_gradients(
     """
     if not torch.is_grad_enabled():
         return
-    modules = dict(model.named_modules(remove_duplicate=False))
     for name, feature in zip(names, features):
-        module = _find(model, modules, name)
         if not feature.requires_grad and any(
-            parameter.requires_grad for parameter in module.parameters()
+            parameter.requires_grad for parameter in _find(model, name).parameters()
         ):
             raise UserInputError(
                 f'the feature of {name} of {type(model).__name__} carries no gradient, '
@@ -159,11 +156,14 @@ def check_gradients(
             )
 
 
-def _find(model: nn.Module, modules: dict[str, nn.Module], name: str) -> nn.Module:
+def _find(model: nn.Module, name: str) -> nn.Module:
+    # not by named_modules(), which lists hundreds of modules in every step
     path = name[: -len(_INPUT)] if name.endswith(_INPUT) else name
-    if path in modules:
-        return modules[path]
-    near = difflib.get_close_matches(path, modules, n=5)
+    try:
+        return model.get_submodule(path)
+    except AttributeError:
+        known = [known for known, _ in model.named_modules(remove_duplicate=False)]
+    near = difflib.get_close_matches(path, known, n=5)
     raise UserInputError(
         f'{type(model).__name__} has no module {path}; '
         + (

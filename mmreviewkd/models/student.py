@@ -70,6 +70,11 @@ class Distilled(BaseModel):
         super().init_weights()
         self.distillation.bequeath(self)
 
+    def _save_to_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        # torch's state_dict() calls this method, and so does mmengine's own
+        self.distillation.check_finite.finish()
+        super()._save_to_state_dict(*args, **kwargs)
+
     def _apply(self, fn: Callable, *args: Any, **kwargs: Any) -> Distilled:
         # .to(), .cuda(), .half() and the like all call this method, torch's own
         if self.distillation.owns_teacher:

@@ -15,7 +15,7 @@ from ..errors import UserInputError
 from .adapters import adapter_of
 from .configs import model_config
 from .features import probe, record
-from .renormalize import check_preprocessors, renormalize, resize
+from .renormalize import Renormalization, resize
 from .settings import TeacherSettings
 from .weights import load_strictly, read_checkpoint
 
@@ -52,8 +52,6 @@ class Teacher(nn.Module):
         ([16, 32, 64, 64], torch.Size([2, 100]))
     """
 
-    source: ImgDataPreprocessor
-
     def __init__(
         self,
         settings: TeacherSettings,
@@ -73,10 +71,10 @@ class Teacher(nn.Module):
             model, settings.checkpoint, settings.config, settings.weights
         )
         self.preprocessor = model.data_preprocessor
-        source = self.preprocessor if source is None else source
-        check_preprocessors(source, self.preprocessor)
-        # set in __dict__, so that the student's module is no child of this one
-        self.__dict__['source'] = source
+        # holds the student's preprocessor without making it a child of this module
+        self.renormalize = Renormalization(
+            self.preprocessor if source is None else source, self.preprocessor
+        )
         self.model = model.requires_grad_(False)
         self.eval()
         levels = probe(model, self.names)
@@ -101,7 +99,7 @@ class Teacher(nn.Module):
                 ``img_shape``, height and width without the padding; or labels, if
                 the images have no padding.
         """
-        inputs = renormalize(inputs, data_samples, self.source, self.preprocessor)
+        inputs = self.renormalize(inputs, data_samples)
         if self.settings.scale == 1:
             return inputs
         return resize(inputs, self.settings.scale, self.preprocessor)

@@ -40,7 +40,7 @@ def no_gpu_needed(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
 
 
-END = '. Training stops before the step; checkpoints written so far are whole'
+END = '. Training stops; checkpoints written so far are whole'
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The teacher sees each image in its own normalisation."""
 
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.models.renormalize import check_preprocessors, renormalize
+from mmreviewkd.models.renormalize import Renormalization, check_preprocessors
 
 import pytest
 import torch
@@ -63,7 +63,7 @@ def test_bitwise_what_the_teachers_own_preprocessor_makes(student, teacher):
     # where the student pads further than the teacher, both see its size
     divisor = max(student['pad_size_divisor'], teacher['pad_size_divisor'])
     target, expected, _ = preprocess(dict(teacher, pad_size_divisor=divisor))
-    got = renormalize(inputs, samples, source, target)
+    got = Renormalization(source, target)(inputs, samples)
     assert torch.equal(got, expected)
     assert torch.equal(inputs, before)
     if {**student, 'pad_size_divisor': 0} == {
@@ -77,13 +77,13 @@ def test_images_of_fractions_to_1e_5():
     source, inputs, samples = preprocess(IMAGENET, torch.float32)
     target, expected, _ = preprocess(CAFFE, torch.float32)
     torch.testing.assert_close(
-        renormalize(inputs, samples, source, target), expected, rtol=1e-5, atol=1e-4
+        Renormalization(source, target)(inputs, samples), expected, rtol=1e-5, atol=1e-4
     )
     # and back, where the values are of order one
     source, inputs, samples = preprocess(CAFFE, torch.float32)
     target, expected, _ = preprocess(IMAGENET, torch.float32)
     torch.testing.assert_close(
-        renormalize(inputs, samples, source, target), expected, rtol=1e-5, atol=1e-5
+        Renormalization(source, target)(inputs, samples), expected, rtol=1e-5, atol=1e-5
     )
 
 
