@@ -1,7 +1,7 @@
 #!/usr/bin/env python
-"""The command ``mmreviewkd benchmark``, with the same flags."""
+"""The command ``mmreviewkd benchmark review``, with the same flags."""
 
 from mmreviewkd.commands import run
 
 if __name__ == '__main__':
-    run('benchmark')
+    run('benchmark review')

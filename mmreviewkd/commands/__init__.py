@@ -2,11 +2,13 @@
 
 The module of a command has a docstring, which is its help, and two functions:
 ``add_arguments(parser)`` and ``run(args)``. ``tools/*.py`` run the same functions
-under the names and with the flags of mmdet's tools.
+under the names and with the flags of mmdet's tools. The module of a command of two
+words, such as ``benchmark review``, is ``benchmark_review``.
 """
 
 import argparse
 import importlib
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -29,11 +31,16 @@ COMMANDS = (
     'compare',
     'visualize',
     'check-teacher',
-    'benchmark',
-    'benchmark-loading',
+    'benchmark review',
+    'benchmark step',
+    'benchmark loading',
     'demo',
     'demo-cls',
 )
+# what the commands of two words have in common, by their first word
+GROUPS = {
+    'benchmark': 'Time and memory of the review, of training steps and of data loading.'
+}
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
@@ -47,8 +54,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             Defaults to those of the program.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    if argv and argv[0] in COMMANDS:
-        run(argv[0], argv[1:], prog=f'mmreviewkd {argv[0]}')
+    words = 2 if argv and argv[0] in GROUPS else 1
+    name = ' '.join(argv[:words])
+    if name in COMMANDS:
+        run(name, argv[words:], prog=f'mmreviewkd {name}')
     else:
         # prints help, version or completion, or an error for an unknown command
         _program().parse_args(argv)
@@ -77,7 +86,7 @@ def run(
 
 def _module(name: str) -> Any:
     with redirect_stdout(sys.stderr):
-        return importlib.import_module(f'{__name__}.{name.replace("-", "_")}')
+        return importlib.import_module(f'{__name__}.{re.sub("[- ]", "_", name)}')
 
 
 def _help(command: ModuleType) -> dict[str, Any]:
@@ -102,10 +111,17 @@ def _program() -> argparse.ArgumentParser:
         help='print a script that lets the shell complete commands and flags',
     )
     commands = parser.add_subparsers(metavar='COMMAND', required=True)
+    groups = {'': commands}
     for name in COMMANDS:
         command = _module(name)
         summary = command.__doc__.splitlines()[0]
-        child = commands.add_parser(name, help=summary, **_help(command))
+        group, _, word = name.rpartition(' ')
+        if group not in groups:
+            parent = commands.add_parser(
+                group, help=GROUPS[group], description=GROUPS[group]
+            )
+            groups[group] = parent.add_subparsers(metavar='COMMAND', required=True)
+        child = groups[group].add_parser(word, help=summary, **_help(command))
         command.add_arguments(child)
         add_debug(child)
     return parser

@@ -12,8 +12,8 @@ The results are medians of interleaved epochs (A B C A B C ...) in this process.
 An epoch includes starting the workers, as in training.
 
 Examples:
-    mmreviewkd benchmark-loading
-    mmreviewkd benchmark-loading --device cuda --workers 0 2 8
+    mmreviewkd benchmark loading
+    mmreviewkd benchmark loading --device cuda --workers 0 2 8
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Review-KD written as in the paper: slow, simple and independent of the package.
 
-The tests compare the package with it, and ``mmreviewkd benchmark``
+The tests compare the package with it, and ``mmreviewkd benchmark review``
 measures the package against it. It uses the parameters of a
 :class:`mmreviewkd.methods.Review`, from its ``state_dict``.
 """
