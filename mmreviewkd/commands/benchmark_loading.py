@@ -37,15 +37,11 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from ..models.configs import load_config
-from ..visualization import markdown_table
+from .measuring import add_device, check_arguments, machine, show, write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--device',
-        default='cuda' if torch.cuda.is_available() else 'cpu',
-        help='cpu or cuda',
-    )
+    add_device(parser)
     parser.add_argument('--images', type=int, default=10000, help='images in an epoch')
     parser.add_argument('--batch', type=int, default=128, help='images in a batch')
     parser.add_argument(
@@ -142,6 +138,7 @@ def images_per_second(args: argparse.Namespace, epoch: Callable) -> float:
 
 
 def run(args: argparse.Namespace) -> None:
+    check_arguments(args, 'images', 'batch', 'repeats')
     cfg = load_config('mmreviewkd::_base_/cifar100.py')
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
@@ -166,27 +163,29 @@ def run(args: argparse.Namespace) -> None:
             if repeat >= 0:  # the first epoch of each pipeline is warm-up
                 speeds[name].append(speed)
 
-    device = (
-        torch.cuda.get_device_name(args.device)
-        if args.device.startswith('cuda')
-        else f'CPU, {torch.get_num_threads()} threads'
+    medians = {name: median(each) for name, each in speeds.items()}
+    where = machine(args.device)
+    settings = {key: getattr(args, key) for key in ('images', 'batch', 'repeats')}
+    show(
+        f'{where["device"]}; torch {where["torch"]}; {args.images} images of '
+        f'32x32, batches of {args.batch}; median of {args.repeats} epochs',
+        [
+            {
+                'pipeline': name,
+                'images per second': f'{medians[name]:.0f}',
+                'slowest': f'{min(each):.0f}',
+                'fastest': f'{max(each):.0f}',
+                'per batch is': f'{medians["per batch"] / medians[name]:.1f}x',
+            }
+            for name, each in speeds.items()
+        ],
     )
-    print(
-        f'{device}; torch {torch.__version__}; {args.images} images of '
-        f'32x32, batches of {args.batch}; median of {args.repeats} epochs'
-    )
-    ours = median(speeds['per batch'])
-    print(
-        markdown_table(
-            [
-                {
-                    'pipeline': name,
-                    'images per second': f'{median(each):.0f}',
-                    'slowest': f'{min(each):.0f}',
-                    'fastest': f'{max(each):.0f}',
-                    'per batch is': f'{ours / median(each):.1f}x',
-                }
-                for name, each in speeds.items()
-            ]
-        )
+    write_json(
+        args.json,
+        dict(
+            benchmark='loading',
+            machine=where,
+            settings=settings,
+            images_per_second=medians,
+        ),
     )

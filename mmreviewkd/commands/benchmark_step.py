@@ -11,7 +11,8 @@ Measures, with random weights and made-up images, in interleaved runs:
 
 The steps are the model's own ``train_step`` with the config's ``optim_wrapper``, at
 learning rate 0. Checkpoints are not needed and not downloaded. If the training data are
-there, the speed of the config's ``train_dataloader`` is measured, too.
+there, the speed of the config's ``train_dataloader`` is measured, too. ``--compile``
+adds both training steps with backbones, necks and review in torch.compile.
 
 Times are medians of interleaved runs. Peak memory is what torch allocates during a step
 at most, beyond weights and optimizer state; mmreviewkd/commands/measuring.py describes
@@ -33,7 +34,6 @@ from typing import Any, Union
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -56,7 +56,7 @@ from .measuring import (
     show,
     write_json,
 )
-from .training_steps import TRAININGS, build_models, build_steps
+from .training_steps import TRAININGS, build_models, build_steps, compile_parts
 
 # of detectors, in pixels; those of classifiers are in their configs
 CUDA_SIZE, CPU_SIZE = '800x1333', '480x640'
@@ -88,14 +88,17 @@ def run(args: argparse.Namespace) -> None:
     check_arguments(args, 'batch', 'repeats')
     size = read_size('size', args.size) if args.size else None
     cfg = read_config(args.config, args)
-    # of parameters that are not trained, there would be a line for each
-    MMLogger.get_current_instance().setLevel('ERROR')
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    torch.backends.cudnn.benchmark = cfg.get('env_cfg', {}).get('cudnn_benchmark')
+    # as mmengine's Runner sets it
+    torch.backends.cudnn.benchmark = bool(cfg.get('env_cfg', {}).get('cudnn_benchmark'))
     models = build_models(cfg, args.device)
     size = size or default_size(models['student'], args.device)
     count = args.batch or cfg.train_dataloader.batch_size
     batch = make_batch(models['student'], count, size)
+    if args.compile:
+        compiled = build_models(cfg, args.device)
+        compile_parts(compiled, args.compile_mode)
+        models.update({f'{name}, compiled': each for name, each in compiled.items()})
     steps, prepare = build_steps(cfg, args, models, batch)
     result: dict[str, Any] = dict(
         benchmark='step',

@@ -16,7 +16,7 @@ import os.path as osp
 import re
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from statistics import median
 from typing import Any, Callable, Optional
@@ -190,7 +190,7 @@ def peak_memory(step: Step, device: str, prepare: Optional[Step] = None) -> int:
     return max(accumulate(change for _, change in changes), default=0)
 
 
-def show(title: str, rows: list[dict[str, str]], lines: list[str]) -> None:
+def show(title: str, rows: Sequence[dict[str, str]], lines: Sequence[str] = ()) -> None:
     """Print the results: what was measured, a Markdown table, and lines below it."""
     print('\n\n'.join([title, markdown_table(rows), *lines]), flush=True)
 

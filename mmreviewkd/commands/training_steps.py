@@ -6,6 +6,7 @@ weights, and are trained by their own ``train_step`` and the config's ``optim_wr
 
 import argparse
 import copy
+import logging
 import os.path as osp
 import tempfile
 from collections.abc import Iterator
@@ -16,9 +17,11 @@ import torch
 import torch.nn as nn
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 
+from ..compat.compiling import notice_hooks
 from ..methods import View
 from ..models.configs import distiller_config, model_config, student_config
 from ..models.settings import read_settings
@@ -81,12 +84,9 @@ def build_steps(
         # a detector's preprocessor writes into its batch
         fresh.update(copy.deepcopy(batch))
 
-    def train(name: str, compiled: bool = False) -> Step:
-        train_step = models[name].train_step
-        if compiled:
-            # as mmengine's Runner does it for compile=True in a config
-            train_step = torch.compile(train_step, mode=args.compile_mode)
-        return lambda: train_step(dict(fresh), optimizers[name])
+    def train(name: str) -> Step:
+        model, optimizer = models[name], optimizers[name]
+        return lambda: model.train_step(dict(fresh), optimizer)
 
     distilled = models['distilled']
     prepare()
@@ -114,10 +114,28 @@ def build_steps(
     )
     if not views:  # all weights are 0
         del steps['methods']
-    if args.compile:
-        for name in TRAININGS:
-            steps[f'{name}, compiled'] = train(name, compiled=True)
+    steps.update({name: train(name) for name in models if name not in TRAININGS})
     return steps, prepare
+
+
+def compile_parts(models: dict[str, BaseModel], mode: str) -> None:
+    """Compile what most of the time is spent in, as far as it has a fixed shape.
+
+    These are the backbones and necks of student and teacher, and the review. The heads
+    of detectors stay as they are, since the number of their boxes is always another.
+
+    Args:
+        models (dict[str, BaseModel]): Student and distilled student.
+        mode (str): Mode of torch.compile.
+    """
+    notice_hooks()
+    distilled = models['distilled']
+    for model in (*models.values(), distilled.distillation.teacher.model):
+        for part in (getattr(model, name, None) for name in ('backbone', 'neck')):
+            if part is not None:
+                part.forward = torch.compile(part.forward, mode=mode)
+    if hasattr(distilled, 'review'):
+        distilled.review.loss = torch.compile(distilled.review.loss, mode=mode)
 
 
 def build_optimizer(
@@ -137,7 +155,20 @@ def build_optimizer(
     elif args.amp:
         # as mmreviewkd train --amp does it
         settings.update(type='AmpOptimWrapper', loss_scale='dynamic')
-    return build_optim_wrapper(model, settings)
+    with quiet():
+        return build_optim_wrapper(model, settings)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let mmengine log errors alone: it has a line for each parameter not trained."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def record_views(

@@ -12,6 +12,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
+from ..compat.compiling import is_compiling
 from ..compat.internals import times_written
 from ..errors import UserInputError
 from .adapters import Levels, adapter_of
@@ -90,7 +91,7 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[list[Tensor]]:
                 f'{name} of {type(model).__name__} did not run in this pass'
             )
         for value, version in taken[name]:
-            if _version(value) != version:
+            if version not in (-1, _version(value)):
                 raise UserInputError(
                     f'the feature of {name} of {type(model).__name__} was '
                     'overwritten in place behind it. If by a module, as by '
@@ -176,7 +177,12 @@ def _find(model: nn.Module, name: str) -> nn.Module:
 
 
 def _version(feature: Tensor) -> int:
-    """How often a tensor was written to; tensors of inference mode are not counted."""
+    """How often a tensor was written to; tensors of inference mode are not counted.
+
+    Compiled code cannot ask; there it is -1.
+    """
+    if is_compiling():
+        return -1
     return 0 if feature.is_inference() else times_written(feature)
 
 

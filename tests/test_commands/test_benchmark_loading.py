@@ -1,50 +1,44 @@
-"""tools/benchmark_loading.py runs, and prints what it measured."""
+"""``mmreviewkd benchmark loading`` prints and writes what it measured."""
 
-import os
-import re
-import subprocess
-import sys
+import json
 
-from tests.support.paths import ROOT, TOOLS
+from mmreviewkd.commands import main
+from tests.support.commands import exit_code
+from tests.support.tables import read_table
 
 import pytest
 
-TOOL = TOOLS / 'benchmark_loading.py'
+ROWS = ['per image, 0 workers', 'per image, 1 workers', 'per batch']
 
 
 @pytest.mark.slow
-def test_prints_speeds_and_ratios():
-    result = subprocess.run(
+def test_prints_speeds_and_ratios(tmp_path, capsys):
+    file = tmp_path / 'result.json'
+    main(
         [
-            sys.executable,
-            str(TOOL),
-            '--device',
-            'cpu',
-            '--images',
-            '200',
-            '--batch',
-            '64',
-            '--workers',
-            '0',
-            '1',
-            '--repeats',
-            '2',
-        ],
-        capture_output=True,
-        text=True,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+            *('benchmark', 'loading', '--device', 'cpu', '--images', '200'),
+            *('--batch', '64', '--workers', '0', '1', '--repeats', '2'),
+            *('--json', str(file)),
+        ]
     )
-    assert result.returncode == 0, result.stderr
-    assert '200 images of 32x32, batches of 64' in result.stdout
-    rows = {
-        name: [float(number) for number in re.findall(r'[\d.]+', numbers)]
-        for name, numbers in re.findall(
-            r'^\| (per .+?) +(\|.*)$', result.stdout, re.MULTILINE
-        )
-    }
-    assert list(rows) == ['per image, 0 workers', 'per image, 1 workers', 'per batch']
-    ours = rows['per batch'][0]
-    for speed, slowest, fastest, ratio in rows.values():
-        assert 0 < slowest <= speed <= fastest
-        # printed with few digits
-        assert ratio == pytest.approx(ours / speed, rel=0.01, abs=0.06)
+    printed = capsys.readouterr().out
+    assert '200 images of 32x32, batches of 64' in printed
+    medians = json.loads(file.read_text())['images_per_second']
+    rows = read_table(printed)
+    assert list(rows) == list(medians) == ROWS
+    for name, (speed, slowest, fastest, ratio) in rows.items():
+        assert speed == f'{medians[name]:.0f}'
+        assert 0 < int(slowest) <= int(speed) <= int(fastest)
+        assert ratio == f'{medians["per batch"] / medians[name]:.1f}x'
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['--images', '0'], '--images 0: must be at least 1'),
+        (['--device', 'gpu'], '--device gpu: must be cpu, cuda or cuda:N'),
+    ],
+)
+def test_what_cannot_be_measured(arguments, message):
+    code = exit_code('benchmark', 'loading', '--device', 'cpu', *arguments)
+    assert code == f'error: {message}'

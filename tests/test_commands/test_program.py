@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from mmreviewkd import __version__
-from mmreviewkd.commands import COMMANDS
+from mmreviewkd.commands import COMMANDS, GROUPS
 from tests.support.commands import exit_code
 from tests.support.paths import ROOT
 
@@ -15,8 +15,19 @@ import pytest
 def test_help_lists_the_commands(capsys):
     assert exit_code('--help') == 0
     out = capsys.readouterr().out
-    positions = [out.index(f'\n    {name} ') for name in COMMANDS]
+    # of commands of two words only the first
+    first = list(dict.fromkeys(name.split()[0] for name in COMMANDS))
+    positions = [out.index(f'\n    {name} ') for name in first]
     assert positions == sorted(positions)
+
+
+@pytest.mark.parametrize('group', GROUPS)
+def test_help_of_a_group_lists_its_commands(group, capsys):
+    assert exit_code(group, '--help') == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f'usage: mmreviewkd {group} ') and GROUPS[group] in out
+    seconds = [name.split()[1] for name in COMMANDS if name.startswith(f'{group} ')]
+    assert seconds and all(f'\n    {name} ' in out for name in seconds)
 
 
 def test_version(capsys):
@@ -30,6 +41,9 @@ def test_version(capsys):
         ([], 'the following arguments are required: COMMAND'),
         (['trian'], "invalid choice: 'trian'"),
         (['train'], 'the following arguments are required: config'),
+        (['benchmark'], 'the following arguments are required: COMMAND'),
+        (['benchmark', 'speed'], "invalid choice: 'speed'"),
+        (['benchmark', 'step'], 'the following arguments are required: config'),
         (['test', 'x.py'], 'the following arguments are required: checkpoint'),
         (['train', 'x.py', '--rseume'], 'unrecognized arguments: --rseume'),
     ],
@@ -65,9 +79,15 @@ def test_shells_complete_commands_and_flags(tmp_path):
         '    _shtab_mmreviewkd; echo "${COMPREPLY[@]}"; }\n'
         'complete_line mmreviewkd tr\n'
         'complete_line mmreviewkd train --res\n'
+        'complete_line mmreviewkd benchmark st\n'
         'complete_line mmreviewkd test distil\n'
     )
     out = subprocess.run(
         ['bash', 'complete.sh'], cwd=tmp_path, capture_output=True, text=True
     )
-    assert out.stdout.splitlines() == ['train', '--resume', 'distil.py'], out.stderr
+    assert out.stdout.splitlines() == [
+        'train',
+        '--resume',
+        'step',
+        'distil.py',
+    ], out.stderr

@@ -1,6 +1,7 @@
 """Scripts of ``tools/`` are commands under the names of mmdet's tools."""
 
 import os
+import re
 import runpy
 import sys
 
@@ -11,7 +12,6 @@ from tests.support.paths import ROOT
 import pytest
 
 SHIMS = {
-    'benchmark': 'benchmark_review',
     'compare': 'compare_runs',
     'export': 'export_student',
     'visualize': 'visualize_review',
@@ -23,7 +23,7 @@ def test_a_tool_is_its_command(name, capsys, monkeypatch):
     assert exit_code(name, '--help') == 0
     usage, text = capsys.readouterr().out.split('\n\n', 1)
     assert usage.startswith(f'usage: mmreviewkd {name} ')
-    tool = ROOT / 'tools' / f'{SHIMS.get(name, name.replace("-", "_"))}.py'
+    tool = ROOT / 'tools' / f'{SHIMS.get(name, re.sub("[- ]", "_", name))}.py'
     monkeypatch.setattr(sys, 'argv', [str(tool), '--help'])
     with pytest.raises(SystemExit) as stop:
         runpy.run_path(str(tool), run_name='__main__')

@@ -1,0 +1,18 @@
+"""torch.compile of models whose modules get hooks for the time of one pass.
+
+torch 2.1 to 2.14: compiled code is not made anew when a module gets a hook, so that
+hooks such as those that record features would not be called.
+"""
+
+import torch
+from torch._dynamo import config
+
+
+def notice_hooks() -> None:
+    """Let torch.compile look for hooks that were not there when it compiled."""
+    config.skip_nnmodule_hook_guards = False
+
+
+def is_compiling() -> bool:
+    """Whether this code is being compiled; torch tells it from 2.3 on."""
+    return hasattr(torch.compiler, 'is_compiling') and torch.compiler.is_compiling()
