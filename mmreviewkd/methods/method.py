@@ -40,7 +40,12 @@ class Pair(NamedTuple):
             ``'stride 8'``.
         student_channels (Sequence[int]): Channels of the student's matched levels.
         teacher_channels (Sequence[int]): Channels of the teacher's matched levels.
-        strides (Sequence[int]): Pixels of the student's image per cell, one per level.
+        strides (Sequence[int]): Pixels of the student's image per cell of the
+            student's levels.
+        teacher_strides (Sequence[int]): The same of the teacher's levels. Those of
+            classifiers may differ from the student's.
+        maps (Sequence[int]): Indices of the levels with more than one cell. The others
+            are vectors, such as a classifier's pooled last feature.
 
     Examples:
         >>> pair = Pair(['stride 8', 'stride 16'], [64, 128], [256, 512], [8, 16])
@@ -52,6 +57,8 @@ class Pair(NamedTuple):
     student_channels: Sequence[int]
     teacher_channels: Sequence[int]
     strides: Sequence[int] = ()
+    teacher_strides: Sequence[int] = ()
+    maps: Sequence[int] = ()
 
 
 READABLE = ('features', 'logits', 'labels', 'boxes', 'sample_idx')
