@@ -5,8 +5,9 @@ model = dict(
     type='ReviewKD',
     student=_base_.model,
     teacher=dict(
-        config='mmreviewkd::cifar100/resnet56_after-relu.py',
+        config='mmreviewkd::cifar100/resnet56.py',
         checkpoint='work_dirs/resnet56/epoch_240.pth',
+        levels='after',
     ),
     methods=dict(at=dict(type='AttentionTransfer', weight=1000.0)),
 )

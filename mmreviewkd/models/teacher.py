@@ -65,6 +65,8 @@ class Teacher(nn.Module):
         self.settings, self.part = settings, part
         model: BaseModel = MODELS.build(model_config(settings.config))
         self.adapter = adapter_of(model)
+        if settings.levels is not None:
+            self.adapter.choose_levels(model, settings.levels)
         self.names = self.adapter.level_names(model, 'teacher', part)
         if heads != 'all':
             self.adapter.drop_unused(model, part, with_head=heads == 'classes')
