@@ -46,6 +46,9 @@ class Pair(NamedTuple):
             classifiers may differ from the student's.
         maps (Sequence[int]): Indices of the levels with more than one cell. The others
             are vectors, such as a classifier's pooled last feature.
+        teacher_norms (Sequence[tuple[Tensor, Tensor] | None]): Weight and bias,
+            (C, ) each, of the BatchNorm that each of the teacher's levels ends with;
+            None if there is none.
 
     Examples:
         >>> pair = Pair(['stride 8', 'stride 16'], [64, 128], [256, 512], [8, 16])
@@ -59,6 +62,7 @@ class Pair(NamedTuple):
     strides: Sequence[int] = ()
     teacher_strides: Sequence[int] = ()
     maps: Sequence[int] = ()
+    teacher_norms: Sequence[tuple[Tensor, Tensor] | None] = ()
 
 
 READABLE = ('features', 'logits', 'labels', 'boxes', 'sample_idx')

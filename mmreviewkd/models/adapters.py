@@ -34,6 +34,8 @@ class Levels(NamedTuple):
         channels (list[int]): Channels of each level.
         classes (int, optional): Number of classes, if the shape of the model's
             outputs tells it.
+        norms (Sequence[tuple[Tensor, Tensor] | None]): Weight and bias of the
+            BatchNorm that each level ends with, see :func:`last_norms`.
     """
 
     owner: str
@@ -41,6 +43,7 @@ class Levels(NamedTuple):
     strides: list[int]
     channels: list[int]
     classes: int | None
+    norms: Sequence[tuple[Tensor, Tensor] | None] = ()
 
 
 class Match(NamedTuple):

@@ -135,6 +135,7 @@ def _pair(match: Match, student: Levels, teacher: Levels) -> Pair:
         [teacher.strides[j] for j in theirs],
         # one cell covers the whole blank image
         [k for k, stride in enumerate(strides) if stride < student.image_size],
+        [teacher.norms[j] for j in theirs],
     )
 
 

@@ -27,6 +27,9 @@ class TeacherSettings:
         levels (str | Sequence[str], optional): Levels of an ``ImageClassifier``,
             which stand in for those of its config: ``'after'`` or ``'before'`` the
             activations of the stages, or names of the backbone's modules.
+        batch_statistics (bool): Whether the teacher's BatchNorm layers use the mean
+            and variance of each batch, as published for :class:`OFD`, instead of
+            those of the checkpoint. Evaluations of the teacher use the latter.
 
     Raises:
         UserInputError: A value cannot be used; the message names it.
@@ -41,12 +44,14 @@ class TeacherSettings:
     scale: float = 1.0
     weights: Optional[str] = None
     levels: Optional[Union[str, Sequence[str]]] = None
+    batch_statistics: bool = False
 
     def __post_init__(self) -> None:
         for name, kinds in (
             ('config', (str, dict)),
             ('checkpoint', (str,)),
             ('weights', (str, type(None))),
+            ('batch_statistics', (bool,)),
         ):
             value = getattr(self, name)
             if not isinstance(value, kinds):
@@ -83,6 +88,8 @@ class TeacherSettings:
             memory['teacher scale'] = self.scale
         if self.levels is not None:
             memory['teacher levels'] = self.levels
+        if self.batch_statistics:
+            memory['teacher batch statistics'] = True
         return memory
 
 

@@ -30,6 +30,8 @@ def test_classifiers(kind):
     pair = pair_of(kind)
     assert pair.levels == [f'level {i}' for i in range(4)]
     assert pair.strides == pair.teacher_strides == [1, 2, 4, 32]
+    sizes = [(len(weight), len(bias)) for weight, bias in pair.teacher_norms[:3]]
+    assert sizes == [(8, 8), (16, 16), (32, 32)]
     assert pair.maps == [0, 1, 2]  # and not the pooled vector
     # other sizes, in another order, one of them twice; none is a vector
     student = dict(kind.config()['student'], levels=['layer1', 'layer1', 'layer3'])
@@ -47,3 +49,4 @@ def test_detectors(kind):
     assert pair.maps == [0, 1, 2, 3, 4]
     pair = pair_of(kind, strides=(8, 32), part='backbone')
     assert pair.strides == pair.teacher_strides == [8, 32] and pair.maps == [0, 1]
+    assert pair.teacher_norms == [None, None]
