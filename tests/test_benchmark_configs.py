@@ -11,6 +11,7 @@ PAIRS = ('resnet56_resnet20', 'resnet32x4_resnet8x4')
 METHODS = dict(
     at=dict(at=dict(type='AttentionTransfer', weight=1000.0)),
     sp=dict(sp=dict(type='SimilarityPreserving', weight=3000.0)),
+    fitnet=dict(fitnet=dict(type='FitNet', weight=100.0)),
 )
 
 

@@ -1,6 +1,7 @@
 from .at import AttentionTransfer
 from .binary_kd import BinaryKDLoss
 from .dkd import DKDLoss
+from .fitnet import FitNet
 from .kd import KDLoss
 from .method import Method, Pair, TrainedMethod, View
 from .review import ABF, Review, hcl_loss
@@ -11,6 +12,7 @@ __all__ = [
     'AttentionTransfer',
     'BinaryKDLoss',
     'DKDLoss',
+    'FitNet',
     'KDLoss',
     'Method',
     'Pair',

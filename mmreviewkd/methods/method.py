@@ -42,8 +42,8 @@ class Pair(NamedTuple):
         teacher_channels (Sequence[int]): Channels of the teacher's matched levels.
         strides (Sequence[int]): Pixels of the student's image per cell of the
             student's levels.
-        teacher_strides (Sequence[int]): The same of the teacher's levels. Those of
-            classifiers may differ from the student's.
+        teacher_strides (Sequence[int]): Pixels of the student's image per cell of the
+            teacher's levels. In classifiers, they may differ from the student's.
         maps (Sequence[int]): Indices of the levels with more than one cell. The others
             are vectors, such as a classifier's pooled last feature.
         teacher_norms (Sequence[tuple[Tensor, Tensor] | None]): Weight and bias,
@@ -99,6 +99,20 @@ class View(NamedTuple):
     labels: Tensor = _NOTHING
     boxes: Sequence[Tensor] = ()
     sample_idx: Tensor = _NOTHING
+
+    @property
+    def pooled(self) -> Tensor:
+        """The deepest feature as vectors, (N, C); the mean of a map's cells."""
+        return self.features[-1].flatten(2).mean(2)
+
+
+def in_float32(values: Tensor) -> Tensor:
+    """Return values in float32 at least: squares and sums of half precision overflow.
+
+    Args:
+        values (Tensor): Values, in any precision; those of float64 stay as they are.
+    """
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def check_numbers(method: str, above: bool = True, **settings: Any) -> None:
