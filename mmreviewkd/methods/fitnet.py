@@ -14,7 +14,7 @@ from .method import Pair, TrainedMethod, View, in_float32
 
 
 def hint_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared difference of two features (arXiv 1412.6550, equation 3).
+    """Mean squared difference of two features (arXiv 1412.6550).
 
     Args:
         student (Tensor): Student feature, (N, C, H, W), as the regressor returns it.

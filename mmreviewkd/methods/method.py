@@ -115,6 +115,24 @@ def in_float32(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
+def need_maps(method: str, pair: Pair) -> list[int]:
+    """Return the indices of the levels that are maps, for a method that compares maps.
+
+    Args:
+        method (str): Name of the method's class, for the message.
+        pair (Pair): The student and the teacher.
+
+    Raises:
+        UserInputError: All levels are vectors.
+    """
+    if not pair.maps:
+        raise UserInputError(
+            f'{method} compares maps, and all levels of this pair are vectors: '
+            f'{", ".join(pair.levels)}; choose others with levels=[...]'
+        )
+    return list(pair.maps)
+
+
 def check_numbers(method: str, above: bool = True, **settings: Any) -> None:
     """Refuse settings of a method that are not numbers from 0 on.
 

@@ -42,8 +42,8 @@ def views(images=3, dtype=torch.float64, pair=PAIR):
 def assert_same_gradients(loss, expected, *inputs):
     """Compare two losses and their gradients for each of the inputs."""
     torch.testing.assert_close(loss, expected, rtol=1e-9, atol=1e-12)
-    ours = torch.autograd.grad(loss, inputs)
-    theirs = torch.autograd.grad(expected, inputs)
+    ours = torch.autograd.grad(loss, inputs, retain_graph=True)
+    theirs = torch.autograd.grad(expected, inputs, retain_graph=True)
     for a, b in zip(ours, theirs):
         assert b.abs().max() > 1e-6
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)

@@ -16,6 +16,15 @@ METHODS = [
     dict(type='AttentionTransfer'),
     dict(type='SimilarityPreserving'),
     dict(type='FitNet'),
+    dict(type='PKT', weight=30000.0),
+    dict(type='CC'),
+    dict(type='CorrelationCongruence'),
+    dict(type='OFD', weight=0.001),
+    dict(type='RKD'),
+    dict(type='VID'),
+    dict(type='DIST', weight=2.0, temperature=4.0),
+    dict(type='KDLoss', weight=9.0, temperature=2.0, standardize=True),
+    dict(type='DKDLoss', weight=9.0, temperature=2.0, standardize=True),
 ]
 each_method = pytest.mark.parametrize('method', METHODS, ids=lambda m: m['type'])
 
