@@ -3,6 +3,7 @@
 import copy
 
 from mmreviewkd.commands.export import export_student
+from mmreviewkd.errors import UserInputError
 from mmreviewkd.methods import TrainedMethod
 from tests.support.checkpoints import snapshot
 from tests.support.classifiers import classifier, image_batch
@@ -39,12 +40,12 @@ def teacher(tmp_path_factory):
     return dict(config=cfg, checkpoint=path, levels='before')
 
 
-def distilled(teacher, method, seed=1):
+def distilled(teacher, method, seed=1, levels='before'):
     torch.manual_seed(seed)
     return MODELS.build(
         dict(
             type='ReviewKD',
-            student=classifier(levels='before'),
+            student=classifier(levels=levels),
             teacher=copy.deepcopy(teacher),
             methods=dict(one=dict(method)),
         )
@@ -109,3 +110,39 @@ def test_a_checkpoint_resumes_exactly_and_the_export_has_none(
     export_student(str(tmp_path / 'run.pth'), str(tmp_path / 'student.pth'))
     exported = torch.load(tmp_path / 'student.pth')['state_dict']
     assert set(exported) == set(model.state_dict()) - set(kept)
+
+
+@pytest.mark.parametrize(
+    'method, ours, theirs, message',
+    [
+        (
+            'OFD',
+            ['layer1', 'layer2'],
+            ['layer1', 'layer2.0.conv1'],
+            'OFD: level 1 of the teacher does not end with a BatchNorm of its channels',
+        ),
+        (
+            'OFD',
+            ['layer1', 'layer1'],
+            ['layer1', 'layer2'],
+            'OFD: level 1 has stride 1 in the student, 2 in the teacher, whose maps',
+        ),
+        (
+            'FitNet',
+            ['layer1', 'layer1'],
+            ['layer1', 'layer3'],
+            'FitNet(level=1): the student has stride 1 there, the teacher 4; must be',
+        ),
+        (
+            'FitNet',
+            ['layer1', 'avgpool'],
+            ['layer1', 'avgpool'],
+            'FitNet(level=1): must be the index of a level that has maps; these',
+        ),
+        ('VID', ['avgpool'], ['avgpool'], 'VID compares maps, and all levels of this'),
+    ],
+)
+def test_a_pair_that_lacks_what_a_method_needs(teacher, method, ours, theirs, message):
+    with pytest.raises(UserInputError) as error:
+        distilled(dict(teacher, levels=theirs), dict(type=method), levels=ours)
+    assert str(error.value).startswith(message) and '\n' not in str(error.value)
