@@ -34,13 +34,16 @@ def dkd_loss(
     Returns:
         Tensor: Scalar, the mean over rows.
     """
-    target = F.one_hot(labels, student.size(1)).bool()
+    target = labels[:, None]
+    # the other classes by index, not by a mask, for which a GPU would be waited for
+    rest = torch.arange(student.size(1) - 1, device=labels.device)
+    rest = rest + (rest >= target)
 
     def split(logits: Tensor) -> tuple[Tensor, Tensor]:
         log_p = F.log_softmax(logits / temperature, 1)
-        others = log_p.masked_fill(target, -torch.inf)
-        right_or_not = torch.stack([log_p[target], others.logsumexp(1)], 1)
-        return right_or_not, F.log_softmax(others, 1)[~target].view(len(logits), -1)
+        others = log_p.gather(1, rest)
+        right_or_not = [log_p.gather(1, target), others.logsumexp(1, keepdim=True)]
+        return torch.cat(right_or_not, 1), F.log_softmax(others, 1)
 
     parts = [
         F.kl_div(ours, theirs, reduction='batchmean', log_target=True)
