@@ -38,7 +38,7 @@ def test_every_config_of_a_pair_is_here():
 
 @pytest.mark.parametrize('pair', PAIRS)
 @pytest.mark.parametrize('name', METHODS)
-def test_settings(name, pair):
+def test_published_settings_of_the_benchmark(name, pair):
     cfg = Config.fromfile(FOLDER / f'{name}_{pair}.py')
     expected = copy.deepcopy(METHODS[name])
     if (name, pair) == ('dkd', 'resnet56_resnet20'):
