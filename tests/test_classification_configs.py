@@ -16,6 +16,8 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+# large ones, whose networks other configs have as well
+LARGE = r'after-relu|resnet50|resnet110|resnet34|^(?!review-kd).*_resnet32x4_'
 CONFIGS = sorted(
     path.relative_to(ROOT)
     for folder in ('cifar100', 'cifar20', 'imagenet')
@@ -29,12 +31,8 @@ assert len([c for c in CONFIGS if c.name.startswith('review-kd_')]) == 14
 @pytest.mark.parametrize(
     'path',
     [
-        # large ones, whose networks other configs have as well
         pytest.param(
-            path,
-            marks=pytest.mark.slow
-            if re.search('after-relu|resnet50|resnet110|resnet34', path.name)
-            else (),
+            path, marks=pytest.mark.slow if re.search(LARGE, path.name) else ()
         )
         for path in CONFIGS
     ],
