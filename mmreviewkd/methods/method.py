@@ -40,7 +40,15 @@ class Pair(NamedTuple):
             ``'stride 8'``.
         student_channels (Sequence[int]): Channels of the student's matched levels.
         teacher_channels (Sequence[int]): Channels of the teacher's matched levels.
-        strides (Sequence[int]): Pixels of the student's image per cell, one per level.
+        strides (Sequence[int]): Pixels of the student's image per cell of the
+            student's levels.
+        teacher_strides (Sequence[int]): Pixels of the student's image per cell of the
+            teacher's levels. In classifiers, they may differ from the student's.
+        maps (Sequence[int]): Indices of the levels with more than one cell. The others
+            are vectors, such as a classifier's pooled last feature.
+        teacher_norms (Sequence[tuple[Tensor, Tensor] | None]): Weight and bias,
+            (C, ) each, of the BatchNorm that each of the teacher's levels ends with;
+            None if there is none.
 
     Examples:
         >>> pair = Pair(['stride 8', 'stride 16'], [64, 128], [256, 512], [8, 16])
@@ -52,6 +60,9 @@ class Pair(NamedTuple):
     student_channels: Sequence[int]
     teacher_channels: Sequence[int]
     strides: Sequence[int] = ()
+    teacher_strides: Sequence[int] = ()
+    maps: Sequence[int] = ()
+    teacher_norms: Sequence[tuple[Tensor, Tensor] | None] = ()
 
 
 READABLE = ('features', 'logits', 'labels', 'boxes', 'sample_idx')
@@ -88,6 +99,38 @@ class View(NamedTuple):
     labels: Tensor = _NOTHING
     boxes: Sequence[Tensor] = ()
     sample_idx: Tensor = _NOTHING
+
+    @property
+    def pooled(self) -> Tensor:
+        """The deepest feature as vectors, (N, C); the mean of a map's cells."""
+        return self.features[-1].flatten(2).mean(2)
+
+
+def in_float32(values: Tensor) -> Tensor:
+    """Return values in float32 at least: squares and sums of half precision overflow.
+
+    Args:
+        values (Tensor): Values, in any precision; those of float64 stay as they are.
+    """
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def need_maps(method: str, pair: Pair) -> list[int]:
+    """Return the indices of the levels that are maps, for a method that compares maps.
+
+    Args:
+        method (str): Name of the method's class, for the message.
+        pair (Pair): The student and the teacher.
+
+    Raises:
+        UserInputError: All levels are vectors.
+    """
+    if not pair.maps:
+        raise UserInputError(
+            f'{method} compares maps, and all levels of this pair are vectors: '
+            f'{", ".join(pair.levels)}; choose others with levels=[...]'
+        )
+    return list(pair.maps)
 
 
 def check_numbers(method: str, above: bool = True, **settings: Any) -> None:

@@ -105,12 +105,7 @@ def _build_distillation(
     )
     levels = probe(model, names)
     match = _match(model, levels, teacher, settings.strides)
-    pair = Pair(
-        match.names,
-        [levels.channels[i] for i, _ in match.indices],
-        [teacher.levels.channels[j] for _, j in match.indices],
-        [levels.strides[i] for i, _ in match.indices],
-    )
+    pair = _pair(match, levels, teacher.levels)
     memory = dict(settings.remembered(), levels=match.names)
     for name, method in build_methods(settings.methods, pair).items():
         if isinstance(method, TrainedMethod):
@@ -125,6 +120,22 @@ def _build_distillation(
             )
     return Distillation(
         teacher, names, match, list(types), reader, settings.inherit, memory
+    )
+
+
+def _pair(match: Match, student: Levels, teacher: Levels) -> Pair:
+    """Tell the methods what is known of the matched levels."""
+    ours, theirs = zip(*match.indices)
+    strides = [student.strides[i] for i in ours]
+    return Pair(
+        match.names,
+        [student.channels[i] for i in ours],
+        [teacher.channels[j] for j in theirs],
+        strides,
+        [teacher.strides[j] for j in theirs],
+        # one cell covers the whole blank image
+        [k for k, stride in enumerate(strides) if stride < student.image_size],
+        [teacher.norms[j] for j in theirs],
     )
 
 

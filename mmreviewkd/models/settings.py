@@ -24,6 +24,12 @@ class TeacherSettings:
         weights (str, optional): Entry of the checkpoint that holds the weights,
             such as ``'ema_state_dict'``. Defaults to ``'state_dict'``, ``'model'``
             or, if the file has neither, the file itself.
+        levels (str | Sequence[str], optional): Levels of an ``ImageClassifier``,
+            which stand in for those of its config: ``'after'`` or ``'before'`` the
+            activations of the stages, or names of the backbone's modules.
+        batch_statistics (bool): Whether the teacher's BatchNorm layers use the mean
+            and variance of each batch, as published for :class:`OFD`, instead of
+            those of the checkpoint. Evaluations of the teacher use the latter.
 
     Raises:
         UserInputError: A value cannot be used; the message names it.
@@ -37,12 +43,15 @@ class TeacherSettings:
     checkpoint: str
     scale: float = 1.0
     weights: Optional[str] = None
+    levels: Optional[Union[str, Sequence[str]]] = None
+    batch_statistics: bool = False
 
     def __post_init__(self) -> None:
         for name, kinds in (
             ('config', (str, dict)),
             ('checkpoint', (str,)),
             ('weights', (str, type(None))),
+            ('batch_statistics', (bool,)),
         ):
             value = getattr(self, name)
             if not isinstance(value, kinds):
@@ -58,6 +67,14 @@ class TeacherSettings:
                 'scale',
                 self.scale,
             )
+        if self.levels not in (None, 'after', 'before') and not _are_names(self.levels):
+            raise SettingError(
+                "{}: must be 'after', 'before' or a list of names of the backbone's "
+                'modules',
+                'teacher',
+                'levels',
+                self.levels,
+            )
 
     def remembered(self) -> dict[str, Any]:
         """Return what checkpoints keep: the file, and values other than the default."""
@@ -69,6 +86,10 @@ class TeacherSettings:
             memory['teacher weights'] = self.weights
         if self.scale != 1:
             memory['teacher scale'] = self.scale
+        if self.levels is not None:
+            memory['teacher levels'] = self.levels
+        if self.batch_statistics:
+            memory['teacher batch statistics'] = True
         return memory
 
 
@@ -244,6 +265,14 @@ def check_weight(weight: Any, owner: str, what: str, published: str = '') -> Non
             'weight',
             weight,
         )
+
+
+def _are_names(given: Any) -> bool:
+    return (
+        isinstance(given, (list, tuple))
+        and len(given) > 0
+        and all(isinstance(name, str) for name in given)
+    )
 
 
 def _are_strides(given: Any) -> bool:

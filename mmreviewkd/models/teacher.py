@@ -10,6 +10,7 @@ from mmdet.registry import MODELS
 from mmengine.logging import print_log
 from mmengine.model import BaseModel, ImgDataPreprocessor
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import UserInputError
 from .adapters import adapter_of
@@ -63,6 +64,8 @@ class Teacher(nn.Module):
         self.settings, self.part = settings, part
         model: BaseModel = MODELS.build(model_config(settings.config))
         self.adapter = adapter_of(model)
+        if settings.levels is not None:
+            self.adapter.choose_levels(model, settings.levels)
         self.names = self.adapter.level_names(model, 'teacher', part)
         if heads != 'all':
             self.adapter.drop_unused(model, part, with_head=heads == 'classes')
@@ -82,6 +85,11 @@ class Teacher(nn.Module):
         self.levels = levels._replace(
             strides=[round(stride / 2**octaves) for stride in levels.strides]
         )
+        if settings.batch_statistics and heads != 'all':
+            for module in model.modules():
+                if isinstance(module, _BatchNorm):
+                    # without them it takes those of the batch in eval mode, too
+                    module.running_mean = module.running_var = None
 
     def train(self, mode: bool = True) -> 'Teacher':
         """Stay in eval mode, whatever ``mode`` is."""
