@@ -1,5 +1,6 @@
 from .at import AttentionTransfer
 from .binary_kd import BinaryKDLoss
+from .crd import CRD
 from .dkd import DKDLoss
 from .kd import KDLoss
 from .method import Method, Pair, TrainedMethod, View
@@ -8,6 +9,7 @@ from .sp import SimilarityPreserving
 
 __all__ = [
     'ABF',
+    'CRD',
     'AttentionTransfer',
     'BinaryKDLoss',
     'DKDLoss',
