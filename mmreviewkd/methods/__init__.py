@@ -6,10 +6,12 @@ from .kd import KDLoss
 from .method import Method, Pair, TrainedMethod, View
 from .review import ABF, Review, hcl_loss
 from .sp import SimilarityPreserving
+from .sskd import SSKD
 
 __all__ = [
     'ABF',
     'CRD',
+    'SSKD',
     'AttentionTransfer',
     'BinaryKDLoss',
     'DKDLoss',
