@@ -103,8 +103,8 @@ class SSKD(TrainedMethod):
         similarity_temperature (float): Divides the similarities.
         rotated_ratio (float): Ratio of the rotated images that are learned from,
             although the teacher misclassifies them.
-        similarity_ratio (float): The same of those which the teacher finds most
-            similar to another image.
+        similarity_ratio (float): Ratio of the rotated images that are learned from,
+            although the teacher finds them most similar to another image.
 
     Raises:
         UserInputError: A setting or the head's file cannot be used, or the first batch
