@@ -2,6 +2,7 @@ from .at import AttentionTransfer
 from .binary_kd import BinaryKDLoss
 from .cc import CC
 from .correlation_congruence import CorrelationCongruence
+from .crd import CRD
 from .dist import DIST
 from .dkd import DKDLoss
 from .fitnet import FitNet
@@ -12,15 +13,18 @@ from .pkt import PKT
 from .review import ABF, Review, hcl_loss
 from .rkd import RKD
 from .sp import SimilarityPreserving
+from .sskd import SSKD
 from .vid import VID
 
 __all__ = [
     'ABF',
     'CC',
+    'CRD',
     'DIST',
     'OFD',
     'PKT',
     'RKD',
+    'SSKD',
     'VID',
     'AttentionTransfer',
     'BinaryKDLoss',
