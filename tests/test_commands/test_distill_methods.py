@@ -72,6 +72,36 @@ def test_a_run_of_each(distill, project, monkeypatch, name):
     assert not any(entry.startswith('review') for entry in state)
 
 
+@pytest.mark.slow
+def test_an_interrupted_run_ends_as_the_other(distill, project):
+    # masks are drawn at random, and three of the methods have parameters
+    methods = (
+        '--method',
+        'mimic',
+        'mgd',
+        'fgd',
+        '--set',
+        'model.methods.mgd.weight=1e-3',
+    )
+    plain = 'val_dataloader=None', 'val_cfg=None', 'val_evaluator=None'
+    for folder, epochs, more in (
+        ('whole', 2, []),
+        ('parts', 1, []),
+        ('parts', 2, ['--resume']),
+    ):
+        options = f'train_cfg.max_epochs={epochs}', f'visualizer.name={folder}{epochs}'
+        flags = '--work-dir', project / folder, *more
+        assert distill(*methods, *flags, '--cfg-options', *plain, *options) is None
+    whole, parts = (
+        torch.load(project / folder / 'epoch_2.pth', weights_only=False)['state_dict']
+        for folder in ('whole', 'parts')
+    )
+    assert any(key.startswith('mgd.generate') for key in whole)
+    assert set(whole) == set(parts)
+    for key, value in whole.items():
+        assert torch.equal(value, parts[key]), key
+
+
 @pytest.mark.parametrize('name', ('pkd', 'cwd', 'mgd', 'fgd', 'mimic'))
 def test_takes_the_settings_of_the_kind_of_student(merged, name):
     published = PUBLISHED[name]

@@ -106,6 +106,22 @@ def test_the_state_is_kept(kind):
 
 
 @pytest.mark.parametrize('kind', METHODS)
+def test_no_step_looks_at_a_value(kind):
+    # which a GPU would have to be waited for; tensors of this device have none
+    method = build(kind).to('meta')
+    student, teacher = (
+        View(
+            [each.detach().to('meta').requires_grad_() for each in view.features],
+            boxes=[each.to('meta') for each in view.boxes],
+        )
+        for view in views()
+    )
+    losses = method.losses(student, teacher)
+    losses['loss'].backward()
+    assert {value.device.type for value in losses.values()} == {'meta'}
+
+
+@pytest.mark.parametrize('kind', METHODS)
 @pytest.mark.parametrize('images, size', [(1, 1), (1, 3), (2, 1)])
 @pytest.mark.parametrize('ours, theirs', [(0, 1), (1, 0), (0, 0)])
 def test_small_maps_and_zeros(kind, images, size, ours, theirs):
