@@ -159,7 +159,7 @@ class FGD(AlignedMethod):
     without its padding but the map with it, so that its masks are shifted in a batch
     that is padded; here a cell is as many pixels as the level's stride. And it uses x
     for the rows of a map and y for its columns, so that its masks are mirrored at the
-    diagonal. The figures of the paper were obtained with both.
+    diagonal. Results may therefore differ from the published ones.
 
     Args:
         student_channels (Sequence[int]): Channels of the student's levels.
