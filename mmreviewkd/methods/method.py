@@ -8,13 +8,13 @@ of your own:
     from mmreviewkd.methods import Method
 
     @MODELS.register_module()
-    class Mimic(Method):
+    class Distance(Method):
         def losses(self, student, teacher):
             pairs = zip(student.features, teacher.features)
             return dict(loss=sum((t - s).square().mean() for s, t in pairs))
 
-``ReviewKD(..., methods=dict(mimic=dict(type='Mimic', weight=0.5)))`` trains with it,
-and logs ``loss_mimic``.
+``ReviewKD(..., methods=dict(distance=dict(type='Distance', weight=0.5)))`` trains
+with it, and logs ``loss_distance``.
 """
 
 from __future__ import annotations
@@ -171,10 +171,10 @@ class Method(nn.Module):
         name (str): Name of the method in the config, the log and the checkpoint.
 
     Examples:
-        >>> class Mimic(Method):
+        >>> class Distance(Method):
         ...     def losses(self, student, teacher):
         ...         return dict(loss=(student.features[0] - teacher.features[0]).norm())
-        >>> method = Mimic(weight=0.5)
+        >>> method = Distance(weight=0.5)
         >>> ones = torch.ones(1, 4, 1, 1)
         >>> method.losses(View(features=[ones]), View(features=[0 * ones]))
         {'loss': tensor(2.)}
