@@ -11,12 +11,15 @@ FOLDER = ROOT / 'configs' / 'cifar100'
 PAIRS = ('resnet56_resnet20', 'resnet32x4_resnet8x4')
 
 KD = dict(kd=dict(type='KDLoss', weight=0.9, temperature=4.0))
+CRD = dict(crd=dict(type='CRD', weight=0.8, num_samples=50000))
 METHODS = {
     'at': dict(at=dict(type='AttentionTransfer', weight=1000.0)),
     'cc': dict(cc=dict(type='CC', weight=0.02)),
     'correlation-congruence': dict(
         correlation=dict(type='CorrelationCongruence', weight=0.003), **KD
     ),
+    'crd': CRD,
+    'crd-kd': dict(kd=dict(KD['kd'], weight=1.0), **CRD),
     'dist': dict(dist=dict(type='DIST', weight=2.0, temperature=4.0)),
     'dkd': dict(dkd=dict(type='DKDLoss', weight=1.0, alpha=1.0, beta=8.0)),
     'fitnet': dict(fitnet=dict(type='FitNet', weight=100.0)),
@@ -26,6 +29,7 @@ METHODS = {
     'pkt': dict(pkt=dict(type='PKT', weight=30000.0)),
     'rkd': dict(rkd=dict(type='RKD', weight=1.0)),
     'sp': dict(sp=dict(type='SimilarityPreserving', weight=3000.0)),
+    'sskd': dict(sskd=dict(type='SSKD')),
     'vid': dict(vid=dict(type='VID', weight=1.0)),
 }
 
@@ -43,8 +47,11 @@ def test_published_settings_of_the_benchmark(name, pair):
     expected = copy.deepcopy(METHODS[name])
     if (name, pair) == ('dkd', 'resnet56_resnet20'):
         expected['dkd']['beta'] = 2.0
-    assert cfg.model.methods == expected
     teacher, student = pair.split('_')
+    if name == 'sskd':
+        head = f'work_dirs/sskd-head_{teacher}/epoch_60.pth'
+        expected['sskd']['teacher_head'] = head
+    assert cfg.model.methods == expected
     levels = 'before' if name == 'ofd' else 'after'
     assert cfg.model.teacher == dict(
         config=f'mmreviewkd::cifar100/{teacher}.py',
@@ -54,10 +61,14 @@ def test_published_settings_of_the_benchmark(name, pair):
     assert len((FOLDER / f'{name}_{pair}.py').read_text().splitlines()) <= 12
     # the student alone has the same schedule, and differs from Review-KD's in it only
     alone = Config.fromfile(FOLDER / 'benchmark' / f'{student}.py')
-    changes = dict(loss_weight=0.1) if 'kd' in expected else {}
+    expected_student = copy.deepcopy(dict(alone.model))
+    if ('kd' in expected and name != 'crd-kd') or name == 'sskd':
+        expected_student['loss_weight'] = 0.1
     if name == 'ofd':
-        changes = dict(levels='before')
-    assert cfg.model.student == dict(alone.model, **changes)
+        expected_student['levels'] = 'before'
+    if name == 'sskd':
+        expected_student['data_preprocessor']['rotations'] = True
+    assert cfg.model.student == expected_student
     hooks = [dict(type='ReviewWeightHook', warmup=20)] if name == 'dkd' else []
     assert cfg.get('custom_hooks', []) == hooks
     assert cfg.optim_wrapper.optimizer == dict(

@@ -1,9 +1,6 @@
-# The first phase of SSKD as published: 60 epochs, batch 64, lr 0.05 without Nesterov
-_base_ = './cifar100.py'
+# The first phase of SSKD as published: 60 epochs with the schedule of CRD's benchmark
+_base_ = './cifar100_benchmark.py'
 model = dict(type='SelfSupervisedHead', data_preprocessor=dict(rotations=True))
-train_dataloader = dict(batch_size=64)
-optim_wrapper = dict(optimizer=dict(lr=0.05, nesterov=False))
-auto_scale_lr = dict(base_batch_size=64)
 train_cfg = dict(max_epochs=60)
 param_scheduler = [dict(type='MultiStepLR', by_epoch=True, milestones=[30, 45])]
 default_hooks = dict(checkpoint=dict(save_best=None))

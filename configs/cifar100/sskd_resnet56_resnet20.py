@@ -1,11 +1,7 @@
-# with the schedule of attention transfer; sskd-head_resnet56.py runs before
-_base_ = './at_resnet56_resnet20.py'
+# sskd-head_resnet56.py runs before
+_base_ = '../_base_/cifar100_resnet56_resnet20.py'
+head = 'work_dirs/sskd-head_resnet56/epoch_60.pth'
 model = dict(
     student=dict(loss_weight=0.1, data_preprocessor=dict(rotations=True)),
-    methods=dict(
-        _delete_=True,
-        sskd=dict(
-            type='SSKD', teacher_head='work_dirs/sskd-head_resnet56/epoch_60.pth'
-        ),
-    ),
+    methods=dict(sskd=dict(type='SSKD', teacher_head=head)),
 )
