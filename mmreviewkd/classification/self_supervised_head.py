@@ -8,13 +8,12 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from ..errors import UserInputError
+from ..methods import View
 from ..methods.self_supervision import (
-    check_copies,
     own_images,
     projection_head,
     similarities,
 )
-from ..models.logit_rows import image_labels
 from ..models.setting_keys import filled
 from ..models.settings import TeacherSettings
 from ..models.teacher import Teacher
@@ -35,8 +34,7 @@ class SelfSupervisedHead(BaseModel):
             ``rotations=True``.
 
     Raises:
-        UserInputError: The teacher cannot be used, or the first batch has no rotated
-            copies.
+        UserInputError: The teacher cannot be used, or no rotated copies are made.
 
     Examples:
         >>> preprocessor = dict(type='CropFlipPreprocessor', rotations=True)
@@ -67,11 +65,15 @@ class SelfSupervisedHead(BaseModel):
 
     def __init__(self, teacher: dict, data_preprocessor: dict) -> None:
         super().__init__(data_preprocessor)
+        if not getattr(self.data_preprocessor, 'rotations', False):
+            raise UserInputError(
+                'SelfSupervisedHead learns from four copies of each image: set '
+                'rotations=True in the data_preprocessor, a CropFlipPreprocessor'
+            )
         settings = filled(TeacherSettings, 'teacher', teacher)
         # no child: it is in no checkpoint, and moves to where its images are
         self.__dict__['teacher'] = Teacher(settings, self.data_preprocessor)
         self.head = projection_head(self.teacher.levels.channels[-1])
-        self._checked = False
 
     def forward(
         self,
@@ -95,12 +97,8 @@ class SelfSupervisedHead(BaseModel):
             raise UserInputError(
                 'a SelfSupervisedHead predicts nothing: leave out val_cfg and test_cfg'
             )
-        if mode == 'loss' and not self._checked:
-            assert data_samples is not None, "mode 'loss' needs labels"
-            check_copies('SelfSupervisedHead', image_labels(data_samples))
-            self._checked = True
         features, _ = self.teacher(inputs, data_samples)
-        scores = similarities(self.head, features[-1])
+        scores = similarities(self.head, View(features).pooled)
         if mode == 'tensor':
             return scores
         targets = own_images(scores)

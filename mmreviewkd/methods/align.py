@@ -10,7 +10,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from .method import Pair, TrainedMethod, View
+from .method import Pair, TrainedMethod, View, in_float32
 
 
 class AlignedMethod(TrainedMethod):
@@ -68,11 +68,6 @@ def resized(feature: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(feature, size, mode='bilinear')
 
 
-def wide(feature: Tensor) -> Tensor:
-    """Return a feature in float32 at least, in which squares do not overflow."""
-    return feature.to(torch.promote_types(feature.dtype, torch.float32))
-
-
 def squared_error(student: Tensor, teacher: Tensor) -> Tensor:
     """Sum of the squared differences of two features, divided by the images.
 
@@ -83,7 +78,7 @@ def squared_error(student: Tensor, teacher: Tensor) -> Tensor:
     Returns:
         Tensor: Scalar. It grows with the size of the feature: it is no mean.
     """
-    return (wide(student) - wide(teacher)).square().sum() / len(student)
+    return (in_float32(student) - in_float32(teacher)).square().sum() / len(student)
 
 
 def total(levels: Iterable[Tensor]) -> Tensor:

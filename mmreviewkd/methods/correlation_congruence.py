@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from ..errors import UserInputError
 from .method import Method, View, check_numbers, in_float32
 
 
@@ -78,11 +77,8 @@ class CorrelationCongruence(Method):
 
     def __init__(self, weight: float = 1.0, gamma: float = 0.4, order: int = 2) -> None:
         super().__init__(weight)
-        check_numbers('CorrelationCongruence', gamma=gamma, order=order)
-        if type(order) is not int:
-            raise UserInputError(
-                f'CorrelationCongruence(order={order!r}): must be a whole number > 0'
-            )
+        check_numbers('CorrelationCongruence', gamma=gamma)
+        check_numbers('CorrelationCongruence', whole=True, order=order)
         self.gamma, self.order = gamma, order
 
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:

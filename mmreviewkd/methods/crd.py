@@ -14,7 +14,7 @@ from mmengine.dist import all_gather
 from torch import Tensor
 
 from ..errors import UserInputError
-from .method import Pair, TrainedMethod, View, check_numbers
+from .method import Pair, TrainedMethod, View, check_numbers, in_float32
 
 
 def contrastive_loss(scores: Tensor, log_normalizer: Tensor, images: int) -> Tensor:
@@ -98,14 +98,13 @@ class CRD(TrainedMethod):
         weight: float = 1.0,
     ) -> None:
         super().__init__(weight)
-        counts = dict(
-            num_samples=num_samples, feat_dim=feat_dim, num_negatives=num_negatives
+        check_numbers(
+            'CRD',
+            whole=True,
+            num_samples=num_samples,
+            feat_dim=feat_dim,
+            num_negatives=num_negatives,
         )
-        for name, value in counts.items():
-            if type(value) is not int or value < 1:
-                raise UserInputError(
-                    f'CRD({name}={value!r}): must be a whole number > 0'
-                )
         if num_negatives >= num_samples:
             raise UserInputError(
                 f'CRD(num_negatives={num_negatives}): must be less than the number of '
@@ -146,8 +145,8 @@ class CRD(TrainedMethod):
             self._check(index, labels)
             self._unchecked -= len(index)
         with torch.autocast(index.device.type, enabled=False):
-            ours = _embed(self.embed_student, student.features[-1])
-            theirs = _embed(self.embed_teacher, teacher.features[-1].detach())
+            ours = _embed(self.embed_student, student.pooled)
+            theirs = _embed(self.embed_teacher, teacher.pooled.detach())
             embedded = torch.stack([ours, theirs])
             # All images are scored by one product, and the scores are gathered: the
             # rows of all negatives would be (2, N, K + 1, feat_dim), 1 GB as published.
@@ -199,18 +198,11 @@ class CRD(TrainedMethod):
     def _check(self, index: Tensor, labels: Tensor) -> None:
         """Refuse images that the memories have no row or not enough negatives for."""
         others = (self.classes != labels[:, None]).sum(1)
-        largest, least, fewest = torch.stack(
-            [index.max(), labels.min(), others.min()]
-        ).tolist()
+        largest, fewest = torch.stack([index.max(), others.min()]).tolist()
         if largest >= self.num_samples:
             raise UserInputError(
                 f'CRD(num_samples={self.num_samples}): the data have an image of index '
                 f'{largest}; set it to the number of training images'
-            )
-        if least < 0:
-            raise UserInputError(
-                f'CRD: an image has the label {least}; it learns from images as they '
-                'are, without CropFlipPreprocessor(rotations=True)'
             )
         if fewest < self.num_negatives:
             raise UserInputError(
@@ -220,6 +212,5 @@ class CRD(TrainedMethod):
             )
 
 
-def _embed(layer: nn.Linear, feature: Tensor) -> Tensor:
-    vectors = layer(feature.mean((2, 3)).to(layer.weight.dtype))
-    return F.normalize(vectors.to(torch.promote_types(vectors.dtype, torch.float32)))
+def _embed(layer: nn.Linear, vectors: Tensor) -> Tensor:
+    return F.normalize(in_float32(layer(vectors.to(layer.weight.dtype))))

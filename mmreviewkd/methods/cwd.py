@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .align import AlignedMethod, total, wide
-from .method import View, check_numbers
+from .align import AlignedMethod, total
+from .method import View, check_numbers, in_float32
 
 
 def cwd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -26,7 +26,7 @@ def cwd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         channels; 0 for maps of one cell.
     """
     ours, theirs = (
-        F.log_softmax(wide(feature).flatten(2) / temperature, 2).flatten(0, 1)
+        F.log_softmax(in_float32(feature).flatten(2) / temperature, 2).flatten(0, 1)
         for feature in (student, teacher)
     )
     divergence = F.kl_div(ours, theirs, reduction='batchmean', log_target=True)

@@ -10,8 +10,8 @@ import torch.nn as nn
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .align import AlignedMethod, squared_error, wide
-from .method import Pair, View, check_numbers
+from .align import AlignedMethod, squared_error
+from .method import Pair, View, check_numbers, in_float32
 
 
 class Attention(NamedTuple):
@@ -31,7 +31,7 @@ def attention(feature: Tensor, temperature: float) -> Attention:
     Returns:
         Attention: The mean over all positions, and over all channels, is 1.
     """
-    magnitude = wide(feature).abs()
+    magnitude = in_float32(feature).abs()
     positions = magnitude.mean(1)
     spatial = (positions / temperature).flatten(1).softmax(1).view_as(positions)
     channel = (magnitude.mean((2, 3)) / temperature).softmax(1)
@@ -95,7 +95,7 @@ def attended_error(student: Tensor, teacher: Tensor, weights: Attention) -> Tens
     Returns:
         Tensor: (N, H, W), summed over the channels.
     """
-    error = (wide(student) - wide(teacher)).square()
+    error = (in_float32(student) - in_float32(teacher)).square()
     return (error * weights.channel[:, :, None, None]).sum(1) * weights.spatial
 
 

@@ -133,23 +133,27 @@ def need_maps(method: str, pair: Pair) -> list[int]:
     return list(pair.maps)
 
 
-def check_numbers(method: str, above: bool = True, **settings: Any) -> None:
+def check_numbers(
+    method: str, above: bool = True, whole: bool = False, **settings: Any
+) -> None:
     """Refuse settings of a method that are not numbers from 0 on.
 
     Args:
         method (str): Name of the method's class, for the message.
         above (bool): Whether 0 itself is refused, too.
+        whole (bool): Whether fractions are refused, too.
         **settings: Values by the names of the settings.
 
     Raises:
         UserInputError: A setting is no number, or too small. The message names it.
     """
+    kinds, number = ((int,), 'whole number') if whole else ((int, float), 'number')
     for name, value in settings.items():
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not (value > 0 if above else value >= 0):
+        right = isinstance(value, kinds) and not isinstance(value, bool)
+        if not right or not (value > 0 if above else value >= 0):
             sign = '>' if above else '>='
             raise UserInputError(
-                f'{method}({name}={value!r}): must be a number {sign} 0'
+                f'{method}({name}={value!r}): must be a {number} {sign} 0'
             )
 
 
@@ -166,6 +170,8 @@ class Method(nn.Module):
             such as ``('features', 'labels')``.
         use_sigmoid (bool): Whether the method compares sigmoid probabilities,
             instead of softmax probabilities.
+        rotations (bool): Whether the method learns from rotated copies of each image,
+            as ``CropFlipPreprocessor(rotations=True)`` makes them.
         factor (float): Factor on the weight at this point of a run;
             :class:`ReviewWeightHook` sets it.
         name (str): Name of the method in the config, the log and the checkpoint.
@@ -182,6 +188,7 @@ class Method(nn.Module):
 
     reads: tuple[str, ...] = ('features',)
     use_sigmoid = False
+    rotations = False
 
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__()

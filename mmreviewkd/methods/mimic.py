@@ -1,29 +1,16 @@
 """Mimicking the teacher's levels: FitNet's hint (arXiv 1412.6550) for detectors."""
 
-import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .align import AlignedMethod, total, wide
+from .align import AlignedMethod, total
+from .fitnet import hint_loss
 from .method import View
-
-
-def mimic_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared difference of two features.
-
-    Args:
-        student (Tensor): Feature, (N, C, H, W).
-        teacher (Tensor): Feature of the same shape.
-
-    Returns:
-        Tensor: Scalar, the mean over all elements.
-    """
-    return F.mse_loss(wide(student), wide(teacher))
 
 
 @MODELS.register_module()
 class Mimic(AlignedMethod):
-    """Sum of :func:`mimic_loss` over the levels, each after a 1x1 convolution.
+    """Sum of :func:`hint_loss` over the levels, each after a 1x1 convolution.
 
     No paper fixes this loss for detectors. The forms in use differ in what is compared
     (raw features or normalised ones, necks or backbones) and in whether it is summed or
@@ -53,5 +40,5 @@ class Mimic(AlignedMethod):
 
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:
         return dict(
-            loss=total(mimic_loss(*pair) for pair in self.aligned(student, teacher))
+            loss=total(hint_loss(*pair) for pair in self.aligned(student, teacher))
         )

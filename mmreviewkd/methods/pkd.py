@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .align import AlignedMethod, total, wide
-from .method import View
+from .align import AlignedMethod, total
+from .method import View, in_float32
 
 
 def standardized(feature: Tensor) -> Tensor:
@@ -19,7 +19,7 @@ def standardized(feature: Tensor) -> Tensor:
         Tensor: ``(feature - mean) / (std + 1e-6)``, in float32 at least, with the
         unbiased deviation; zeros for a channel that is constant, or a single value.
     """
-    feature = wide(feature)
+    feature = in_float32(feature)
     values = feature.numel() // feature.size(1)
     # the unbiased deviation of a single value is no number
     std, mean = torch.std_mean(

@@ -12,6 +12,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from ..errors import UserInputError
+from .method import in_float32
 
 NO_LABEL = -100
 """Label of a rotated copy, which ``F.cross_entropy`` leaves out by default."""
@@ -29,25 +30,6 @@ def split_copies(rows: Tensor) -> tuple[Tensor, Tensor]:
     """
     copies = rows.unflatten(0, (-1, 4))
     return copies[:, 0], copies[:, 1:].flatten(0, 1)
-
-
-def check_copies(owner: str, labels: Tensor) -> None:
-    """Refuse a batch without rotated copies; this waits for the device.
-
-    Args:
-        owner (str): Who learns from them, for the message.
-        labels (Tensor): Labels of the batch.
-
-    Raises:
-        UserInputError: The labels are not those of four copies of each image.
-    """
-    whole = len(labels) % 4 == 0
-    if not whole or not bool((split_copies(labels)[1] == NO_LABEL).all()):
-        raise UserInputError(
-            f'{owner} learns from four copies of each image, and the batch has none '
-            'that are rotated: set rotations=True in the data_preprocessor, a '
-            'CropFlipPreprocessor'
-        )
 
 
 def projection_head(channels: int) -> nn.Sequential:
@@ -90,20 +72,19 @@ def load_head(head: nn.Module, filename: str) -> None:
     head.load_state_dict(weights)
 
 
-def similarities(head: nn.Module, feature: Tensor) -> Tensor:
+def similarities(head: nn.Module, pooled: Tensor) -> Tensor:
     """Cosine between each rotated copy and each original one, behind a head.
 
     Args:
         head (nn.Module): Projection head.
-        feature (Tensor): Feature of the copies, which is pooled, (4 N, C, H, W).
+        pooled (Tensor): Pooled feature of each copy, (4 N, C).
 
     Returns:
         Tensor: (3 N, N), in float32 at least. The right column of row i is i // 3.
     """
-    vectors = head(feature.mean((2, 3)))
+    vectors = head(pooled)
     with torch.autocast(vectors.device.type, enabled=False):
-        dtype = torch.promote_types(vectors.dtype, torch.float32)
-        original, rotated = split_copies(F.normalize(vectors.to(dtype)))
+        original, rotated = split_copies(F.normalize(in_float32(vectors)))
         return rotated @ original.T
 
 

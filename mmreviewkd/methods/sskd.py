@@ -14,7 +14,6 @@ from torch import Tensor
 from .kd import kd_loss
 from .method import Pair, TrainedMethod, View, check_numbers
 from .self_supervision import (
-    check_copies,
     load_head,
     own_images,
     projection_head,
@@ -107,8 +106,7 @@ class SSKD(TrainedMethod):
             although the teacher finds them most similar to another image.
 
     Raises:
-        UserInputError: A setting or the head's file cannot be used, or the first batch
-            has no rotated copies.
+        UserInputError: A setting or the head's file cannot be used.
 
     Examples:
         >>> head = torch.nn.ModuleDict(dict(head=projection_head(32)))
@@ -124,6 +122,7 @@ class SSKD(TrainedMethod):
     """
 
     reads = ('features', 'logits', 'labels')
+    rotations = True
     teacher_head: nn.Module
 
     def __init__(
@@ -165,7 +164,6 @@ class SSKD(TrainedMethod):
         load_head(frozen, teacher_head)
         # no child, like the teacher itself: no state dict or optimizer has it
         self.__dict__['teacher_head'] = frozen
-        self._checked = False
 
     @classmethod
     def for_pair(cls, pair: Pair, **settings: Any) -> SSKD:
@@ -184,14 +182,11 @@ class SSKD(TrainedMethod):
         return super()._apply(fn, *args, **kwargs)
 
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:
-        if not self._checked:
-            check_copies('SSKD', student.labels)
-            self._checked = True
         labels, _ = split_copies(student.labels)
         ours, ours_rotated = split_copies(student.logits)
         theirs, theirs_rotated = split_copies(teacher.logits)
-        ours_alike = similarities(self.head, student.features[-1])
-        theirs_alike = similarities(self.teacher_head, teacher.features[-1])
+        ours_alike = similarities(self.head, student.pooled)
+        theirs_alike = similarities(self.teacher_head, teacher.pooled)
         terms = dict(
             kd=kd_loss(ours, theirs, self.temperature),
             rotated=selective_kd_loss(

@@ -176,15 +176,28 @@ def _check_names(
 def _check_reads(model: BaseModel, methods: dict[str, type[Method]]) -> None:
     """Refuse methods that read what the data of this kind of model do not contain."""
     adapter = adapter_of(model)
+    rotations = getattr(model.data_preprocessor, 'rotations', False)
     for name, each in methods.items():
+        setting = f'{setting_of(name)}=dict(type={each.__name__!r})'
         given = {'features', 'logits', *adapter.gives}
         if 'logits' in each.reads:
             given.add('labels')  # the student's own loss takes them
         lacking = [what for what in each.reads if what not in given]
         if lacking:
             raise UserInputError(
-                f'{setting_of(name)}=dict(type={each.__name__!r}) reads '
-                f'{", ".join(lacking)}, which the data of a {adapter.kind} do not tell'
+                f'{setting} reads {", ".join(lacking)}, which the data of a '
+                f'{adapter.kind} do not tell'
+            )
+        if each.rotations and not rotations:
+            raise UserInputError(
+                f'{setting} learns from four copies of each image, and none are made: '
+                'set rotations=True in the data_preprocessor, a CropFlipPreprocessor'
+            )
+        # rotated copies have no labels, and are not what logits are published for
+        if rotations and not each.rotations and {'logits', 'labels'} & set(each.reads):
+            raise UserInputError(
+                f'{setting} learns from images as they are: leave out rotations=True '
+                'of the data_preprocessor, or train with SSKD alone'
             )
 
 

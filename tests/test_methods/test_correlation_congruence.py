@@ -89,7 +89,7 @@ def test_the_method_has_the_published_settings():
     'settings, message',
     [
         (dict(gamma=0), 'CorrelationCongruence(gamma=0): must be a number > 0'),
-        (dict(order=0), 'CorrelationCongruence(order=0): must be a number > 0'),
+        (dict(order=0), 'CorrelationCongruence(order=0): must be a whole number > 0'),
         (dict(order=1.5), 'CorrelationCongruence(order=1.5): must be a whole number'),
     ],
 )

@@ -9,7 +9,7 @@ from mmreviewkd.methods.fgd import (
     background_mask,
     foreground_mask,
 )
-from tests.support.features import assert_same_value_and_gradient, feature
+from tests.support.views import assert_same_gradients, feature
 
 import torch
 import torch.nn.functional as F
@@ -122,7 +122,7 @@ def test_equals_the_formula():
     )
     # a score's offset has no effect on a softmax
     learners = [p for name, p in method.named_parameters() if 'mask.bias' not in name]
-    assert_same_value_and_gradient(losses['loss'], expected, student[0], *learners)
+    assert_same_gradients(losses['loss'], expected, student[0], *learners)
     parts = {key: value for key, value in losses.items() if key != 'loss'}
     assert list(parts) == ['foreground', 'background', 'attention', 'relation']
     torch.testing.assert_close(sum(parts.values()), losses['loss'].detach())

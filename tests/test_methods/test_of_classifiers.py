@@ -146,3 +146,24 @@ def test_a_pair_that_lacks_what_a_method_needs(teacher, method, ours, theirs, me
     with pytest.raises(UserInputError) as error:
         distilled(dict(teacher, levels=theirs), dict(type=method), levels=ours)
     assert str(error.value).startswith(message) and '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('kind', ['KDLoss', 'DKDLoss', 'DIST', 'CRD'])
+def test_rotated_copies_are_for_sskd(teacher, kind):
+    # their labels are -100, which is no class
+    student = classifier()
+    student['data_preprocessor']['rotations'] = True
+    config = dict(type='ReviewKD', student=student, teacher=copy.deepcopy(teacher))
+    with pytest.raises(UserInputError) as error:
+        MODELS.build(dict(config, methods=dict(one=dict(type=kind))))
+    assert str(error.value) == (
+        f'methods.one=dict(type={kind!r}) learns from images as they are: leave out '
+        'rotations=True of the data_preprocessor, or train with SSKD alone'
+    )
+    # levels are compared of whatever images there are
+    model = MODELS.build(dict(config, review=dict(weight=1.0)))
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    data = dict(inputs=images, data_samples=torch.arange(2))
+    data = model.data_preprocessor(data, True)
+    assert len(data['inputs']) == 8
+    assert model(**data, mode='loss')['loss_review'] > 0

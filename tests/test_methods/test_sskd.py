@@ -13,16 +13,12 @@ from mmreviewkd.methods.self_supervision import (
 )
 from mmreviewkd.methods.sskd import selected, selective_kd_loss
 from tests.support.classifiers import classifier
+from tests.support.views import feature
 
 import pytest
 import torch
 from mmdet.registry import MODELS
 from torch import nn
-
-
-def feature(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 @pytest.fixture
@@ -196,9 +192,9 @@ def test_loss_equals_the_formula(head, images):
 
 def test_similarities_gradcheck():
     head = projection_head(3).double()
-    maps = feature(8, 3, 1, 1).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: similarities(head, x), maps)
-    assert own_images(similarities(head, maps)).tolist() == [0, 0, 0, 1, 1, 1]
+    vectors = feature(8, 3).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: similarities(head, x), vectors)
+    assert own_images(similarities(head, vectors)).tolist() == [0, 0, 0, 1, 1, 1]
 
 
 def test_copies_are_split():
@@ -240,7 +236,7 @@ def test_mixed_and_half_precision(head):
     )
     with torch.autocast('cpu', torch.bfloat16):
         sskd = built(head).float()
-        assert similarities(sskd.head, single[0].features[0]).dtype == torch.float32
+        assert similarities(sskd.head, single[0].pooled).dtype == torch.float32
         mixed = sskd.losses(*single)['loss']
     torch.testing.assert_close(mixed, expected, rtol=0.02, atol=0)
     sskd = built(head).half()
@@ -348,8 +344,10 @@ def test_in_a_student(student, tmp_path):
 
 
 def test_needs_rotated_copies(student):
-    model = MODELS.build(student)
-    with pytest.raises(
-        UserInputError, match='SSKD learns from four copies .* rotations'
-    ):
-        model(**batch_of(model), mode='loss')
+    with pytest.raises(UserInputError) as error:
+        MODELS.build(student)
+    assert str(error.value) == (
+        "methods.sskd=dict(type='SSKD') learns from four copies of each image, and "
+        'none are made: set rotations=True in the data_preprocessor, a '
+        'CropFlipPreprocessor'
+    )

@@ -2,7 +2,7 @@
 
 from copy import deepcopy
 
-from mmreviewkd.methods.review.folding import BatchNorm, fold, project
+from mmreviewkd.methods.review.folding import BatchNorm
 
 import pytest
 import torch
