@@ -5,6 +5,7 @@ import copy
 from tests.support.paths import ROOT
 
 import pytest
+import yaml
 from mmengine.config import Config
 
 FOLDER = ROOT / 'configs' / 'cifar100'
@@ -29,7 +30,7 @@ METHODS = {
     'pkt': dict(pkt=dict(type='PKT', weight=30000.0)),
     'rkd': dict(rkd=dict(type='RKD', weight=1.0)),
     'sp': dict(sp=dict(type='SimilarityPreserving', weight=3000.0)),
-    'sskd': dict(sskd=dict(type='SSKD')),
+    'sskd': dict(sskd=dict(type='SSKD', weight=1.0)),
     'vid': dict(vid=dict(type='VID', weight=1.0)),
 }
 
@@ -38,6 +39,17 @@ def test_every_config_of_a_pair_is_here():
     for pair in PAIRS:
         found = {path.name.split('_')[0] for path in FOLDER.glob(f'*_{pair}.py')}
         assert found - {'review-kd'} == set(METHODS)
+
+
+def test_every_one_is_listed():
+    readme = (FOLDER / 'README.md').read_text(encoding='utf-8')
+    meta = yaml.safe_load((FOLDER / 'metafile.yml').read_text(encoding='utf-8'))
+    listed = {model['Name']: model['Metadata'] for model in meta['Models']}
+    for name in METHODS:
+        assert f'| `{name}_` |' in readme
+        for pair in PAIRS:
+            student = f'configs/cifar100/{pair.split("_")[1]}.py'
+            assert listed[f'{name}_{pair}']['Student'] == student
 
 
 @pytest.mark.parametrize('pair', PAIRS)

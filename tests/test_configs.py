@@ -3,7 +3,7 @@
 import functools
 from pathlib import Path
 
-from mmreviewkd.methods import published
+from mmreviewkd.methods import published, sskd
 from mmreviewkd.models import Distilled, detectors, teacher
 from mmreviewkd.models.configs import load_config
 from tests.support.paths import ROOT
@@ -67,6 +67,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(
         teacher, 'load_strictly', lambda model, *args: loaded.append(args[:2])
     )
+    monkeypatch.setattr(sskd, 'load_head', lambda *args: None)
     monkeypatch.setattr(detectors, '_BLANK_SIZE', 128)
     for name in ('uniform_', 'normal_'):
         # torchvision's deformable convolution crashes at offsets that are not finite,

@@ -202,7 +202,7 @@ class FGD(AlignedMethod):
         temperature: float = 0.5,
     ) -> None:
         super().__init__(student_channels, teacher_channels, weight)
-        self.weights = dict(
+        self.weights: dict[str, Any] = dict(
             foreground=foreground,
             background=background,
             attention=attention,
