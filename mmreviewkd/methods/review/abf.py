@@ -66,7 +66,8 @@ class ABF(nn.Module):
             assert residual is not None  # only the deepest level has none
             x = _fuse(feature, residual, weight, bias, *self.attention.parameters())
         else:
-            x = F.conv2d(feature, weight[..., None, None].to(feature), bias)
+            kernel = weight[..., None, None].to(feature)
+            x = F.conv2d(feature, kernel, bias.to(feature))
             if residual is not None:  # the ablation without attention
                 x = x + F.interpolate(residual, x.shape[-2:])
         if x.shape[-2:] != target_size:
@@ -143,7 +144,8 @@ def _fuse(
     feature = feature.contiguous()
     residual = residual.contiguous(memory_format=torch.channels_last)
     tensors = (feature, residual, weight, bias, *queries)
-    return _Fusion.apply(*(tensor.to(dtype) for tensor in tensors))
+    with torch.autocast(feature.device.type, enabled=False):
+        return _Fusion.apply(*(tensor.to(dtype) for tensor in tensors))
 
 
 def attention_maps(
