@@ -6,6 +6,7 @@ import os.path as osp
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional, Union
 
+from ..compat.precision import check_precision
 from ..compat.student_config import type_name
 from ..errors import SettingError, UserInputError
 from .setting_keys import filled
@@ -24,6 +25,8 @@ class TeacherSettings:
         weights (str, optional): Entry of the checkpoint that holds the weights,
             such as ``'ema_state_dict'``. Defaults to ``'state_dict'``, ``'model'``
             or, if the file has neither, the file itself.
+        precision (str, optional): ``'bfloat16'`` to run the teacher in it. Defaults to
+            that of the run, which is half precision already under ``--amp``.
 
     Raises:
         UserInputError: A value cannot be used; the message names it.
@@ -37,8 +40,10 @@ class TeacherSettings:
     checkpoint: str
     scale: float = 1.0
     weights: Optional[str] = None
+    precision: Optional[str] = None
 
     def __post_init__(self) -> None:
+        check_precision('teacher', self.precision)
         for name, kinds in (
             ('config', (str, dict)),
             ('checkpoint', (str,)),
@@ -69,6 +74,8 @@ class TeacherSettings:
             memory['teacher weights'] = self.weights
         if self.scale != 1:
             memory['teacher scale'] = self.scale
+        if self.precision:
+            memory['teacher precision'] = self.precision
         return memory
 
 
@@ -81,17 +88,26 @@ class ReviewSettings:
         mid_channels (int, optional): Channels of the residuals.
         fusion (str): ``'abf'``, ``'sum'``, ``'pairs'`` or ``'none'``.
         distance (str): ``'hcl'`` or ``'l2'``.
+        precision (str, optional): ``'bfloat16'`` to compute the review in it.
+        compile (bool): Whether ``torch.compile`` compiles the review.
 
     Raises:
-        UserInputError: The weight cannot be used.
+        UserInputError: A value cannot be used; the message names it.
     """
 
     weight: float
     mid_channels: Optional[int] = None
     fusion: str = 'abf'
     distance: str = 'hcl'
+    precision: Optional[str] = None
+    compile: bool = False
 
     def __post_init__(self) -> None:
+        check_precision('review', self.precision)
+        if not isinstance(self.compile, bool):
+            raise UserInputError(
+                f'review=dict(compile={self.compile!r}): must be True or False'
+            )
         check_weight(
             self.weight,
             'review',
@@ -107,6 +123,8 @@ class ReviewSettings:
             mid_channels=self.mid_channels,
             fusion=self.fusion,
             distance=self.distance,
+            precision=self.precision,
+            compile=self.compile,
         )
 
 
