@@ -9,9 +9,11 @@ import torch.nn as nn
 from mmdet.registry import MODELS
 from mmengine.logging import print_log
 from mmengine.model import BaseModel, ImgDataPreprocessor
+from mmengine.utils import apply_to
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..compat.precision import in_precision
 from ..errors import UserInputError
 from .adapters import adapter_of
 from .configs import model_config
@@ -128,8 +130,16 @@ class Teacher(nn.Module):
             self.to(inputs.device)  # borrowed by a student that has moved
         height, width = (round(n * self.settings.scale) for n in inputs.shape[-2:])
         inputs = self.see(inputs, data_samples)
-        with record(self.model, self.names) as features:
+        precision = self.settings.precision
+        lower = in_precision('teacher', precision, inputs.device)
+        with lower, record(self.model, self.names) as features:
             outputs = self.adapter.extract(self.model, inputs)
+        if precision is not None:
+            # heads and methods go on in the precision of the run
+            features = [feature.to(inputs.dtype) for feature in features]
+            outputs = apply_to(
+                outputs, torch.is_tensor, lambda output: output.to(inputs.dtype)
+            )
 
         def cut(features: Sequence[Tensor]) -> list[Tensor]:
             # if only the teacher's images are padded further, the student has no
