@@ -1,6 +1,7 @@
 """The configs of CRD's benchmark: its schedule, and the published settings."""
 
 import copy
+import functools
 
 from tests.support.paths import ROOT
 
@@ -9,6 +10,7 @@ import yaml
 from mmengine.config import Config
 
 FOLDER = ROOT / 'configs' / 'cifar100'
+load = functools.lru_cache(maxsize=None)(Config.fromfile)
 PAIRS = ('resnet56_resnet20', 'resnet32x4_resnet8x4')
 
 KD = dict(kd=dict(type='KDLoss', weight=0.9, temperature=4.0))
@@ -72,7 +74,7 @@ def test_published_settings_of_the_benchmark(name, pair):
     )
     assert len((FOLDER / f'{name}_{pair}.py').read_text().splitlines()) <= 12
     # the student alone has the same schedule, and differs from Review-KD's in it only
-    alone = Config.fromfile(FOLDER / 'benchmark' / f'{student}.py')
+    alone = load(FOLDER / 'benchmark' / f'{student}.py')
     expected_student = copy.deepcopy(dict(alone.model))
     if ('kd' in expected and name != 'crd-kd') or name == 'sskd':
         expected_student['loss_weight'] = 0.1
@@ -87,7 +89,7 @@ def test_published_settings_of_the_benchmark(name, pair):
         type='SGD', lr=0.05, momentum=0.9, weight_decay=5e-4, nesterov=False
     )
     assert cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == 64
-    other = Config.fromfile(FOLDER / f'{student}.py')
+    other = load(FOLDER / f'{student}.py')
     schedule = {'optim_wrapper', 'train_dataloader', 'auto_scale_lr'}
     for key in set(other) - {'model', 'custom_hooks'}:
         assert cfg[key] == alone[key], key

@@ -17,8 +17,12 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-# large ones, whose networks other configs have as well
-LARGE = r'after-relu|resnet50|resnet110|resnet34|^(?!review-kd).*_resnet32x4_'
+SLOW = re.compile(
+    # large ones, whose networks other configs have as well
+    r'after-relu|resnet50|resnet110|resnet34|^(?!review-kd).*_resnet32x4_|'
+    # those whose methods test_of_classifiers.py trains, resumes and exports
+    r'^(cc|correlation-congruence|crd-kd|dist|dkd|fitnet|kd_resnet56|lskd|ofd|pkt|rkd|vid)_'
+)
 CONFIGS = sorted(
     path.relative_to(ROOT)
     for folder in ('cifar100', 'cifar20', 'imagenet')
@@ -32,9 +36,7 @@ assert len([c for c in CONFIGS if c.name.startswith('review-kd_')]) == 14
 @pytest.mark.parametrize(
     'path',
     [
-        pytest.param(
-            path, marks=pytest.mark.slow if re.search(LARGE, path.name) else ()
-        )
+        pytest.param(path, marks=pytest.mark.slow if SLOW.search(path.name) else ())
         for path in CONFIGS
     ],
     ids=str,

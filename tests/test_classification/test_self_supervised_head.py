@@ -90,7 +90,13 @@ def test_what_is_refused(config, tmp_path):
         MODELS.build(config)
 
 
-@pytest.mark.parametrize('name, width', [('resnet56', 64), ('resnet32x4', 256)])
+@pytest.mark.parametrize(
+    'name, width',
+    [
+        ('resnet56', 64),
+        pytest.param('resnet32x4', 256, marks=pytest.mark.slow),
+    ],
+)
 def test_configs(name, width, monkeypatch):
     monkeypatch.setattr(teacher, 'load_strictly', lambda *_: None)
     cfg = Config.fromfile(ROOT / f'configs/cifar100/sskd-head_{name}.py')
