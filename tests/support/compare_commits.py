@@ -8,7 +8,7 @@ parameters and of the checkpoint's tensors, and all weights after the last step.
 Example:
     python tests/support/compare_commits.py 4eaced8          # and the working tree
     python tests/support/compare_commits.py 4eaced8 HEAD
-    python tests/support/compare_commits.py 93111f9 --rtol 1e-5  # losses of the first step
+    python tests/support/compare_commits.py 93111f9 --rtol 1e-5  # first losses
 """
 
 import argparse
