@@ -16,7 +16,7 @@ def check_precision(setting: str, precision: Any) -> None:
 
     Args:
         setting (str): Name of the setting that holds it, such as ``'teacher'``.
-        precision (Any): Its value.
+        precision (Any): Value of the setting.
 
     Raises:
         UserInputError: The value is neither None nor one of ``PRECISIONS``.
