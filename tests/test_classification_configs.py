@@ -85,7 +85,7 @@ def test_two_iterations_resume_and_export(path, tmp_path, monkeypatch):
                 assert hub.get_scalar(f'train/loss_{name}').current() > 0
     for hook in cfg.get('custom_hooks', []):
         # from 0 in the first epoch
-        for name in runner.model.distillation.methods:
+        for name in hook.get('methods', runner.model.distillation.methods):
             weight = getattr(runner.model, name).weight
             assert hub.get_scalar(f'train/{name}_weight').data[0] == pytest.approx(
                 [0, 0] + 2 * [weight / hook.warmup]
