@@ -21,18 +21,18 @@ def config(tmp_path, monkeypatch):
     """The first block, and the second as the file that it imports."""
     settings, method = re.findall(r'```python\n(.*?)```', TEXT, re.DOTALL)
     (tmp_path / 'config.py').write_text(settings)
-    (tmp_path / 'mimic.py').write_text(method)
+    (tmp_path / 'distance.py').write_text(method)
     monkeypatch.syspath_prepend(tmp_path)
     # its weights come out of the teacher's own run
     monkeypatch.setattr(teacher, 'load_strictly', lambda *_: None)
     yield Config.fromfile(tmp_path / 'config.py')
-    del MODELS.module_dict['Mimic'], sys.modules['mimic']
+    del MODELS.module_dict['Distance'], sys.modules['distance']
 
 
 def test_its_method_is_trained(config):
     model = MODELS.build(config.model)
     assert isinstance(model, Distilled)
-    assert model.distillation.methods == ['kd', 'mimic', 'review']
+    assert model.distillation.methods == ['kd', 'distance', 'review']
     for hook in config.custom_hooks:
         built = HOOKS.build(hook)
         assert set(built.methods) <= set(model.distillation.methods)
@@ -42,18 +42,18 @@ def test_its_method_is_trained(config):
     assert set(losses) == {
         'loss_cls',
         'loss_kd',
-        *('loss_mimic', 'mimic_deepest'),
+        *('loss_distance', 'distance_deepest'),
         'loss_review',
         *(f'review_level{i}' for i in range(4)),
     }
     model.parse_losses(losses)[0].backward()
-    assert all(p.grad.abs().sum() > 0 for p in model.mimic.parameters())
-    assert {key for key in model.state_dict() if key.startswith('mimic.')} == {
-        'mimic._extra_state',
-        *(f'mimic.fit.{i}.{each}' for i in range(4) for each in ('weight', 'bias')),
+    assert all(p.grad.abs().sum() > 0 for p in model.distance.parameters())
+    assert {key for key in model.state_dict() if key.startswith('distance.')} == {
+        'distance._extra_state',
+        *(f'distance.fit.{i}.{each}' for i in range(4) for each in ('weight', 'bias')),
     }
     config.model.review = None
-    assert MODELS.build(config.model).distillation.methods == ['kd', 'mimic']
+    assert MODELS.build(config.model).distillation.methods == ['kd', 'distance']
 
 
 def test_its_table_has_every_method():

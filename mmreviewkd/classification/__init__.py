@@ -3,6 +3,7 @@ from .accuracy import Accuracy
 from .classifier import ImageClassifier
 from .data_preprocessor import CropFlipPreprocessor
 from .datasets import CIFAR, ArchiveImages, FolderImages
+from .self_supervised_head import SelfSupervisedHead
 
 __all__ = [
     'CIFAR',
@@ -11,4 +12,5 @@ __all__ = [
     'CropFlipPreprocessor',
     'FolderImages',
     'ImageClassifier',
+    'SelfSupervisedHead',
 ]

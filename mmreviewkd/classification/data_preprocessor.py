@@ -8,6 +8,9 @@ from mmdet.registry import MODELS
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor
 
+from ..errors import UserInputError
+from ..methods.self_supervision import NO_LABEL
+
 
 @MODELS.register_module()
 class CropFlipPreprocessor(ImgDataPreprocessor):
@@ -21,8 +24,16 @@ class CropFlipPreprocessor(ImgDataPreprocessor):
         padding (int): Black pixels added on each side before an image of the
             original size is cropped; 0 turns cropping off.
         flip (bool): Whether each image is mirrored with probability 0.5.
+        rotations (bool): Whether a batch in training has four copies of each image
+            side by side, turned by 0, 90, 180 and 270 degrees, as :class:`SSKD` needs
+            them. The copies of an image are mirrored alike, and each is cropped at its
+            own place. The label of turned ones is -100, which the classifier's own
+            loss leaves out.
         **kwargs: Arguments of :class:`mmengine.model.ImgDataPreprocessor`, with
             ``mean`` and ``std`` in units of 0 to 255.
+
+    Raises:
+        UserInputError: Images that are to be turned are not square.
 
     Examples:
         >>> preprocessor = MODELS.build(
@@ -36,27 +47,62 @@ class CropFlipPreprocessor(ImgDataPreprocessor):
         (torch.Size([2, 3, 32, 32]), torch.float32, tensor([5, 9]))
     """
 
-    def __init__(self, padding: int = 0, flip: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        padding: int = 0,
+        flip: bool = False,
+        rotations: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self.padding, self.flip = padding, flip
+        self.padding, self.flip, self.rotations = padding, flip, rotations
 
     def forward(self, data: dict, training: bool = False) -> Union[dict, list]:
         data = self.cast_data(data)
         images = data['inputs']
         if isinstance(images, (list, tuple)):
             images = torch.stack(images)
-        if training and (self.padding or self.flip):
+        if training and self.rotations:
+            # mirrored before the copies are made, and cropped after
+            images = random_crop_and_flip(images, 0, self.flip)
+            images = random_crop_and_flip(rotated(images), self.padding, False)
+        elif training and (self.padding or self.flip):
             images = random_crop_and_flip(images, self.padding, self.flip)
         data = super().forward(
             dict(inputs=images, data_samples=data['data_samples']), training
         )
         samples, device = data['data_samples'], images.device
-        data['data_samples'] = (
-            {key: torch.as_tensor(each, device=device) for key, each in samples.items()}
-            if isinstance(samples, dict)
-            else torch.as_tensor(samples, device=device)
-        )
+        named = samples if isinstance(samples, dict) else dict(gt_label=samples)
+        named = {
+            key: torch.as_tensor(each, device=device) for key, each in named.items()
+        }
+        if training and self.rotations:
+            named = {key: each.repeat_interleave(4) for key, each in named.items()}
+            turned = torch.arange(len(images), device=device) % 4 > 0
+            named['gt_label'] = named['gt_label'].masked_fill(turned, NO_LABEL)
+        data['data_samples'] = named if isinstance(samples, dict) else named['gt_label']
         return data
+
+
+def rotated(images: Tensor) -> Tensor:
+    """Turn square images by 0, 90, 180 and 270 degrees.
+
+    Args:
+        images (Tensor): Images, (N, C, S, S).
+
+    Returns:
+        Tensor: (4 N, C, S, S), the copies of an image side by side.
+
+    Raises:
+        UserInputError: The images are not square.
+    """
+    height, width = images.shape[-2:]
+    if height != width:
+        raise UserInputError(
+            f'CropFlipPreprocessor(rotations=True) turns square images; these are '
+            f'{height} high and {width} wide'
+        )
+    return torch.stack([images.rot90(k, (2, 3)) for k in range(4)], 1).flatten(0, 1)
 
 
 def random_crop_and_flip(images: Tensor, padding: int, flip: bool) -> Tensor:

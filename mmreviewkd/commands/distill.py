@@ -1,11 +1,15 @@
 """Distil one mmdet detector into another, without writing a config.
 
+The student learns by Review-KD, or by what --method names, with the settings that
+were published for one- or two-stage detectors (docs/methods.md has the table).
+
 The merged config is written to the work dir; "mmreviewkd train", and mmdet's
 tools/train.py, train from it again. --cfg-options are applied to the student's config
 and --set to the merged one, whose model is ReviewKD(student, teacher, review, ...):
 
   --cfg-options train_dataloader.batch_size=4 model.backbone.depth=18
   --set model.logits.type=DKDLoss model.logits.beta=0.25 model.logits.temperature=1
+  --method fgd --set model.methods.fgd.temperature=0.8
 """
 
 import argparse
@@ -23,7 +27,8 @@ from ..engine.check_settings import check_settings
 from ..engine.checks import check_machine
 from ..engine.launch import read_config, train
 from ..engine.work_dir import holds_run, locked_work_dir
-from ..errors import SettingError, UserInputError
+from ..errors import SettingError, UserInputError, near
+from ..methods.published import PUBLISHED
 from ..models.configs import plain_model
 from .arguments import CONFIG, add_path, add_train_arguments
 
@@ -50,11 +55,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'state_dict or model by default',
     )
     parser.add_argument(
+        '--method',
+        nargs='+',
+        default=['review'],
+        metavar='NAME',
+        help=f'how the student learns: {", ".join(PUBLISHED)}; review by default',
+    )
+    parser.add_argument(
         '--weight',
         type=float,
-        default=1.0,
-        help='weight of the review loss; 1.0 is the published one of '
-        'Faster R-CNN and RetinaNet R101-R50',
+        help='weight of the method, if it is one; the published weight by default, '
+        'for the review that of Faster R-CNN and RetinaNet R101-R50, 1.0',
     )
     parser.add_argument(
         '--strides',
@@ -106,11 +117,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    name, teacher = (
-        osp.splitext(osp.basename(config))[0] for config in (args.student, args.teacher)
-    )
+    check_methods(args)
+    names = ['review-kd' if each == 'review' else each for each in args.method]
+    names += [
+        osp.splitext(osp.basename(config))[0] for config in (args.teacher, args.student)
+    ]
+    name = '_'.join(names)
     if args.work_dir is None:
-        args.work_dir = osp.join('work_dirs', f'review-kd_{teacher}_{name}')
+        args.work_dir = osp.join('work_dirs', name)
     cfg = distill(read_config(args.student, args), args)
     refuse_second_run(cfg, args)
     check_settings(cfg, 'train', 'val')
@@ -120,7 +134,7 @@ def run(args: argparse.Namespace) -> None:
     except SettingError as error:
         raise UserInputError(name_flag(error)) from None
     check_machine(cfg)
-    path = osp.join(cfg.work_dir, f'review-kd_{teacher}_{name}.py')
+    path = osp.join(cfg.work_dir, f'{name}.py')
     with locked_work_dir(cfg):
         refuse_second_run(cfg, args)  # another run may have ended meanwhile
         # every process of a launcher writes the file, so it is replaced whole
@@ -149,6 +163,47 @@ def name_flag(error: SettingError) -> str:
     return error.message.replace('{}', ' '.join(map(str, [f'--{flag}', *values])))
 
 
+def check_methods(args: argparse.Namespace) -> None:
+    """Refuse methods that are not known, and one weight for several.
+
+    Raises:
+        UserInputError: The message names the flag.
+    """
+    args.method = list(dict.fromkeys(args.method))
+    for name in args.method:
+        if name not in PUBLISHED:
+            raise UserInputError(
+                f'--method {name}: is no method'
+                + (near(name, PUBLISHED) or f'; there are {", ".join(PUBLISHED)}')
+            )
+    if args.weight is not None and len(args.method) > 1:
+        raise UserInputError(
+            f'--weight {args.weight}: is the weight of one method, and --method names '
+            f'{len(args.method)}; use --set, as in model.methods.pkd.weight=6.0'
+        )
+
+
+def add_methods(cfg: Config, args: argparse.Namespace) -> None:
+    """Give the ReviewKD model its methods, with published settings."""
+    two_stage = cfg.model.student.get('roi_head') is not None
+    optimizer, methods = cfg.get('optim_wrapper'), {}
+    for name in args.method:
+        published = PUBLISHED[name]
+        settings = dict(published.two_stage if two_stage else published.one_stage)
+        if args.weight is not None:
+            settings['weight'] = args.weight
+        if name == 'review':
+            cfg.model.review = dict(weight=settings['weight'])
+        else:
+            methods[name.replace('-', '_')] = settings
+        if published.clip_grad and isinstance(optimizer, dict):
+            # gradients that the student's own config clips stay clipped as there
+            own = optimizer.get('clip_grad')
+            optimizer['clip_grad'] = own or dict(max_norm=published.clip_grad)
+    if methods:
+        cfg.model.methods = methods
+
+
 def distill(cfg: Config, args: argparse.Namespace) -> Config:
     """Turn the config's model into the student of a ReviewKD."""
 
@@ -167,8 +222,8 @@ def distill(cfg: Config, args: argparse.Namespace) -> Config:
         type='ReviewKD',
         student=plain_model(cfg.model),
         teacher=teacher,
-        review=dict(weight=args.weight),
     )
+    add_methods(cfg, args)
     if args.strides:
         cfg.model.strides = args.strides
     if args.part != 'neck':

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .method import Method, View
+from .method import Method, View, in_float32
 
 
 def attention(feature: Tensor) -> Tensor:
@@ -19,8 +19,7 @@ def attention(feature: Tensor) -> Tensor:
     Returns:
         Tensor: (N, H * W); zeros for an image whose feature is zero everywhere.
     """
-    dtype = torch.promote_types(feature.dtype, torch.float32)
-    return F.normalize(feature.to(dtype).square().mean(1).flatten(1))
+    return F.normalize(in_float32(feature).square().mean(1).flatten(1))
 
 
 def attention_loss(student: Tensor, teacher: Tensor) -> Tensor:

@@ -1,11 +1,10 @@
 """Knowledge distillation of logits, each class with a sigmoid of its own."""
 
-import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .method import Method, View, check_numbers
+from .method import Method, View, check_numbers, in_float32
 
 
 def binary_kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -19,8 +18,9 @@ def binary_kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tens
     Returns:
         Tensor: Scalar, summed over the classes and averaged over the rows.
     """
-    dtype = torch.promote_types(student.dtype, torch.float32)
-    student, teacher = (x.to(dtype) / temperature for x in (student, teacher.detach()))
+    student, teacher = (
+        in_float32(logits) / temperature for logits in (student, teacher.detach())
+    )
     cross_entropy, entropy = (
         F.binary_cross_entropy_with_logits(logits, teacher.sigmoid(), reduction='sum')
         for logits in (student, teacher)

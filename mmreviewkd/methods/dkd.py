@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from .kd import standardized
 from .method import Method, View, check_numbers
 
 
@@ -33,13 +34,16 @@ def dkd_loss(
     Returns:
         Tensor: Scalar, the mean over rows.
     """
-    target = F.one_hot(labels, student.size(1)).bool()
+    target = labels[:, None]
+    # the other classes by index, not by a mask, for which a GPU would be waited for
+    rest = torch.arange(student.size(1) - 1, device=labels.device)
+    rest = rest + (rest >= target)
 
     def split(logits: Tensor) -> tuple[Tensor, Tensor]:
         log_p = F.log_softmax(logits / temperature, 1)
-        others = log_p.masked_fill(target, -torch.inf)
-        right_or_not = torch.stack([log_p[target], others.logsumexp(1)], 1)
-        return right_or_not, F.log_softmax(others, 1)[~target].view(len(logits), -1)
+        others = log_p.gather(1, rest)
+        right_or_not = [log_p.gather(1, target), others.logsumexp(1, keepdim=True)]
+        return torch.cat(right_or_not, 1), F.log_softmax(others, 1)
 
     parts = [
         F.kl_div(ours, theirs, reduction='batchmean', log_target=True)
@@ -60,6 +64,8 @@ class DKDLoss(Method):
         beta (float): Weight of the other classes' part.
         temperature (float): Divides the logits before the softmax.
         weight (float): Weight of the whole loss.
+        standardize (bool): Whether both models' logits are :func:`standardized` first;
+            published with weights of 9 to 18 and temperatures of 2 to 3 on CIFAR-100.
 
     Examples:
         >>> method = MODELS.build(dict(type='DKDLoss', alpha=1.0, beta=0.25))
@@ -77,19 +83,17 @@ class DKDLoss(Method):
         beta: float = 8.0,
         temperature: float = 4.0,
         weight: float = 1.0,
+        standardize: bool = False,
     ) -> None:
         super().__init__(weight)
         check_numbers('DKDLoss', temperature=temperature)
         check_numbers('DKDLoss', above=False, alpha=alpha, beta=beta)
         self.alpha, self.beta, self.temperature = alpha, beta, temperature
+        self.standardize = standardize
 
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:
-        loss = dkd_loss(
-            student.logits,
-            teacher.logits,
-            student.labels,
-            self.alpha,
-            self.beta,
-            self.temperature,
-        )
-        return dict(loss=loss)
+        ours, theirs = student.logits, teacher.logits
+        if self.standardize:
+            ours, theirs = standardized(ours), standardized(theirs)
+        settings = self.alpha, self.beta, self.temperature
+        return dict(loss=dkd_loss(ours, theirs, student.labels, *settings))

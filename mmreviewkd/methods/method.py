@@ -8,13 +8,13 @@ of your own:
     from mmreviewkd.methods import Method
 
     @MODELS.register_module()
-    class Mimic(Method):
+    class Distance(Method):
         def losses(self, student, teacher):
             pairs = zip(student.features, teacher.features)
             return dict(loss=sum((t - s).square().mean() for s, t in pairs))
 
-``ReviewKD(..., methods=dict(mimic=dict(type='Mimic', weight=0.5)))`` trains with it,
-and logs ``loss_mimic``.
+``ReviewKD(..., methods=dict(distance=dict(type='Distance', weight=0.5)))`` trains
+with it, and logs ``loss_distance``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,15 @@ class Pair(NamedTuple):
             ``'stride 8'``.
         student_channels (Sequence[int]): Channels of the student's matched levels.
         teacher_channels (Sequence[int]): Channels of the teacher's matched levels.
-        strides (Sequence[int]): Pixels of the student's image per cell, one per level.
+        strides (Sequence[int]): Pixels of the student's image per cell of the
+            student's levels.
+        teacher_strides (Sequence[int]): Pixels of the student's image per cell of the
+            teacher's levels. In classifiers, they may differ from the student's.
+        maps (Sequence[int]): Indices of the levels with more than one cell. The others
+            are vectors, such as a classifier's pooled last feature.
+        teacher_norms (Sequence[tuple[Tensor, Tensor] | None]): Weight and bias,
+            (C, ) each, of the BatchNorm that each of the teacher's levels ends with;
+            None if there is none.
 
     Examples:
         >>> pair = Pair(['stride 8', 'stride 16'], [64, 128], [256, 512], [8, 16])
@@ -52,6 +60,9 @@ class Pair(NamedTuple):
     student_channels: Sequence[int]
     teacher_channels: Sequence[int]
     strides: Sequence[int] = ()
+    teacher_strides: Sequence[int] = ()
+    maps: Sequence[int] = ()
+    teacher_norms: Sequence[tuple[Tensor, Tensor] | None] = ()
 
 
 READABLE = ('features', 'logits', 'labels', 'boxes', 'sample_idx')
@@ -89,24 +100,60 @@ class View(NamedTuple):
     boxes: Sequence[Tensor] = ()
     sample_idx: Tensor = _NOTHING
 
+    @property
+    def pooled(self) -> Tensor:
+        """The deepest feature as vectors, (N, C); the mean of a map's cells."""
+        return self.features[-1].flatten(2).mean(2)
 
-def check_numbers(method: str, above: bool = True, **settings: Any) -> None:
+
+def in_float32(values: Tensor) -> Tensor:
+    """Return values in float32 at least: squares and sums of half precision overflow.
+
+    Args:
+        values (Tensor): Values, in any precision; those of float64 stay as they are.
+    """
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def need_maps(method: str, pair: Pair) -> list[int]:
+    """Return the indices of the levels that are maps, for a method that compares maps.
+
+    Args:
+        method (str): Name of the method's class, for the message.
+        pair (Pair): The student and the teacher.
+
+    Raises:
+        UserInputError: All levels are vectors.
+    """
+    if not pair.maps:
+        raise UserInputError(
+            f'{method} compares maps, and all levels of this pair are vectors: '
+            f'{", ".join(pair.levels)}; choose others with levels=[...]'
+        )
+    return list(pair.maps)
+
+
+def check_numbers(
+    method: str, above: bool = True, whole: bool = False, **settings: Any
+) -> None:
     """Refuse settings of a method that are not numbers from 0 on.
 
     Args:
         method (str): Name of the method's class, for the message.
         above (bool): Whether 0 itself is refused, too.
+        whole (bool): Whether fractions are refused, too.
         **settings: Values by the names of the settings.
 
     Raises:
         UserInputError: A setting is no number, or too small. The message names it.
     """
+    kinds, number = ((int,), 'whole number') if whole else ((int, float), 'number')
     for name, value in settings.items():
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not (value > 0 if above else value >= 0):
+        right = isinstance(value, kinds) and not isinstance(value, bool)
+        if not right or not (value > 0 if above else value >= 0):
             sign = '>' if above else '>='
             raise UserInputError(
-                f'{method}({name}={value!r}): must be a number {sign} 0'
+                f'{method}({name}={value!r}): must be a {number} {sign} 0'
             )
 
 
@@ -123,15 +170,17 @@ class Method(nn.Module):
             such as ``('features', 'labels')``.
         use_sigmoid (bool): Whether the method compares sigmoid probabilities,
             instead of softmax probabilities.
+        rotations (bool): Whether the method learns from rotated copies of each image,
+            as ``CropFlipPreprocessor(rotations=True)`` makes them.
         factor (float): Factor on the weight at this point of a run;
             :class:`ReviewWeightHook` sets it.
         name (str): Name of the method in the config, the log and the checkpoint.
 
     Examples:
-        >>> class Mimic(Method):
+        >>> class Distance(Method):
         ...     def losses(self, student, teacher):
         ...         return dict(loss=(student.features[0] - teacher.features[0]).norm())
-        >>> method = Mimic(weight=0.5)
+        >>> method = Distance(weight=0.5)
         >>> ones = torch.ones(1, 4, 1, 1)
         >>> method.losses(View(features=[ones]), View(features=[0 * ones]))
         {'loss': tensor(2.)}
@@ -139,6 +188,7 @@ class Method(nn.Module):
 
     reads: tuple[str, ...] = ('features',)
     use_sigmoid = False
+    rotations = False
 
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__()

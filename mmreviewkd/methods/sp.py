@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .method import Method, View
+from .method import Method, View, in_float32
 
 
 def similarity(feature: Tensor) -> Tensor:
@@ -19,9 +19,8 @@ def similarity(feature: Tensor) -> Tensor:
     Returns:
         Tensor: (N, N); zeros in the row of an image whose feature is zero everywhere.
     """
-    dtype = torch.promote_types(feature.dtype, torch.float32)
     with torch.autocast(feature.device.type, enabled=False):
-        rows = feature.to(dtype).flatten(1)
+        rows = in_float32(feature).flatten(1)
         return F.normalize(rows @ rows.T)
 
 

@@ -17,6 +17,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import Registry
 from torch import Tensor
 
+from ..errors import SettingError
 from .logit_rows import LogitRows
 
 ADAPTERS = Registry('adapter')
@@ -33,6 +34,8 @@ class Levels(NamedTuple):
         channels (list[int]): Channels of each level.
         classes (int, optional): Number of classes, if the shape of the model's
             outputs tells it.
+        norms (Sequence[tuple[Tensor, Tensor] | None]): Weight and bias of the
+            BatchNorm that each level ends with, see :func:`last_norms`.
     """
 
     owner: str
@@ -40,6 +43,7 @@ class Levels(NamedTuple):
     strides: list[int]
     channels: list[int]
     classes: int | None
+    norms: Sequence[tuple[Tensor, Tensor] | None] = ()
 
 
 class Match(NamedTuple):
@@ -97,6 +101,23 @@ class Adapter:
             UserInputError: The model has no levels there.
         """
         raise NotImplementedError
+
+    def choose_levels(self, model: BaseModel, levels: str | Sequence[str]) -> None:
+        """Let a teacher have other levels than its config says.
+
+        Args:
+            model (BaseModel): The teacher's model.
+            levels (str | Sequence[str]): The levels, see :class:`TeacherSettings`.
+
+        Raises:
+            SettingError: The levels of this kind are chosen in another way.
+        """
+        raise SettingError(
+            f'{{}}: is for classifiers, not for a {self.kind}; leave it out',
+            'teacher',
+            'levels',
+            levels,
+        )
 
     def image_size(self, model: BaseModel) -> int:
         """Side, in pixels, of the blank image on which the levels are measured."""

@@ -40,6 +40,11 @@ class ClassifierAdapter(Adapter):
             )
         return model.level_names(role)
 
+    def choose_levels(
+        self, model: BaseModel, levels: Union[str, Sequence[str]]
+    ) -> None:
+        model.levels = levels
+
     def image_size(self, model: BaseModel) -> int:
         return model.input_size
 

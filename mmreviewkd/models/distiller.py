@@ -105,12 +105,7 @@ def _build_distillation(
     )
     levels = probe(model, names)
     match = _match(model, levels, teacher, settings.strides)
-    pair = Pair(
-        match.names,
-        [levels.channels[i] for i, _ in match.indices],
-        [teacher.levels.channels[j] for _, j in match.indices],
-        [levels.strides[i] for i, _ in match.indices],
-    )
+    pair = _pair(match, levels, teacher.levels)
     memory = dict(settings.remembered(), levels=match.names)
     for name, method in build_methods(settings.methods, pair).items():
         if isinstance(method, TrainedMethod):
@@ -125,6 +120,22 @@ def _build_distillation(
             )
     return Distillation(
         teacher, names, match, list(types), reader, settings.inherit, memory
+    )
+
+
+def _pair(match: Match, student: Levels, teacher: Levels) -> Pair:
+    """Tell the methods what is known of the matched levels."""
+    ours, theirs = zip(*match.indices)
+    strides = [student.strides[i] for i in ours]
+    return Pair(
+        match.names,
+        [student.channels[i] for i in ours],
+        [teacher.channels[j] for j in theirs],
+        strides,
+        [teacher.strides[j] for j in theirs],
+        # one cell covers the whole blank image
+        [k for k, stride in enumerate(strides) if stride < student.image_size],
+        [teacher.norms[j] for j in theirs],
     )
 
 
@@ -165,15 +176,28 @@ def _check_names(
 def _check_reads(model: BaseModel, methods: dict[str, type[Method]]) -> None:
     """Refuse methods that read what the data of this kind of model do not contain."""
     adapter = adapter_of(model)
+    rotations = getattr(model.data_preprocessor, 'rotations', False)
     for name, each in methods.items():
+        setting = f'{setting_of(name)}=dict(type={each.__name__!r})'
         given = {'features', 'logits', *adapter.gives}
         if 'logits' in each.reads:
             given.add('labels')  # the student's own loss takes them
         lacking = [what for what in each.reads if what not in given]
         if lacking:
             raise UserInputError(
-                f'{setting_of(name)}=dict(type={each.__name__!r}) reads '
-                f'{", ".join(lacking)}, which the data of a {adapter.kind} do not tell'
+                f'{setting} reads {", ".join(lacking)}, which the data of a '
+                f'{adapter.kind} do not tell'
+            )
+        if each.rotations and not rotations:
+            raise UserInputError(
+                f'{setting} learns from four copies of each image, and none are made: '
+                'set rotations=True in the data_preprocessor, a CropFlipPreprocessor'
+            )
+        # rotated copies have no labels, and are not what logits are published for
+        if rotations and not each.rotations and {'logits', 'labels'} & set(each.reads):
+            raise UserInputError(
+                f'{setting} learns from images as they are: leave out rotations=True '
+                'of the data_preprocessor, or train with SSKD alone'
             )
 
 

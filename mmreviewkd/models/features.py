@@ -17,6 +17,7 @@ from ..compat.internals import times_written
 from ..errors import UserInputError
 from .adapters import Levels, adapter_of
 from .logit_rows import Calls
+from .norms import last_norms
 
 _INPUT = '.input'
 
@@ -205,7 +206,11 @@ def probe(model: BaseModel, names: Sequence[str]) -> Levels:
     was_training = model.training
     model.eval()
     try:
-        with torch.no_grad(), record(model, names) as features:
+        with (
+            torch.no_grad(),
+            record(model, names) as features,
+            last_norms(model, names) as norms,
+        ):
             outputs = adapter.extract(
                 model, torch.zeros(1, 3, size, size, device=device)
             )
@@ -224,4 +229,5 @@ def probe(model: BaseModel, names: Sequence[str]) -> Levels:
         strides=[round(size / feature.size(-1)) for feature in features],
         channels=[feature.size(1) for feature in features],
         classes=adapter.classes(outputs),
+        norms=norms,
     )

@@ -76,12 +76,7 @@ class FiniteCheck:
         values = torch.stack(
             [*(loss.detach().float() for loss in losses.values()), *sums]
         )
-        arrived = None
-        if values.is_cuda:
-            host = torch.empty(values.shape, pin_memory=True)
-            host.copy_(values, non_blocking=True)
-            values, arrived = host, torch.cuda.Event()
-            arrived.record()
+        values, arrived = _to_host(values)
         self._step = _Step(
             names=[*losses, *read],
             losses=len(losses),
@@ -143,4 +138,17 @@ class FiniteCheck:
         """
         levels = list(zip(self.levels, view.features))
         read = {f"the {role}'s feature at {level}": x for level, x in levels[::-1]}
-        return {**read, f"the {role}'s logits": view.logits}
+        if len(view.logits):
+            read[f"the {role}'s logits"] = view.logits
+        return read
+
+
+def _to_host(values: Tensor) -> tuple[Tensor, Optional[torch.cuda.Event]]:
+    """Copy values to the host without waiting; the event tells when they are there."""
+    if not values.is_cuda:
+        return values, None
+    host = torch.empty(values.shape, pin_memory=True)
+    host.copy_(values, non_blocking=True)
+    arrived = torch.cuda.Event()
+    arrived.record()
+    return host, arrived

@@ -6,6 +6,7 @@ import os.path as osp
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional, Union
 
+from ..compat.precision import check_precision
 from ..compat.student_config import type_name
 from ..errors import SettingError, UserInputError
 from .setting_keys import filled
@@ -24,6 +25,14 @@ class TeacherSettings:
         weights (str, optional): Entry of the checkpoint that holds the weights,
             such as ``'ema_state_dict'``. Defaults to ``'state_dict'``, ``'model'``
             or, if the file has neither, the file itself.
+        levels (str | Sequence[str], optional): Levels of an ``ImageClassifier``,
+            which stand in for those of its config: ``'after'`` or ``'before'`` the
+            activations of the stages, or names of the backbone's modules.
+        batch_statistics (bool): Whether the teacher's BatchNorm layers use the mean
+            and variance of each batch, as published for :class:`OFD`, instead of
+            those of the checkpoint. Evaluations of the teacher use the latter.
+        precision (str, optional): ``'bfloat16'`` to run the teacher in it. Defaults to
+            that of the run, which is half precision already under ``--amp``.
 
     Raises:
         UserInputError: A value cannot be used; the message names it.
@@ -37,12 +46,17 @@ class TeacherSettings:
     checkpoint: str
     scale: float = 1.0
     weights: Optional[str] = None
+    levels: Optional[Union[str, Sequence[str]]] = None
+    batch_statistics: bool = False
+    precision: Optional[str] = None
 
     def __post_init__(self) -> None:
+        check_precision('teacher', self.precision)
         for name, kinds in (
             ('config', (str, dict)),
             ('checkpoint', (str,)),
             ('weights', (str, type(None))),
+            ('batch_statistics', (bool,)),
         ):
             value = getattr(self, name)
             if not isinstance(value, kinds):
@@ -58,6 +72,14 @@ class TeacherSettings:
                 'scale',
                 self.scale,
             )
+        if self.levels not in (None, 'after', 'before') and not _are_names(self.levels):
+            raise SettingError(
+                "{}: must be 'after', 'before' or a list of names of the backbone's "
+                'modules',
+                'teacher',
+                'levels',
+                self.levels,
+            )
 
     def remembered(self) -> dict[str, Any]:
         """Return what checkpoints keep: the file, and values other than the default."""
@@ -65,10 +87,11 @@ class TeacherSettings:
         memory: dict[str, Any] = dict(
             teacher=osp.abspath(file) if osp.exists(file) else file
         )
-        if self.weights not in (None, 'state_dict'):
-            memory['teacher weights'] = self.weights
-        if self.scale != 1:
-            memory['teacher scale'] = self.scale
+        for field in dataclasses.fields(self)[2:]:
+            value = getattr(self, field.name)
+            # a file's state_dict is what is taken where weights= says nothing
+            if value not in (field.default, 'state_dict'):
+                memory[f'teacher {field.name.replace("_", " ")}'] = value
         return memory
 
 
@@ -81,17 +104,26 @@ class ReviewSettings:
         mid_channels (int, optional): Channels of the residuals.
         fusion (str): ``'abf'``, ``'sum'``, ``'pairs'`` or ``'none'``.
         distance (str): ``'hcl'`` or ``'l2'``.
+        precision (str, optional): ``'bfloat16'`` to compute the review in it.
+        compile (bool): Whether ``torch.compile`` compiles the review.
 
     Raises:
-        UserInputError: The weight cannot be used.
+        UserInputError: A value cannot be used; the message names it.
     """
 
     weight: float
     mid_channels: Optional[int] = None
     fusion: str = 'abf'
     distance: str = 'hcl'
+    precision: Optional[str] = None
+    compile: bool = False
 
     def __post_init__(self) -> None:
+        check_precision('review', self.precision)
+        if not isinstance(self.compile, bool):
+            raise UserInputError(
+                f'review=dict(compile={self.compile!r}): must be True or False'
+            )
         check_weight(
             self.weight,
             'review',
@@ -107,6 +139,8 @@ class ReviewSettings:
             mid_channels=self.mid_channels,
             fusion=self.fusion,
             distance=self.distance,
+            precision=self.precision,
+            compile=self.compile,
         )
 
 
@@ -244,6 +278,14 @@ def check_weight(weight: Any, owner: str, what: str, published: str = '') -> Non
             'weight',
             weight,
         )
+
+
+def _are_names(given: Any) -> bool:
+    return (
+        isinstance(given, (list, tuple))
+        and len(given) > 0
+        and all(isinstance(name, str) for name in given)
+    )
 
 
 def _are_strides(given: Any) -> bool:

@@ -9,8 +9,11 @@ import torch.nn as nn
 from mmdet.registry import MODELS
 from mmengine.logging import print_log
 from mmengine.model import BaseModel, ImgDataPreprocessor
+from mmengine.utils import apply_to
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..compat.precision import in_precision
 from ..errors import UserInputError
 from .adapters import adapter_of
 from .configs import model_config
@@ -63,6 +66,8 @@ class Teacher(nn.Module):
         self.settings, self.part = settings, part
         model: BaseModel = MODELS.build(model_config(settings.config))
         self.adapter = adapter_of(model)
+        if settings.levels is not None:
+            self.adapter.choose_levels(model, settings.levels)
         self.names = self.adapter.level_names(model, 'teacher', part)
         if heads != 'all':
             self.adapter.drop_unused(model, part, with_head=heads == 'classes')
@@ -82,6 +87,11 @@ class Teacher(nn.Module):
         self.levels = levels._replace(
             strides=[round(stride / 2**octaves) for stride in levels.strides]
         )
+        if settings.batch_statistics and heads != 'all':
+            for module in model.modules():
+                if isinstance(module, _BatchNorm):
+                    # without them it takes those of the batch in eval mode, too
+                    module.running_mean = module.running_var = None
 
     def train(self, mode: bool = True) -> 'Teacher':
         """Stay in eval mode, whatever ``mode`` is."""
@@ -120,8 +130,16 @@ class Teacher(nn.Module):
             self.to(inputs.device)  # borrowed by a student that has moved
         height, width = (round(n * self.settings.scale) for n in inputs.shape[-2:])
         inputs = self.see(inputs, data_samples)
-        with record(self.model, self.names) as features:
+        precision = self.settings.precision
+        lower = in_precision('teacher', precision, inputs.device)
+        with lower, record(self.model, self.names) as features:
             outputs = self.adapter.extract(self.model, inputs)
+        if precision is not None:
+            # heads and methods go on in the precision of the run
+            features = [feature.to(inputs.dtype) for feature in features]
+            outputs = apply_to(
+                outputs, torch.is_tensor, lambda output: output.to(inputs.dtype)
+            )
 
         def cut(features: Sequence[Tensor]) -> list[Tensor]:
             # if only the teacher's images are padded further, the student has no

@@ -9,6 +9,7 @@ from mmreviewkd.models.configs import model_config
 from mmreviewkd.models.settings import TeacherSettings
 from tests.support.classifiers import classifier, distilled_classifier, image_batch
 from tests.support.commands import call
+from tests.support.detectors import tiny_detector
 from tests.support.paths import ROOT
 
 import numpy as np
@@ -134,6 +135,42 @@ def test_levels_of_a_network_that_does_not_tell():
         UserInputError, match="levels='middle'.: must be 'after', 'before' or a list"
     ):
         MODELS.build(classifier(levels='middle')).level_names('student')
+
+
+def test_levels_of_a_teacher_beside_its_config(tmp_path):
+    path = public(tmp_path / 'p.pth', MODELS.build(classifier()).backbone, True)
+
+    def teacher_of(**settings):
+        given = dict(config=classifier(levels='after'), checkpoint=path, **settings)
+        return distilled_classifier(given).distillation.teacher
+
+    usual, before = teacher_of(), teacher_of(levels='before')
+    assert usual.names == [f'backbone.layer{i}' for i in (1, 2, 3)] + [
+        'backbone.avgpool'
+    ]
+    assert before.names[0] == 'backbone.layer1.0.relu2.input'
+    assert 'teacher levels' not in usual.settings.remembered()
+    assert before.settings.remembered()['teacher levels'] == 'before'
+    names = ['layer1', 'layer2', 'layer2', 'avgpool']
+    named = teacher_of(levels=names)
+    assert named.names == [f'backbone.{name}' for name in names]
+
+
+@pytest.mark.parametrize('levels', ['middle', [], [3], {'layer1'}, 3, True])
+def test_levels_that_a_teacher_cannot_have(levels):
+    with pytest.raises(UserInputError) as error:
+        TeacherSettings(classifier(), 'p.pth', levels=levels)
+    assert str(error.value) == (
+        f"teacher=dict(levels={levels!r}): must be 'after', 'before' or a list of "
+        "names of the backbone's modules"
+    )
+    detector = TeacherSettings(tiny_detector(), 'p.pth', levels='after')
+    with pytest.raises(UserInputError) as error:
+        Teacher(detector)
+    assert str(error.value) == (
+        "teacher=dict(levels='after'): is for classifiers, not for a detector; "
+        'leave it out'
+    )
 
 
 def test_a_public_teacher_sees_its_own_normalisation(tmp_path):

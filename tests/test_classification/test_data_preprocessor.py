@@ -1,6 +1,7 @@
 """Normalisation and augmentation of whole batches."""
 
 from mmreviewkd.classification.data_preprocessor import random_crop_and_flip
+from mmreviewkd.errors import UserInputError
 
 import pytest
 import torch
@@ -96,3 +97,63 @@ def test_labels_and_indices_of_either_collation(tmp_path, collate):
     )
     assert model(**data, mode='loss')['loss_cls'] > 0
     assert [each['gt_label'] for each in model(**data, mode='predict')] == [0, 1]
+
+
+def copies_of(images, samples, training=True, **settings):
+    cfg = dict(type='CropFlipPreprocessor', rotations=True, **settings)
+    return MODELS.build(cfg)(dict(inputs=images, data_samples=samples), training)
+
+
+@pytest.mark.parametrize('flip', [False, True])
+def test_rotated_copies(flip):
+    # pixels tell where they come from
+    images = torch.arange(1, 1 + 300 * 3 * 5 * 5).view(300, 3, 5, 5).float()
+    samples = dict(gt_label=torch.arange(300), sample_idx=torch.arange(300) + 7)
+    data = copies_of(images, samples, flip=flip)
+    mirrored = 0
+    for image, copies in zip(images, data['inputs'].view(300, 4, 3, 5, 5)):
+        if torch.equal(copies[0], image.flip(2)):
+            image, mirrored = image.flip(2), mirrored + 1
+        for degrees, copy in zip((0, 90, 180, 270), copies):
+            assert torch.equal(copy, transforms.functional.rotate(image, degrees))
+    assert 100 < mirrored < 200 if flip else not mirrored
+    labels = data['data_samples']['gt_label'].view(300, 4)
+    assert torch.equal(labels[:, 0], samples['gt_label'])
+    assert (labels[:, 1:] == -100).all()
+    indices = data['data_samples']['sample_idx'].view(300, 4)
+    assert (indices == samples['sample_idx'][:, None]).all()
+
+
+def test_copies_are_cropped_each_at_its_place():
+    image = torch.arange(1, 1 + 25).view(1, 1, 5, 5).float()
+    padded = [
+        torch.nn.functional.pad(image.rot90(k, (2, 3)), [2] * 4) for k in range(4)
+    ]
+    places = []
+    torch.manual_seed(0)
+    for copies in copies_of(image.expand(200, 1, 5, 5), [3] * 200, padding=2)[
+        'inputs'
+    ].view(200, 4, 1, 5, 5):
+        places.append([])
+        for copy, whole in zip(copies, padded):
+            (found,) = (
+                (top, left)
+                for top in range(5)
+                for left in range(5)
+                if torch.equal(copy, whole[0, :, top : top + 5, left : left + 5])
+            )
+            places[-1].append(found)
+    for each in zip(*places):
+        assert len(set(each)) == 25
+    assert sum(a == b for a, b, _, _ in places) < 30  # 8 by chance
+
+
+def test_copies_are_for_training_alone():
+    images, labels = torch.rand(2, 3, 5, 5), torch.tensor([3, 7])
+    data = copies_of(images, labels, training=False)
+    assert torch.equal(data['inputs'], images)
+    assert torch.equal(data['data_samples'], labels)
+    data = copies_of(images, labels)
+    assert data['data_samples'].tolist() == [3, -100, -100, -100, 7, -100, -100, -100]
+    with pytest.raises(UserInputError, match='square images; these are 4 high and 5 w'):
+        copies_of(torch.rand(2, 3, 4, 5), labels)

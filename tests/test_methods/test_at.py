@@ -2,15 +2,11 @@
 
 from mmreviewkd.methods import AttentionTransfer, View
 from mmreviewkd.methods.at import attention_loss
+from tests.support.views import feature
 
 import pytest
 import torch
 from mmdet.registry import MODELS
-
-
-def feature(*shape, seed=0, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=dtype)
 
 
 def formula(student, teacher):

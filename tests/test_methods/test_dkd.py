@@ -3,6 +3,7 @@
 from mmreviewkd.methods import View
 from mmreviewkd.methods.dkd import dkd_loss
 from mmreviewkd.methods.kd import kd_loss
+from tests.support.views import assert_same_gradients
 
 import torch
 import torch.nn.functional as F
@@ -43,3 +44,17 @@ def test_the_method_has_the_published_settings(logits):
     torch.testing.assert_close(
         losses, dict(loss=dkd_loss(student, teacher, labels, 1.0, 8.0, 4.0))
     )
+
+
+def test_standardized_logits(logits):
+    student, teacher, labels = logits
+    method = MODELS.build(dict(type='DKDLoss', beta=2.0, standardize=True))
+    views = View(logits=student, labels=labels), View(logits=teacher, labels=labels)
+    expected = dkd_loss(
+        *((x - x.mean(1, True)) / (1e-7 + x.std(1, keepdim=True)) for x in logits[:2]),
+        labels,
+        1.0,
+        2.0,
+        4.0,
+    )
+    assert_same_gradients(method.losses(*views)['loss'], expected, student)

@@ -2,15 +2,11 @@
 
 from mmreviewkd.methods import View
 from mmreviewkd.methods.sp import similarity, similarity_loss
+from tests.support.views import feature
 
 import pytest
 import torch
 from mmdet.registry import MODELS
-
-
-def feature(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 def formula(student, teacher):

@@ -180,7 +180,7 @@ def test_probing_levels_leaves_the_student_as_built(distiller):
         (
             dict(teacher=None),
             'ReviewKD needs teacher=dict(config=..., '
-            'checkpoint=..., scale=..., weights=...)',
+            'checkpoint=..., scale=..., weights=...',
         ),
         (dict(teacher=dict(config='x.py')), 'missing checkpoint'),
         (

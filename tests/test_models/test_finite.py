@@ -9,6 +9,7 @@ from tests.support.students import losses_of
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from mmengine.runner.checkpoint import get_state_dict
 
 NAN, INF = torch.tensor(torch.nan), torch.tensor(torch.inf)
 ONE = torch.tensor(1.0)
@@ -92,6 +93,58 @@ def test_an_overflow_of_half_precision_is_left_to_the_scaler():
         assert check.overflows == 0
         with pytest.raises(FloatingPointError, match="the teacher's feature"):
             check(dict(loss_review=INF), view(1.0), view(torch.inf))
+
+
+class Arrived:
+    """A copy from a GPU that is there once it is waited for."""
+
+    def __init__(self):
+        self.waited = 0
+
+    def synchronize(self):
+        self.waited += 1
+
+
+@pytest.fixture
+def copies(monkeypatch):
+    """The copies of a GPU's steps to the host, as on a GPU one behind."""
+    events = []
+
+    def to_host(values):
+        events.append(Arrived())
+        return values, events[-1]
+
+    monkeypatch.setattr('mmreviewkd.models.finite._to_host', to_host)
+    return events
+
+
+def test_a_gpus_step_is_judged_when_the_next_begins(copies):
+    check, inf = FiniteCheck(['stride 8']), dict(loss_review=INF)
+    MessageHub.get_instance('run').update_info('iter', 6)
+    check(dict(loss_review=ONE), view(1.0), view(1.0))
+    assert [copy.waited for copy in copies] == [0]
+    MessageHub.get_instance('run').update_info('iter', 7)
+    check(inf, view(torch.inf), view(1.0))
+    assert [copy.waited for copy in copies] == [1, 0]
+    MessageHub.get_instance('run').update_info('iter', 8)
+    with pytest.raises(FloatingPointError) as error:
+        check(dict(loss_review=ONE), view(1.0), view(1.0))
+    assert str(error.value) == (
+        "loss_review is inf in iteration 8; not finite: the student's feature at "
+        'stride 8' + END
+    )
+    check.finish()  # once
+
+
+@pytest.mark.parametrize('save', [lambda m: m.state_dict(), get_state_dict])
+def test_weights_of_such_a_step_are_not_saved(distiller, copies, save):
+    model = distiller()
+    losses_of(model)
+    save(model)
+    model.neck.fpn_convs[2].conv.bias.data[0] = float('nan')
+    losses_of(model)
+    with pytest.raises(FloatingPointError, match='review_stride16 is nan'):
+        save(model)
 
 
 def test_nothing_to_look_at():

@@ -1,4 +1,4 @@
 _base_ = '../review-kd_resnet50_mobilenet-v1.py'
 # as the authors' code runs: ResNets' features are taken after the activation,
 # MobileNetV1's before it
-model = dict(teacher=dict(config='mmreviewkd::imagenet/resnet50_after-relu.py'))
+model = dict(teacher=dict(levels='after'))

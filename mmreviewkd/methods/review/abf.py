@@ -66,7 +66,8 @@ class ABF(nn.Module):
             assert residual is not None  # only the deepest level has none
             x = _fuse(feature, residual, weight, bias, *self.attention.parameters())
         else:
-            x = F.conv2d(feature, weight[..., None, None].to(feature), bias)
+            kernel = weight[..., None, None].to(feature)
+            x = F.conv2d(feature, kernel, bias.to(feature))
             if residual is not None:  # the ablation without attention
                 x = x + F.interpolate(residual, x.shape[-2:])
         if x.shape[-2:] != target_size:
@@ -143,7 +144,8 @@ def _fuse(
     feature = feature.contiguous()
     residual = residual.contiguous(memory_format=torch.channels_last)
     tensors = (feature, residual, weight, bias, *queries)
-    return _Fusion.apply(*(tensor.to(dtype) for tensor in tensors))
+    with torch.autocast(feature.device.type, enabled=False):
+        return _Fusion.apply(*(tensor.to(dtype) for tensor in tensors))
 
 
 def attention_maps(
@@ -196,7 +198,7 @@ class _Fusion(torch.autograd.Function):
         attention = attention_maps(x, residual, query, query_bias, deeper)
         ctx.save_for_backward(x, residual, weight, bias, query, deeper, attention)
         own, other = attention.split(1, dim=1)
-        fused = F.interpolate(residual, x.shape[-2:]).mul_(other)
+        fused = _upsample(residual, x.shape[-2:]).mul_(other)
         fused.addcmul_(own, bias[:, None, None])
         _cells(fused).baddbmm_((x * own).flatten(2).mT, _for_each(weight.t(), x))
         return fused
@@ -223,7 +225,7 @@ class _Fusion(torch.autograd.Function):
 
         # All products use one full-size buffer in turn: new memory of this size
         # costs more than the arithmetic.
-        product = F.interpolate(residual, size).mul_(grad)
+        product = _upsample(residual, size).mul_(grad)
         grad_other = product.sum(1)
         grad_residual = down(torch.mul(grad, other, out=product))
         grad_bias = torch.mul(grad, own, out=product).sum((0, 2, 3))
@@ -243,6 +245,12 @@ class _Fusion(torch.autograd.Function):
             grad_logits.sum((0, 2)),
             coarse.flatten(0, 2).t() @ residual.movedim(1, -1).flatten(0, 2),
         )
+
+
+def _upsample(values: Tensor, size: torch.Size) -> Tensor:
+    # a single cell is contiguous and channels_last at once, and either may come out
+    upsampled = F.interpolate(values, size)
+    return upsampled.contiguous(memory_format=torch.channels_last)
 
 
 def _cells(values: Tensor) -> Tensor:

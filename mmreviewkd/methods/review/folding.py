@@ -61,7 +61,7 @@ def fold(conv: nn.Conv2d, bn: BatchNorm, x: Tensor) -> tuple[Tensor, Tensor]:
     with torch.autocast(x.device.type, enabled=False):
         kernel = conv.weight.flatten(1).to(dtype)
         if bn.training and x.numel() > x.size(1):
-            shared = not isinstance(bn, nn.BatchNorm2d) and dist.is_initialized()
+            shared = type(bn) is not BatchNorm and dist.is_initialized()
             mean, covariance, count = _Moments.apply(x, shared)
             mean, var = kernel @ mean, ((kernel @ covariance) * kernel).sum(1)
             _update(bn, mean.detach(), var.detach() * (count / (count - 1)))

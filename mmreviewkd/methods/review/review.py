@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import reduce
+from functools import cache, reduce
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ import torch.nn as nn
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from ...compat.precision import in_precision
 from ...errors import UserInputError
 from ..method import Pair, TrainedMethod, View
 from .abf import ABF
@@ -37,6 +38,10 @@ class Review(TrainedMethod):
         distance (str): ``'hcl'``, or ``'l2'`` for the plain mean square.
         weight (float): Weight of the loss; published: 1.0 for Faster R-CNN R101-R50.
         names (Sequence[str]): Names of the levels in the log.
+        precision (str, optional): ``'bfloat16'`` to compute fusion and loss in it, but
+            statistics and squares. Defaults to that of the run.
+        compile (bool): Whether ``torch.compile`` compiles fusion and loss, once for
+            each size of the features.
 
     Raises:
         UserInputError: ``fusion`` or ``distance`` is unknown.
@@ -61,6 +66,8 @@ class Review(TrainedMethod):
         distance: str = 'hcl',
         weight: float = 1.0,
         names: Sequence[str] = (),
+        precision: str | None = None,
+        compile: bool = False,
     ) -> None:
         super().__init__(weight)
         for name, value, known in (
@@ -81,6 +88,7 @@ class Review(TrainedMethod):
         self.fusion = fusion
         self.distance = hcl_loss if distance == 'hcl' else l2_loss
         self.names = names
+        self.precision, self.compiled = precision, compile
         deepest = len(in_channels) - 1
         # (student's level, teacher's level) of each transform
         self.transforms = [
@@ -123,7 +131,10 @@ class Review(TrainedMethod):
 
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:
         """Return the sum over the levels as ``loss``, and each level's distance."""
-        levels = self.loss(student.features, teacher.features)
+        device = student.features[0].device
+        loss = _compiled_loss() if self.compiled else Review.loss
+        with in_precision('review', self.precision, device):
+            levels = loss(self, student.features, teacher.features)
         named = zip(self.names, levels.detach())
         return dict(
             loss=levels.sum(),
@@ -206,3 +217,9 @@ class Review(TrainedMethod):
             height, width = target_sizes[j]
             residual = abf.fuse(features[i], residual, (height, width))
             yield abf, residual, j
+
+
+@cache
+def _compiled_loss() -> Any:
+    # not an attribute of the review, which is copied and pickled
+    return torch.compile(Review.loss)

@@ -3,7 +3,7 @@
 from copy import deepcopy
 
 from mmreviewkd.commands import textbook
-from mmreviewkd.methods import Review
+from mmreviewkd.methods import Review, View
 
 import pytest
 import torch
@@ -310,7 +310,7 @@ def test_inputs_stay_as_they_are():
 
 
 def test_mixed_precision():
-    review, features, targets = make('odd sizes, as in an FPN', dtype=torch.float32)
+    review, features, targets = make('two levels', dtype=torch.float32)
     exact = review.loss(features, targets)
     exact_grads = torch.autograd.grad(exact.sum(), features)
     with torch.autocast('cpu', dtype=torch.bfloat16):
@@ -353,3 +353,19 @@ def test_one_step_lowers_the_loss():
         for key, parameter in review.named_parameters()
     )
     assert review.loss(features, targets).sum() < before
+
+
+@pytest.mark.slow
+def test_compiled_losses_and_gradients_are_those_of_eager():
+    review, features, targets = make('two levels', dtype=torch.float32)
+    compiled = deepcopy(review)
+    compiled.compiled = True
+    results = []
+    for each in (review, compiled):
+        views = View(features=features), View(features=targets)
+        loss = each.losses(*views)['loss']
+        inputs = [*features, *each.parameters()]
+        results.append(
+            (loss, torch.autograd.grad(loss, inputs), dict(each.named_buffers()))
+        )
+    torch.testing.assert_close(results[1], results[0], rtol=1e-5, atol=1e-5)

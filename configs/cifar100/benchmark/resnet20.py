@@ -1,0 +1,2 @@
+_base_ = '../../_base_/cifar100_benchmark.py'
+model = dict(backbone=dict(type='CifarResNet', depth=20))

@@ -1,0 +1,4 @@
+_base_ = '../_base_/cifar100_resnet56_resnet20.py'
+# with the published warm-up of 20 epochs
+model = dict(methods=dict(dkd=dict(type='DKDLoss', weight=1.0, alpha=1.0, beta=2.0)))
+custom_hooks = [dict(type='ReviewWeightHook', warmup=20)]

@@ -1,0 +1,6 @@
+_base_ = '../_base_/cifar100_resnet56_resnet20.py'
+# KD of standardised logits
+model = dict(
+    student=dict(loss_weight=0.1),
+    methods=dict(kd=dict(type='KDLoss', weight=9.0, temperature=2.0, standardize=True)),
+)

@@ -1,0 +1,2 @@
+_base_ = '../_base_/cifar100_resnet56_resnet20.py'
+model = dict(methods=dict(rkd=dict(type='RKD', weight=1.0)))

@@ -1,0 +1,7 @@
+_base_ = '../_base_/cifar20_resnet20_resnet8.py'
+# features before the activation, the stages alone
+model = dict(
+    student=dict(levels='before'),
+    teacher=dict(levels='before'),
+    methods=dict(ofd=dict(type='OFD', weight=0.001)),
+)

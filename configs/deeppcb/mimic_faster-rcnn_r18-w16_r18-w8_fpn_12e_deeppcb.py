@@ -1,0 +1,5 @@
+_base_ = './review-kd_faster-rcnn_r18-w16_r18-w8_fpn_12e_deeppcb.py'
+model = dict(
+    review=None,
+    methods=dict(mimic=dict(type='Mimic', weight=1.0)),
+)
