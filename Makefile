@@ -21,7 +21,7 @@ $(info stack $(STACK), Python $(VERSION), in $(VENV))
 # two processes; the tests keep each of their own to one thread
 PYTEST = $(BIN)/python -m pytest -q -n 2
 
-.PHONY: demo demo-cls test test-slow test-faults test-fuzz test-mmcv lint docs package clean
+.PHONY: demo demo-cls test test-slow test-cuda test-faults test-fuzz test-mmcv lint docs package clean
 
 demo: $(VENV)/current
 	$(BIN)/mmreviewkd demo
@@ -30,7 +30,7 @@ demo-cls: $(VENV)/current
 	$(BIN)/mmreviewkd demo-cls
 
 test: $(VENV)/current
-	$(PYTEST) -m "not slow and not mmcv and not fuzz"
+	$(PYTEST) -m "not slow and not mmcv and not fuzz and not cuda"
 
 test-slow: $(VENV)/current
 	$(PYTEST) -m slow
@@ -39,6 +39,10 @@ test-slow: $(VENV)/current
 # with another torch, to read and resume each other's checkpoints
 test-faults: $(VENV)/current
 	$(PYTEST) -m "faults and not fuzz"
+
+# what needs a GPU; tools/gpu_report.sh runs it as well
+test-cuda: $(VENV)/current
+	$(BIN)/python -m pytest -q -m cuda
 
 # 10,000 damaged checkpoints (FUZZ_COUNT for another number)
 test-fuzz: $(VENV)/current

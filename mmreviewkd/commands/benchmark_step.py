@@ -107,6 +107,7 @@ def run(args: argparse.Namespace) -> None:
             config=osp.splitext(osp.basename(cfg.filename))[0],
             batch=count,
             size='x'.join(map(str, size)),
+            levels=models['distilled'].distillation.match.names,
             amp=args.amp,
             repeats=args.repeats,
         ),

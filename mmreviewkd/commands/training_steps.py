@@ -22,7 +22,7 @@ from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 
 from ..compat.compiling import notice_hooks
-from ..methods import View
+from ..methods import Review, View
 from ..models.configs import distiller_config, model_config, student_config
 from ..models.settings import read_settings
 from .measuring import Step
@@ -126,7 +126,7 @@ def compile_parts(models: dict[str, BaseModel], mode: str) -> None:
 
     Args:
         models (dict[str, BaseModel]): Student and distilled student.
-        mode (str): Mode of torch.compile.
+        mode (str): Mode of torch.compile for backbones and necks.
     """
     notice_hooks()
     distilled = models['distilled']
@@ -134,8 +134,8 @@ def compile_parts(models: dict[str, BaseModel], mode: str) -> None:
         for part in (getattr(model, name, None) for name in ('backbone', 'neck')):
             if part is not None:
                 part.forward = torch.compile(part.forward, mode=mode)
-    if hasattr(distilled, 'review'):
-        distilled.review.loss = torch.compile(distilled.review.loss, mode=mode)
+    if isinstance(getattr(distilled, 'review', None), Review):
+        distilled.review.compiled = True
 
 
 def build_optimizer(

@@ -5,6 +5,7 @@ import json
 from mmreviewkd.commands import main
 from mmreviewkd.commands.benchmark_step import make_batch
 from mmreviewkd.commands.training_steps import build_models, compile_parts
+from mmreviewkd.methods.review.review import _compiled_loss
 from tests.support.classifiers import classifier
 from tests.support.commands import exit_code
 from tests.support.detectors import tiny_detector
@@ -62,8 +63,14 @@ def benchmark(path, *args):
 def test_detectors(family, amp, tmp_path, capsys):
     path = write(tmp_path, tiny_detector(family), tiny_detector(family, 6, 12))
     result = benchmark(path, '--size', '64x96', *amp)
+    strides = (4, 8, 16, 32, 64) if family == 'mask_rcnn' else (8, 16, 32, 64, 128)
     assert result['settings'] == dict(
-        config='distil', batch=2, size='64x96', amp=bool(amp), repeats=1
+        config='distil',
+        batch=2,
+        size='64x96',
+        levels=[f'stride {stride}' for stride in strides],
+        amp=bool(amp),
+        repeats=1,
     )
     seconds, peaks = result['seconds'], result['peak_bytes']
     assert list(seconds) == ROWS
@@ -132,33 +139,33 @@ def test_the_student_alone_has_the_weights_of_the_distilled(tmp_path):
     assert set(own) <= set(models['distilled'].state_dict())
 
 
-def compile_quickly(monkeypatch):
-    """Let torch.compile trace into graphs, and run these as they are."""
-    graphs, modes = [], set()
+@pytest.fixture
+def graphs(monkeypatch):
+    """Graphs that torch.compile traces; they run as they are, without a compiler."""
+    graphs = []
     compile_ = torch.compile
 
     def backend(graph, inputs):
         graphs.append(graph)
         return graph.forward
 
-    def quick(step, mode):
-        modes.add(mode)
+    def quick(step, mode='default'):
         return compile_(step, backend=backend)
 
     monkeypatch.setattr('torch.compile', quick)
     torch._dynamo.reset()
-    return graphs, modes
+    _compiled_loss.cache_clear()
+    yield graphs
+    _compiled_loss.cache_clear()
 
 
-def test_compiled(tmp_path, monkeypatch, capsys):
-    graphs, modes = compile_quickly(monkeypatch)
+def test_compiled(tmp_path, graphs, capsys):
     path = write(tmp_path, classifier(), classifier(14, (6, 6, 12, 24)))
     result = benchmark(path, '--compile', '--compile-mode', 'reduce-overhead')
     new = ['student, compiled', 'distilled, compiled']
     assert list(result['seconds']) == [*ROWS, *new]
     assert list(result['compile_seconds']) == new
     assert result['settings']['compile_mode'] == 'reduce-overhead'
-    assert modes == {'reduce-overhead'}
     # both students, the teacher and the review, each in one piece
     assert len(graphs) == 4
     assert 'first run of distilled, compiled: ' in capsys.readouterr().out
@@ -167,8 +174,7 @@ def test_compiled(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     'kind', ['classifier', pytest.param('detector', marks=pytest.mark.slow)]
 )
-def test_compiled_parts_give_the_same_losses(kind, tmp_path, monkeypatch):
-    compile_quickly(monkeypatch)
+def test_compiled_parts_give_the_same_losses(kind, tmp_path, graphs):
     if kind == 'classifier':
         path = write(tmp_path, classifier(), classifier(14, (6, 6, 12, 24)))
     else:
@@ -183,6 +189,7 @@ def test_compiled_parts_give_the_same_losses(kind, tmp_path, monkeypatch):
         expected, got = (each[name](**data, mode='loss') for each in (eager, compiled))
         assert len(expected) > (name == 'distilled')
         torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
+    assert graphs
 
 
 @pytest.mark.parametrize(
