@@ -1,0 +1,141 @@
+"""Every stage of tools/gpu_report.sh, on the CPU with tiny sizes."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+from tests.support.paths import ROOT, TOOLS
+from tests.support.tables import read_table
+
+import numpy as np
+import pytest
+
+TINY = dict(
+    PYTHON=sys.executable,
+    DEVICE='cpu',
+    LIMIT='300',
+    REPEATS='1',
+    SIZE='64x96',
+    BATCHES='1',
+    SHAPES='8x8 4x4',
+    CHANNELS='8',
+    PAIRS='retinanet_r101-r50 mask-rcnn_r50-mobilenet-v2',
+    CIFAR_BATCH='2',
+    EPOCHS='1',
+    # compiling takes minutes; what is compiled is run as it is
+    TORCHDYNAMO_DISABLE='1',
+    # the tests are not run once more in themselves
+    PYTEST_ADDOPTS='-k test_waiting_is_noticed',
+)
+STEPS = ['student', 'teacher', 'methods', 'distilled']
+
+
+def call(folder, *stages, **variables):
+    return subprocess.run(
+        ['bash', str(TOOLS / 'gpu_report.sh'), str(folder), *stages],
+        env=dict(os.environ, **{**TINY, **variables}),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=1500,
+    )
+
+
+@pytest.fixture(scope='module')
+def cifar(tmp_path_factory):
+    """A folder with a few images of noise in the place of CIFAR-100."""
+    folder = tmp_path_factory.mktemp('cifar')
+    rng = np.random.default_rng(0)
+    for name, count in (('train', 256), ('test', 50)):
+        np.savez(
+            folder / f'{name}.npz',
+            x=rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8),
+            y=rng.integers(0, 100, count),
+        )
+    return str(folder)
+
+
+def test_all_published_pairs_of_coco_are_measured():
+    script = (TOOLS / 'gpu_report.sh').read_text()
+    (pairs,) = re.findall(r'PAIRS=\$\{PAIRS:-([^}]*)\}', script)
+    configs = (ROOT / 'configs' / 'coco').glob('review-kd_*_fpn_ms-1x_coco.py')
+    names = {f'review-kd_{pair}_fpn_ms-1x_coco.py' for pair in pairs.split()}
+    assert names == {path.name for path in configs} and len(names) == 7
+
+
+def test_without_a_gpu_it_says_so(tmp_path):
+    result = call(tmp_path, DEVICE='cuda', CUDA_VISIBLE_DEVICES='')
+    assert result.returncode == 1
+    assert 'torch sees no GPU; DEVICE=cpu and small sizes make a dry run' in (
+        result.stdout
+    )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_stages_that_fail_or_take_too_long_are_recorded_and_tried_again(
+    tmp_path, cifar
+):
+    result = call(tmp_path, 'review_cifar', 'train_d*', CIFAR=cifar, LIMIT='1')
+    assert result.returncode == 0, result.stdout
+    stages = json.loads((tmp_path / 'report.json').read_text())
+    assert {name: stage['status'] for name, stage in stages.items()} == dict(
+        review_cifar='cut off', train_distilled='failed'
+    )
+    report = (tmp_path / 'report.md').read_text()
+    assert 'the teacher is not trained yet' in report
+    result = call(tmp_path, 'review_cifar', CIFAR=cifar)
+    assert 'review_cifar: done, ' in result.stdout
+    stages = json.loads((tmp_path / 'report.json').read_text())
+    assert stages['review_cifar']['status'] == 'done'
+
+
+@pytest.mark.slow
+def test_every_stage(tmp_path, cifar):
+    folder = tmp_path / 'a report'
+    result = call(folder, CIFAR=cifar)
+    assert result.returncode == 0, result.stdout
+    stages = json.loads((folder / 'report.json').read_text())
+    failed = {n: s['last_line'] for n, s in stages.items() if s['status'] != 'done'}
+    assert not failed, failed
+    suffixes = ['', '_compiled', '_amp', '_amp_compiled']
+    pairs = TINY['PAIRS'].split()
+    assert set(stages) == {
+        *('environment', 'tests', 'step_cifar_graphs'),
+        *(f'{kind}{s}' for s in suffixes for kind in ('review_coco', 'review_cifar')),
+        *(f'step_cifar{s}' for s in suffixes),
+        *(f'step_{pair}_batch1{amp}' for pair in pairs for amp in ('', '_amp')),
+        *('train_teacher', 'train_student', 'train_distilled'),
+    }
+    assert 'PyTorch version: ' in stages['environment']['output']
+    assert '1 passed' in stages['tests']['output']
+    for name, stage in stages.items():
+        result = stage['result']
+        if name.startswith(('step', 'review')):
+            assert result == json.loads((folder / f'{name}.json').read_text())
+            assert result['settings']['amp'] == ('_amp' in name)
+            assert result['benchmark'] == name.partition('_')[0]
+        if name.startswith('step_'):
+            assert list(result['seconds'])[:4] == STEPS
+        if name.startswith('train_'):
+            assert result['epoch'] == 1 and 0 <= result['top1'] <= 100
+    compiled = stages['step_cifar_graphs']['result']
+    assert compiled['settings']['compile_mode'] == 'reduce-overhead'
+    assert 'distilled, compiled' in compiled['seconds']
+
+    report = (folder / 'report.md').read_text()
+    overview = read_table(report.partition('\n## ')[0])
+    assert {name: cells[0] for name, cells in overview.items()} == dict.fromkeys(
+        stages, 'done'
+    )
+    for heading in ('## Speed', '## CIFAR-100', '## Stages'):
+        assert report.count(f'\n{heading}\n') == 1
+    assert report.count('\n### ') == len(stages)
+
+    again = call(folder, CIFAR=cifar)
+    assert again.returncode == 0
+    lines = [line for line in again.stdout.splitlines() if ': done' in line]
+    assert lines == [f'{name}: done before' for name in stages]
+    assert json.loads((folder / 'report.json').read_text()) == stages
