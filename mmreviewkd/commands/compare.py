@@ -1,17 +1,18 @@
 """Compare training runs by their logs: a table and curves.
 
 The table shows the last validation of each run and, in brackets, the difference
-from the first run.
+from the first run. --report makes the table of many methods and seeds instead, from
+what tools/run_table.py keeps of their runs.
 """
 
 import argparse
-import math
 import os.path as osp
 import re
 from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
 from ..errors import UserInputError
+from ..tables import percent, report_table
 from ..visualization import (
     check_new,
     make_folder,
@@ -50,16 +51,37 @@ class Run(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_path(parser, 'runs', nargs='+', metavar='RUN', help='work dirs of mmengine')
+    add_path(parser, 'runs', nargs='*', metavar='RUN', help='work dirs of mmengine')
     parser.add_argument(
         '--names', nargs='+', help="one per run; default: the folders' names"
     )
     add_path(
         parser, '--out-dir', help='new folder; default: work_dirs/compare_RUN_RUN...'
     )
+    add_path(
+        parser,
+        '--report',
+        nargs='+',
+        metavar='FOLDER',
+        help='in place of RUN: folders such as docs/results/cifar20',
+    )
+    add_path(
+        parser,
+        '--page',
+        help='Markdown file to write the reports into, each between <!-- FOLDER --> '
+        'and <!-- / -->, and with a plot',
+    )
 
 
 def run(args: argparse.Namespace) -> None:
+    if bool(args.runs) == bool(args.report):
+        raise UserInputError('compare takes work dirs, or --report with folders')
+    if args.page and not args.report:
+        raise UserInputError('--page is for --report')
+    if args.report:
+        for folder in args.report:
+            print(report_table(folder, args.page))
+        return
     names = name_runs(args.runs, args.names)
     out_dir = args.out_dir or default_folder(args.runs)
     check_new(out_dir)
@@ -195,23 +217,11 @@ def title(key: str) -> str:
 
 def cell(key: str, run: Run, reference: Optional[Run]) -> str:
     """Return a metric in percent, with the difference from a reference if known."""
-    value = percent(key, run)
+    value = percent(run.metrics, key)
     if value is None:
         return '-'
-    before = percent(key, reference) if reference else None
+    before = percent(reference.metrics, key) if reference else None
     return f'{value:.1f}' + ('' if before is None else f' ({value - before:+.1f})')
-
-
-def percent(key: str, run: Run) -> Optional[float]:
-    """Return a metric in percent; None if it is missing, or if it is -1 or nan.
-
-    mmdet gives -1 or nan if there were no objects of the size or class.
-    """
-    value = run.metrics.get(key, math.nan)
-    if math.isnan(value) or value == -1:
-        return None
-    # mmdet's metrics are from 0 to 1, accuracies already in percent
-    return 100 * value if re.search('A[PR]|_precision', key) else value
 
 
 def draw_curves(runs: dict[str, Run], out_dir: str) -> bool:

@@ -1,6 +1,19 @@
 """Tables of many runs: which they are, what is kept of each, and what is reported."""
 
 from .record import Record, read_record, record_run
+from .report import report_table
+from .summary import Gain, gain, percent
 from .table import Row, Table, read_table
 
-__all__ = ['Record', 'Row', 'Table', 'read_record', 'read_table', 'record_run']
+__all__ = [
+    'Gain',
+    'Record',
+    'Row',
+    'Table',
+    'gain',
+    'percent',
+    'read_record',
+    'read_table',
+    'record_run',
+    'report_table',
+]

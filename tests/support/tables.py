@@ -1,13 +1,46 @@
-"""Markdown tables that commands print."""
+"""A table of made-up runs, whose figures are known by hand."""
+
+import json
+
+TABLE = """
+title: a table
+metrics: {AP: coco/bbox_mAP, AP small: coco/bbox_mAP_s}
+seeds: [0, 1, 2]
+options: [randomness.deterministic=True]
+first:
+  teacher: {title: teacher, config: teacher.py, work_dir: work_dirs/teacher}
+  head: {title: head, config: head.py, work_dir: work_dirs/head}
+rows:
+  alone: {title: student alone, config: alone.py}
+  kd: {title: KD, config: kd.py}
+  pkd: {title: PKD, config: pkd.py, runs_of: other}
+"""
 
 
-def read_table(text):
-    """Cells of each row by the row's first cell, without the header.
+def write_table(folder, text=TABLE):
+    folder.mkdir(parents=True)
+    (folder / 'table.yml').write_text(text)
+    return folder
 
-    Args:
-        text (str): Text that contains one table.
-    """
-    lines = [
-        line.strip('|').split('|') for line in text.splitlines() if line[:1] == '|'
-    ]
-    return {line[0].strip(): [cell.strip() for cell in line[1:]] for line in lines[2:]}
+
+def write_record(folder, row, seed, score, step=0.1, **changed):
+    """What is kept of a run whose last AP is ``score`` percent."""
+    content = dict(
+        row=row,
+        seed=seed,
+        commits=['0123456789abcdef'],
+        machine='a CPU',
+        versions=dict(torch='2.1', mmdet='3.3', mmcv='2.1'),
+        teacher=dict(file='teacher.pth', sha256='1'),
+        stopped='',
+        memory_mb=500.0,
+        step_seconds=step,
+        training={'epoch': [1], 'loss': [2.0]},
+        validation={
+            'epoch': [3, 6],
+            'coco/bbox_mAP': [0.9, score / 100],
+            'coco/bbox_mAP_s': [0.5, -1.0],
+        },
+    )
+    content.update(changed)
+    (folder / f'{row}_{seed}.json').write_text(json.dumps(content))

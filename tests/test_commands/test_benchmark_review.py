@@ -4,7 +4,7 @@ import json
 
 from mmreviewkd.commands import main
 from tests.support.commands import exit_code
-from tests.support.tables import read_table
+from tests.support.markdown import read_table
 
 import pytest
 import torch

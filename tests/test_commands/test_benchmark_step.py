@@ -9,7 +9,7 @@ from mmreviewkd.methods.review.review import _compiled_loss
 from tests.support.classifiers import classifier
 from tests.support.commands import exit_code
 from tests.support.detectors import tiny_detector
-from tests.support.tables import read_table
+from tests.support.markdown import read_table
 
 import numpy as np
 import pytest

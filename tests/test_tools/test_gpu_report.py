@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from tests.support.paths import ROOT, TOOLS
-from tests.support.tables import read_table
+from tests.support.markdown import read_table
 
 import numpy as np
 import pytest

@@ -1,0 +1,93 @@
+"""Gain of each row against what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from .summary import Gain
+
+# text stays text, and the same figures give the same file
+_SVG = {'svg.fonttype': 'none', 'svg.hashsalt': 'mmreviewkd'}
+_LINE = 13  # points from one label to the next
+
+
+def plot_gains(
+    gains: Mapping[str, tuple[float, Gain]], out_file: str, score: str
+) -> None:
+    """Plot gains, with their intervals, against the relative time of a step.
+
+    Args:
+        gains (Mapping[str, tuple[float, Gain]]): Time and gain by the name to show.
+        out_file (str): File to write, ``.svg`` or ``.png``.
+        score (str): Name of the score.
+    """
+    figure = Figure(figsize=(9, 5.5), layout='constrained')
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.axhline(0, color='black', linewidth=0.8)
+    axes.grid(alpha=0.3)
+    axes.set_xscale('log')
+    for number, (time, (mean, margin)) in enumerate(gains.values()):
+        axes.errorbar(
+            time,
+            mean,
+            margin,
+            color=f'C{number % 10}',
+            fmt='o',
+            markersize=5,
+            alpha=0.7,
+        )
+    # one step alone takes 1; to the right there is room for names
+    times = [time for time, _ in gains.values()]
+    axes.set_xlim(min(0.95, *times) * 0.97, max(1.5, *times) * 1.5)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
+    axes.set(
+        xlabel='time of a step, relative to the student alone',
+        ylabel=f'{score} above the student alone, with 95 % interval',
+    )
+    figure.canvas.draw()
+    _write_names(axes, gains)
+    with matplotlib.rc_context(_SVG):
+        figure.savefig(
+            out_file, metadata=dict(Date=None) if out_file.endswith('.svg') else None
+        )
+
+
+def _write_names(axes: Any, gains: Mapping[str, tuple[float, Gain]]) -> None:
+    """Write each name right of its point, or as near above or below as it is free."""
+    scale = axes.figure.dpi / 72
+    placed: list[tuple[float, float, float]] = []  # left, right, height in points
+
+    def free(left: float, right: float, height: float) -> bool:
+        return not any(
+            left < end and right > begin and abs(height - other) < _LINE
+            for begin, end, other in placed
+        )
+
+    # from below, so that lines to points do not cross
+    for number, (name, (time, (mean, _))) in sorted(
+        enumerate(gains.items()), key=lambda item: item[1][1][1].mean
+    ):
+        x, y = axes.transData.transform((time, mean)) / scale
+        left, right = x + 12, x + 12 + 6 * len(name)
+        offsets = (sign * step for step in range(500) for sign in (1, -1))
+        offset = next(each for each in offsets if free(left, right, y + each))
+        placed.append((left, right, y + offset))
+        axes.annotate(
+            name,
+            (time, mean),
+            (12, offset),
+            textcoords='offset points',
+            fontsize=9,
+            color=f'C{number % 10}',
+            verticalalignment='center',
+            arrowprops=dict(arrowstyle='-', linewidth=0.5, alpha=0.5, relpos=(0, 0.5)),
+        )

@@ -1,0 +1,98 @@
+"""What is kept of a run, and how it is read again."""
+
+import json
+import math
+
+from mmreviewkd.errors import UserInputError
+from mmreviewkd.tables import read_record, record_run
+from mmreviewkd.tables.record import epochs_done, read_settings
+from tests.support.paths import ROOT
+
+import pytest
+import torch
+
+LOG = [
+    dict(lr=0.1, loss=3.0, loss_cls=2.0, time=0.5, data_time=0.1, epoch=1, step=10),
+    dict(lr=0.1, loss=1.0, loss_cls=1.5, time=0.1, data_time=0.1, epoch=1, step=20),
+    {'accuracy/top1': 20.0, 'time': 9.0, 'data_time': 0.0, 'step': 1},
+    dict(lr=0.1, loss=1.23456789, loss_cls=1, loss_kd=0.2, time=0.2, epoch=2, step=30),
+    {'accuracy/top1': math.nan, 'accuracy/top5': 0.0, 'time': 9.0, 'step': 2},
+]
+
+
+@pytest.fixture
+def work_dir(tmp_path):
+    def write(log, folder='run'):
+        logs = tmp_path / folder / 'now' / 'vis_data'
+        logs.mkdir(parents=True)
+        (logs / 'scalars.json').write_text('\n'.join(map(json.dumps, log)))
+        return str(tmp_path / folder)
+
+    return write
+
+
+def test_means_of_each_epoch_and_every_validation(work_dir, tmp_path):
+    path = str(tmp_path / 'results' / 'kd_0.json')
+    facts = dict(row='kd', memory_mb=300.0, stopped='')
+    record = record_run(path, work_dir(LOG), facts)
+    assert record.content == dict(
+        facts,
+        step_seconds=0.2,
+        training=dict(
+            epoch=[1, 2], loss=[2.0, 1.2346], loss_cls=[1.75, 1.0], loss_kd=[None, 0.2]
+        ),
+        validation={
+            'epoch': [1, 2],
+            'accuracy/top1': [20.0, None],
+            'accuracy/top5': [None, 0.0],
+        },
+    )
+    assert math.isnan(record.scores.pop('accuracy/top1'))
+    assert record.scores == {'accuracy/top5': 0.0}
+    assert (record.step, record.memory, record.stopped) == (0.2, 300.0, '')
+    lines = (tmp_path / 'results' / 'kd_0.json').read_text().splitlines()
+    assert '  "loss": [ 2.0, 1.2346 ],' in lines
+
+
+def test_memory_of_the_gpu_where_there_is_one(work_dir, tmp_path):
+    log = [dict(entry, memory=1000 + i) for i, entry in enumerate(LOG)]
+    record = record_run(
+        str(tmp_path / 'kd_0.json'), work_dir(log), dict(memory_mb=300.0, stopped='')
+    )
+    assert record.memory == 1003  # of a step
+
+
+def test_a_run_that_stopped_before_its_first_validation(work_dir, tmp_path):
+    path = str(tmp_path / 'kd_0.json')
+    facts = dict(memory_mb=1.0, stopped='loss_kd is nan')
+    record = record_run(path, work_dir(LOG[:1]), facts)
+    assert record.scores == {} and record.stopped == 'loss_kd is nan'
+    assert read_record(str(tmp_path / 'kd_1.json')) is None
+
+
+@pytest.mark.parametrize('text', ['{', '[]', '{}', '{"validation": {"epoch": 1}}'])
+def test_other_files_are_refused(tmp_path, text):
+    (tmp_path / 'kd_0.json').write_text(text)
+    with pytest.raises(
+        UserInputError, match='kd_0.json is not what run_table.py keeps'
+    ):
+        read_record(str(tmp_path / 'kd_0.json'))
+
+
+def test_epochs_of_the_last_checkpoint(tmp_path):
+    assert epochs_done(str(tmp_path / 'none')) == 0
+    torch.save(dict(state_dict={}), tmp_path / 'epoch_12.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_12.pth'))
+    assert epochs_done(str(tmp_path)) == 12
+
+
+def test_settings_of_a_config():
+    configs = ROOT / 'configs' / 'cifar20'
+    alone = read_settings(str(configs / 'resnet8.py'), ['randomness.seed=0'])
+    assert (alone.epochs, alone.teacher) == (10, None)
+    kd = read_settings(str(configs / 'kd_resnet20_resnet8.py'), ['randomness.seed=0'])
+    assert kd.teacher == 'work_dirs/cifar20_resnet20/epoch_10.pth'
+    other = read_settings(str(configs / 'resnet8.py'), ['train_cfg.max_epochs=3'])
+    assert other.epochs == 3
+    assert len({alone.hash, kd.hash, other.hash}) == 3
+    assert alone == read_settings(str(configs / 'resnet8.py'), ['randomness.seed=0'])

@@ -1,0 +1,172 @@
+"""Reports of made-up runs, whose figures are known by hand."""
+
+import math
+
+from mmreviewkd.commands import main
+from mmreviewkd.errors import UserInputError
+from mmreviewkd.tables import gain, read_table, report_table
+from mmreviewkd.tables.summary import _T, summarize
+from tests.support.commands import exit_code
+from tests.support.tables import write_record, write_table
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = write_table(tmp_path / 'mine')
+    write_record(folder, 'teacher', 0, 60.0, teacher=None)
+    # 50, 51, 52: mean 51, deviation 1
+    for seed in range(3):
+        write_record(folder, 'alone', seed, 50.0 + seed, teacher=None)
+    # 51, 54, 54: 1, 3 and 2 above; twice, three times and four times as slow
+    for seed, score in enumerate((51.0, 54.0, 54.0)):
+        write_record(folder, 'kd', seed, score, 0.1 * (2 + seed), memory_mb=700.0)
+    return folder
+
+
+def rows(text):
+    lines = [line for line in text.splitlines() if line.startswith('|')]
+    header, _, *others = [
+        [cell.strip() for cell in line.split('|')[1:-1]] for line in lines
+    ]
+    return {line[0]: dict(zip(header[1:], line[1:])) for line in others}
+
+
+def test_mean_deviation_and_paired_difference(folder):
+    table = rows(report_table(str(folder)))
+    assert list(table) == ['teacher', 'student alone', 'KD', 'PKD']
+    assert table['teacher']['mean'] == '60.0' and table['teacher']['seed 0'] == ''
+    assert table['student alone'] == {
+        'seed 0': '50.0',
+        'seed 1': '51.0',
+        'seed 2': '52.0',
+        'mean': '51.0',
+        'deviation': '1.0',
+        'to alone (95 %)': '',
+        'AP small': '',  # there is nothing small
+        'time': '1.00',
+        'memory': '500 MB',
+    }
+    # 4.303 * 1 / sqrt(3) = 2.48
+    assert table['KD'] == {
+        'seed 0': '51.0',
+        'seed 1': '54.0',
+        'seed 2': '54.0',
+        'mean': '53.0',
+        'deviation': '1.7',
+        'to alone (95 %)': '+2.0 ± 2.5',
+        'AP small': '',
+        'time': '3.00',
+        'memory': '700 MB',
+    }
+    assert {*table['PKD'].values()} == {'not run', ''}
+
+
+def test_a_row_with_a_seed_missing_has_no_mean(folder):
+    (folder / 'kd_1.json').unlink()
+    row = rows(report_table(str(folder)))['KD']
+    assert [row[f'seed {seed}'] for seed in range(3)] == ['51.0', 'not run', '54.0']
+    assert row['mean'] == row['to alone (95 %)'] == row['time'] == ''
+    (folder / 'alone_0.json').unlink()
+    write_record(folder, 'kd', 1, 54.0)
+    row = rows(report_table(str(folder)))['KD']
+    assert row['mean'] == '53.0' and row['to alone (95 %)'] == row['time'] == ''
+
+
+def test_a_run_that_was_stopped_counts_and_is_marked(folder):
+    write_record(folder, 'kd', 2, 54.0, stopped='loss_kd is nan in iteration 9')
+    text = report_table(str(folder))
+    assert rows(text)['KD']['seed 2'] == '54.0†'
+    assert rows(text)['KD']['mean'] == '53.0'
+    assert (
+        '† KD, seed 2 was stopped: loss_kd is nan in iteration 9. '
+        'Last epoch with a score: epoch 6.'
+    ) in text
+    write_record(
+        folder, 'kd', 2, 0.0, stopped='loss_kd is nan', validation=dict(epoch=[])
+    )
+    text = report_table(str(folder))
+    assert rows(text)['KD']['seed 2'] == '-†' and rows(text)['KD']['mean'] == ''
+    assert 'Last epoch with a score: none.' in text
+
+
+def test_says_where_figures_come_from(folder):
+    write_record(folder, 'kd', 2, 54.0, commits=['f' * 40])
+    assert report_table(str(folder)).endswith(
+        '6 of 9 runs; commit 0123456789, ffffffffff; machine a CPU; torch 2.1; '
+        'mmdet 3.3; mmcv 2.1. Time: of a step, relative to that of the student alone.'
+    )
+
+
+def test_one_table_has_one_teacher(folder):
+    write_record(folder, 'kd', 1, 54.0, teacher=dict(file='x.pth', sha256='2'))
+    with pytest.raises(UserInputError, match='teachers: kd_0.json, kd_1.json'):
+        report_table(str(folder))
+
+
+def test_quantiles_of_students_t():
+    for freedom, quantile in _T.items():
+        t = np.linspace(0, quantile, 20001)
+        density = (1 + t**2 / freedom) ** (-(freedom + 1) / 2)
+        factor = math.gamma((freedom + 1) / 2) / math.gamma(freedom / 2)
+        factor /= math.sqrt(freedom * math.pi)
+        inside = 2 * factor * ((density[1:] + density[:-1]) / 2 * np.diff(t)).sum()
+        assert inside == pytest.approx(0.95, abs=5e-5)
+
+
+def test_gain_of_one_seed_and_of_too_many():
+    assert gain({3: 52.0}, {3: 50.0, 4: 40.0}) == (2.0, None)
+    many = {seed: float(seed) for seed in range(11)}
+    with pytest.raises(UserInputError, match='11 seeds: intervals are known for 10'):
+        gain({seed: 2 * value for seed, value in many.items()}, many)
+
+
+def test_a_summary_has_the_runs_that_are_there(folder):
+    (folder / 'kd_1.json').unlink()
+    table = read_table(str(folder))
+    summary = summarize(table, table.rows[1])
+    assert list(summary.runs) == [0, 2] and not summary.complete
+    assert summary.scores == pytest.approx({0: 51.0, 2: 54.0})
+
+
+def test_command_writes_between_the_marks_of_a_page(folder, tmp_path, capsys):
+    page = tmp_path / 'page.md'
+    page.write_text(
+        '# A\n\n<!-- mine -->\nold\n<!-- / -->\n\n<!-- b -->\nB\n<!-- / -->\n'
+    )
+    main(['compare', '--report', str(folder), '--page', str(page)])
+    text = page.read_text()
+    begin, end = '# A\n\n<!-- mine -->\n', '\n<!-- / -->\n\n<!-- b -->\nB\n<!-- / -->\n'
+    assert text.startswith(begin) and text.endswith(end)
+    inside = text[len(begin) : -len(end)]
+    assert inside in capsys.readouterr().out and rows(inside)['KD']['time'] == '3.00'
+    assert '![Gain against the time of a step](mine/gain.svg)' in inside
+    plot = (folder / 'gain.svg').read_text()
+    assert '>KD</text>' in plot and '>PKD</text>' not in plot
+    # the same figures make the same files
+    main(['compare', '--report', str(folder), '--page', str(page)])
+    assert page.read_text() == text and (folder / 'gain.svg').read_text() == plot
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        ((), 'error: compare takes work dirs, or --report with folders'),
+        (('run', '--report', 'mine'), 'error: compare takes work dirs, or --report'),
+        (('run', '--page', 'page.md'), 'error: --page is for --report'),
+        (('--report', 'none'), 'error: none has no table.yml'),
+        (('--report', 'mine', '--page', 'no.md'), 'error: --page no.md: no such file'),
+        (
+            ('--report', 'mine', '--page', 'page.md'),
+            'page.md has no line <!-- mine -->',
+        ),
+    ],
+)
+def test_errors_are_one_line(folder, monkeypatch, tmp_path, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'page.md').write_text('<!-- mine -->\nand nothing after it\n')
+    code = exit_code('compare', *arguments)
+    assert message in code and '\n' not in code
+    assert not (folder / 'gain.svg').exists()
