@@ -6,8 +6,8 @@ import re
 import subprocess
 import sys
 
-from tests.support.paths import ROOT, TOOLS
 from tests.support.markdown import read_table
+from tests.support.paths import ROOT, TOOLS
 
 import numpy as np
 import pytest
