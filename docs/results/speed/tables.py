@@ -10,12 +10,13 @@ from pathlib import Path
 from mmreviewkd.commands.speed_tables import read_results
 from mmreviewkd.visualization import markdown_table
 
+from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parents[1] / 'speed.md'
-PLOT = HERE.parents[1] / 'images' / 'speed.png'
+PLOT = HERE.parents[1] / 'images' / 'speed.svg'
 MISSING = 'TO BE MEASURED'
 THREADS = {1: 'one thread', 2: 'two threads'}
 
@@ -151,13 +152,24 @@ def plot(results):
                 peaks = [result['peak_bytes'][name] / 2**20 for result in found]
                 memories[column].plot(labels, peaks, marker='o')
         memories[column].set_xlabel(title)
-        for axes in (times[column], memories[column]):
-            axes.set_ylim(0, None)
-            axes.grid(alpha=0.3)
+    for axes in (*times, *memories):
+        axes.set_ylim(0, None)
+        axes.grid(alpha=0.3)
     times[0].set_ylabel('seconds per step')
     memories[0].set_ylabel('peak memory (MiB)')
     times[0].legend(frameon=False)
     return figure
+
+
+def save(figure, path):
+    """Write a small file, the same for the same figures."""
+    style = {
+        'svg.fonttype': 'none',
+        'svg.hashsalt': 'speed',
+        'font.family': 'sans-serif',
+    }
+    with rc_context(style):
+        figure.savefig(path, metadata={'Date': None})
 
 
 def main():
@@ -166,7 +178,7 @@ def main():
     PAGE.write_text(insert(page, table(results)), encoding='utf-8')
     figure = plot(results)
     if figure:
-        figure.savefig(PLOT, dpi=96)
+        save(figure, PLOT)
 
 
 if __name__ == '__main__':
