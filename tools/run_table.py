@@ -25,7 +25,7 @@ from mmreviewkd.commands.export import export_student
 from mmreviewkd.compat.saving import find_latest_whole_checkpoint
 from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.tables import read_record, read_table, record_run
+from mmreviewkd.tables import read_record, read_table, record_run, score
 from mmreviewkd.tables.record import epochs_done, file_hash, read_settings
 
 import torch
@@ -68,6 +68,10 @@ class Run:
                 'of now; move it away to run it again'
             )
 
+    def _note(self):
+        with open(self.notes_file, 'w', encoding='utf-8') as file:
+            json.dump(self.notes, file)
+
     @property
     def trained(self):
         return epochs_done(self.work_dir) >= self.settings.epochs
@@ -85,6 +89,7 @@ class Run:
         commit = commit_of_now()
         if commit not in self.notes['commits']:
             self.notes['commits'].append(commit)
+        self._note()  # now, too: this program may be killed
         self.begun = time.time()
         with open(self.console, 'a', encoding='utf-8') as file:
             # imported from here, also if another checkout is installed
@@ -105,8 +110,7 @@ class Run:
         self.process.returncode = code
         self.notes['seconds'] += time.time() - self.begun
         self.notes['memory_mb'] = max(self.notes['memory_mb'], memory_mb)
-        with open(self.notes_file, 'w', encoding='utf-8') as file:
-            json.dump(self.notes, file)
+        self._note()
         with open(self.console, encoding='utf-8', errors='replace') as file:
             last = ([line.strip() for line in file if line.strip()] or ['no output'])[
                 -1
@@ -220,8 +224,8 @@ def train(runs, jobs):
 
 def report(run, number, total):
     name, key = next(iter(run.table.metrics.items()))
-    score = run.record.scores.get(key)
-    figure = '' if score is None else f'{name} {score:.4g}, '
+    value = score(run.record, key)
+    figure = '' if value is None else f'{name} {value:.2f}, '
     minutes = run.record.content['seconds'] / 60
     stopped = f'; {run.record.stopped}' if run.record.stopped else ''
     print(f'[{number}/{total}] {run.name}: {figure}{minutes:.1f} min{stopped}')

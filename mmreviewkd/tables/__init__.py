@@ -2,7 +2,7 @@
 
 from .record import Record, read_record, record_run
 from .report import report_table
-from .summary import Gain, gain, percent
+from .summary import Gain, gain, percent, score
 from .table import Row, Table, read_table
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     'read_table',
     'record_run',
     'report_table',
+    'score',
 ]

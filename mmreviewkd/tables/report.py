@@ -16,7 +16,7 @@ from .summary import (
     deviation,
     gain,
     mean_score,
-    percent,
+    score,
     slowdown,
     summarize,
 )
@@ -61,7 +61,8 @@ def report_table(folder: str, page: str | None = None) -> str:
             parts.insert(1, f'![Gain against the time of a step]({link})')
         text = '\n\n'.join(parts)
         with open(page, 'w', encoding='utf-8') as file:
-            file.write(f'{before[0]}{text}{before[1]}')
+            # Markdown wants empty lines around comments
+            file.write(f'{before[0]}\n{text}\n{before[1]}')
     return '\n\n'.join(parts)
 
 
@@ -128,7 +129,7 @@ def _seed(summary: Summary, key: str, seed: int, digits: int) -> str:
     run = summary.runs.get(seed)
     if run is None:
         return 'not run'
-    value = percent(run.scores, key)
+    value = score(run, key)
     text = '-' if value is None else f'{value:.{digits}f}'
     return f'{text}†' if run.stopped else text
 

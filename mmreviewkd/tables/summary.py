@@ -54,7 +54,7 @@ def summarize(table: Table, row: Row) -> Summary:
     found = {seed: read_record(table.result(row, seed)) for seed in seeds}
     runs = {seed: record for seed, record in found.items() if record}
     key = next(iter(table.metrics.values()))
-    values = {seed: percent(run.scores, key) for seed, run in runs.items()}
+    values = {seed: score(run, key) for seed, run in runs.items()}
     scores = {seed: value for seed, value in values.items() if value is not None}
     return Summary(row, runs, len(scores) == len(seeds), scores)
 
@@ -71,9 +71,20 @@ def percent(metrics: Mapping[str, float], key: str) -> float | None:
     return 100 * value if re.search('A[PR]|_precision', key) else value
 
 
+def score(run: Record, key: str) -> float | None:
+    """Return a metric of a run in percent, see :func:`percent`.
+
+    It is 0 for a detector that detects nothing, of which mmdet logs no metric at all.
+    """
+    silent = all(math.isnan(value) for value in run.scores.values())
+    if silent and run.content['validation']['epoch']:
+        return 0.0
+    return percent(run.scores, key)
+
+
 def mean_score(summary: Summary, key: str) -> float | None:
     """Return the mean of a metric in percent, None if a run has none."""
-    values = [percent(run.scores, key) for run in summary.runs.values()]
+    values = [score(run, key) for run in summary.runs.values()]
     known = [value for value in values if value is not None]
     return statistics.mean(known) if known and len(known) == len(values) else None
 

@@ -92,6 +92,16 @@ def test_a_run_that_was_stopped_counts_and_is_marked(folder):
     assert 'Last epoch with a score: none.' in text
 
 
+def test_a_detector_that_detects_nothing_has_ap_0(folder):
+    # mmdet logs no metric then
+    write_record(folder, 'kd', 1, 0, validation=dict(epoch=[3, 6]))
+    row = rows(report_table(str(folder)))['KD']
+    assert row['seed 1'] == '0.0' and row['mean'] == '35.0'
+    validation = {'epoch': [3, 6], 'coco/bbox_mAP': [0.1, None]}
+    write_record(folder, 'kd', 1, 0, validation=validation)
+    assert rows(report_table(str(folder)))['KD']['seed 1'] == '0.0'
+
+
 def test_says_where_figures_come_from(folder):
     write_record(folder, 'kd', 2, 54.0, commits=['f' * 40])
     assert report_table(str(folder)).endswith(
@@ -138,7 +148,8 @@ def test_command_writes_between_the_marks_of_a_page(folder, tmp_path, capsys):
     )
     main(['compare', '--report', str(folder), '--page', str(page)])
     text = page.read_text()
-    begin, end = '# A\n\n<!-- mine -->\n', '\n<!-- / -->\n\n<!-- b -->\nB\n<!-- / -->\n'
+    begin = '# A\n\n<!-- mine -->\n\n'
+    end = '\n\n<!-- / -->\n\n<!-- b -->\nB\n<!-- / -->\n'
     assert text.startswith(begin) and text.endswith(end)
     inside = text[len(begin) : -len(end)]
     assert inside in capsys.readouterr().out and rows(inside)['KD']['time'] == '3.00'

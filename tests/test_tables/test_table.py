@@ -81,7 +81,7 @@ def test_rows_of_ours_differ_in_the_model_and_its_warm_up_alone(folder, monkeypa
 def test_the_page_has_the_figures_that_are_kept(folder):
     table = read_table(str(folder))
     page = (ROOT / 'docs/results/tables.md').read_text(encoding='utf-8')
-    text = page.split(f'<!-- {table.name} -->\n')[1].split('\n<!-- / -->')[0]
+    text = page.split(f'<!-- {table.name} -->\n\n')[1].split('\n\n<!-- / -->')[0]
     runs = [
         read_record(table.result(row, seed))
         for row in table.rows

@@ -19,6 +19,7 @@ with open('started.txt', 'a') as file:
     print(work_dir.name, *sys.argv[4:], os.environ['OMP_NUM_THREADS'], file=file)
 fail = Path('FAIL_' + work_dir.name)
 epoch = 1 if fail.exists() else 2
+assert (work_dir / 'notes.json').exists()  # before anything is trained
 logs = work_dir / f'start_{{epoch}}' / 'vis_data'
 logs.mkdir(parents=True)
 log = [dict(loss=1.0, time=0.1, epoch=1, step=1)]
@@ -82,7 +83,7 @@ def test_teacher_first_then_seed_by_seed_and_once_alone(driver, tmp_path):
     options = 'default_hooks.checkpoint.max_keep_ckpts=1 train_cfg.max_epochs=2'
     given = f'kd.py --work-dir work_dirs/tables/mine/kd_1 --cfg-options {options}'
     assert started[-1] == f'kd_1 {given} randomness.seed=1 1'
-    assert '[4/4] kd, seed 1: top-1 20, ' in output
+    assert '[4/4] kd, seed 1: top-1 20.00, ' in output
     results = tmp_path / 'docs' / 'results' / 'mine'
     kept = json.loads((results / 'kd_1.json').read_text())
     assert kept['command'] == f'mmreviewkd train {given} randomness.seed=1'
