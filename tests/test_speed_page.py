@@ -4,8 +4,8 @@ import runpy
 import subprocess
 
 from mmreviewkd.commands.speed_tables import read_results
+from tests.support.markdown import read_table
 from tests.support.paths import ROOT
-from tests.support.tables import read_table
 
 import pytest
 

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parents[1] / 'speed.md'
 PLOT = HERE.parents[1] / 'images' / 'speed.svg'
-MISSING = 'TO BE MEASURED'
+MISSING = 'not run'
 THREADS = {1: 'one thread', 2: 'two threads'}
 
 
