@@ -11,19 +11,19 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
-class _NoCopyToHost(TorchDispatchMode):
-    """Refuse copies from the device to the host that wait for the device."""
+class _NoWaitingCopies(TorchDispatchMode):
+    """Refuse copies between device and host that wait, in either direction."""
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         result = function(*args, **kwargs)
         name = function.overloadpacket._qualified_op_name
-        if name == 'aten::_to_copy' and args[0].device.type == 'cuda':
-            assert result.device.type == 'cuda', 'a copy to the host'
-        if name == 'aten::copy_' and args[1].device.type == 'cuda':
-            on_host = args[0].device.type == 'cpu'
-            non_blocking = kwargs.get('non_blocking') or args[2:] == (True,)
-            assert not on_host or non_blocking, 'a copy to the host that waits'
+        if name in ('aten::_to_copy', 'aten::copy_'):
+            source, target = args[name == 'aten::copy_'], result
+            waits = not (kwargs.get('non_blocking') or args[2:] == (True,))
+            assert source.device.type == target.device.type or not waits, (
+                f'a copy from {source.device} to {target.device} that waits'
+            )
         return result
 
 
@@ -45,7 +45,7 @@ def fake_cuda(monkeypatch):
     monkeypatch.setattr(
         torch.cuda.amp.common, 'amp_definitely_not_available', lambda: False
     )
-    with FakeTensorMode(allow_non_fake_inputs=False), _NoCopyToHost():
+    with FakeTensorMode(allow_non_fake_inputs=False), _NoWaitingCopies():
         yield
 
 

@@ -3,7 +3,7 @@
 What mmdet's own heads do, who wait when they choose anchors and proposals, is not run.
 """
 
-from mmreviewkd.methods import View
+from mmreviewkd.methods import Pair, View
 from mmreviewkd.models.features import record
 from tests.support.fake_device import fake_cuda, on_fake_gpu
 
@@ -87,6 +87,45 @@ def test_the_fake_device_finds_what_waits(monkeypatch):
             lambda: values[values > 0],
             lambda: values + torch.empty(3),
             lambda: torch.empty(3).copy_(values),
+            lambda: values.new_tensor([1.0]),
+            lambda: torch.tensor([1.0], device='cuda'),
         ):
             with pytest.raises((AssertionError, RuntimeError)):
                 wait()
+
+
+@pytest.mark.parametrize(
+    'method',
+    [
+        *('AttentionTransfer', 'SimilarityPreserving', 'FitNet', 'VID', 'PKT', 'CC'),
+        *('CorrelationCongruence', 'RKD', 'DIST', 'Mimic', 'PKD', 'CWD', 'MGD', 'FGD'),
+    ],
+)
+def test_other_methods(method, monkeypatch):
+    pair = Pair(
+        ['stride 8', 'stride 16', 'pooled'],
+        [4, 8, 8],
+        [6, 8, 16],
+        [8, 16, 32],
+        teacher_strides=[8, 16, 32],
+        maps=[0, 1],
+    )
+    made = MODELS.get(method).for_pair(pair)
+    with fake_cuda(monkeypatch):
+        on_fake_gpu(made)
+        views = []
+        for channels in (pair.student_channels, pair.teacher_channels):
+            sizes = [(8, 8), (4, 4), (1, 1)]
+            views.append(
+                View(
+                    features=[
+                        torch.empty(3, c, *size, device='cuda')
+                        for c, size in zip(channels, sizes)
+                    ],
+                    logits=torch.empty(3, 5, device='cuda'),
+                    labels=torch.empty(3, dtype=torch.int64, device='cuda'),
+                    boxes=[torch.empty(2, 4, device='cuda')] * 3,
+                )
+            )
+        losses = made.losses(*views)
+    assert {value.device.type for value in losses.values()} == {'cuda'}

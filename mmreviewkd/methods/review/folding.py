@@ -86,7 +86,8 @@ class _Moments(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, shared: bool) -> tuple[Tensor, Tensor, Tensor]:
         rows = x.transpose(0, 1).flatten(1)
         rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
-        total = torch.cat([rows.sum(1), rows.new_tensor([rows.size(1)])])
+        number = rows.new_full((1,), rows.size(1))  # a new_tensor would wait for a copy
+        total = torch.cat([rows.sum(1), number])
         if shared:
             dist.all_reduce(total)
         mean, count = total[:-1] / total[-1], total[-1]
