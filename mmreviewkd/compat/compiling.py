@@ -5,11 +5,13 @@ hooks such as those that record features would not be called.
 """
 
 import torch
-from torch._dynamo import config
 
 
 def notice_hooks() -> None:
     """Let torch.compile look for hooks that were not there when it compiled."""
+    # not at the top: its import takes a second
+    from torch._dynamo import config
+
     config.skip_nnmodule_hook_guards = False
 
 
