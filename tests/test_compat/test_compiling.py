@@ -12,8 +12,8 @@ from torch._dynamo import config
 @pytest.mark.skipif(
     not hasattr(torch.compiler, 'is_compiling'), reason='torch < 2.3 cannot tell'
 )
-def test_hooks_of_every_pass_are_called(monkeypatch):
-    monkeypatch.setattr(config, 'skip_nnmodule_hook_guards', True)
+@config.patch(skip_nnmodule_hook_guards=True)  # afterwards as before
+def test_hooks_of_every_pass_are_called():
     notice_hooks()
     torch._dynamo.reset()
     graphs = []
