@@ -15,7 +15,7 @@ import pytest
 TINY = dict(
     PYTHON=sys.executable,
     DEVICE='cpu',
-    LIMIT='300',
+    LIMIT='900',
     REPEATS='1',
     SIZE='64x96',
     BATCHES='1',
