@@ -1,9 +1,10 @@
-"""Parts of a step in bfloat16, whatever the precision of the rest."""
+"""Precision that differs from the run's: a part in bfloat16, or values in float32."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Optional
 
 import torch
+from torch import Tensor
 
 from ..errors import UserInputError
 
@@ -50,3 +51,12 @@ def in_precision(
             'out, or train with --amp'
         )
     return torch.autocast(device.type, torch.bfloat16)
+
+
+def in_float32(values: Tensor) -> Tensor:
+    """Return values in float32 at least: squares and sums of half precision overflow.
+
+    Args:
+        values (Tensor): Values, in any precision; those of float64 stay as they are.
+    """
+    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -10,7 +10,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from .method import Pair, TrainedMethod, View, in_float32
+from ..compat.precision import in_float32
+from .method import Pair, TrainedMethod, View
 
 
 class AlignedMethod(TrainedMethod):

@@ -8,7 +8,8 @@ import torch.nn as nn
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .method import Pair, TrainedMethod, View, in_float32
+from ..compat.precision import in_float32
+from .method import Pair, TrainedMethod, View
 
 _CHANNELS = 128
 

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .method import Method, View, check_numbers, in_float32
+from ..compat.precision import in_float32
+from .method import Method, View, check_numbers
 
 
 def correlation(vectors: Tensor, gamma: float, order: int) -> Tensor:

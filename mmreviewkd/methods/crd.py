@@ -13,8 +13,9 @@ from mmdet.registry import MODELS
 from mmengine.dist import all_gather
 from torch import Tensor
 
+from ..compat.precision import in_float32
 from ..errors import UserInputError
-from .method import Pair, TrainedMethod, View, check_numbers, in_float32
+from .method import Pair, TrainedMethod, View, check_numbers
 
 
 def contrastive_loss(scores: Tensor, log_normalizer: Tensor, images: int) -> Tensor:

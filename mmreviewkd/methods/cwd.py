@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from ..compat.precision import in_float32
 from .align import AlignedMethod, total
-from .method import View, check_numbers, in_float32
+from .method import View, check_numbers
 
 
 def cwd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

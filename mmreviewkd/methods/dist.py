@@ -3,7 +3,8 @@
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .method import Method, View, check_numbers, in_float32
+from ..compat.precision import in_float32
+from .method import Method, View, check_numbers
 
 
 def pearson(student: Tensor, teacher: Tensor) -> Tensor:

@@ -10,8 +10,9 @@ import torch.nn as nn
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from ..compat.precision import in_float32
 from .align import AlignedMethod, squared_error
-from .method import Pair, View, check_numbers, in_float32
+from .method import Pair, View, check_numbers
 
 
 class Attention(NamedTuple):

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from ..compat.precision import in_float32
 from ..errors import UserInputError
-from .method import Pair, TrainedMethod, View, in_float32
+from .method import Pair, TrainedMethod, View
 
 
 def hint_loss(student: Tensor, teacher: Tensor) -> Tensor:

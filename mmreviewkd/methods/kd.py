@@ -4,7 +4,8 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .method import Method, View, check_numbers, in_float32
+from ..compat.precision import in_float32
+from .method import Method, View, check_numbers
 
 
 def kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -106,15 +106,6 @@ class View(NamedTuple):
         return self.features[-1].flatten(2).mean(2)
 
 
-def in_float32(values: Tensor) -> Tensor:
-    """Return values in float32 at least: squares and sums of half precision overflow.
-
-    Args:
-        values (Tensor): Values, in any precision; those of float64 stay as they are.
-    """
-    return values.to(torch.promote_types(values.dtype, torch.float32))
-
-
 def need_maps(method: str, pair: Pair) -> list[int]:
     """Return the indices of the levels that are maps, for a method that compares maps.
 

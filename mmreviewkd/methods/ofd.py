@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from ..compat.precision import in_float32
 from ..errors import UserInputError
-from .method import Pair, TrainedMethod, View, in_float32, need_maps
+from .method import Pair, TrainedMethod, View, need_maps
 
 
 def margin(weight: Tensor, bias: Tensor) -> Tensor:

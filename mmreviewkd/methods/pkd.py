@@ -5,8 +5,9 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from ..compat.precision import in_float32
 from .align import AlignedMethod, total
-from .method import View, in_float32
+from .method import View
 
 
 def standardized(feature: Tensor) -> Tensor:

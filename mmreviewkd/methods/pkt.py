@@ -4,7 +4,8 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .method import Method, View, in_float32
+from ..compat.precision import in_float32
+from .method import Method, View
 
 _EPS = 1e-7
 

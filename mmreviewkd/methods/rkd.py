@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .method import Method, View, check_numbers, in_float32
+from ..compat.precision import in_float32
+from .method import Method, View, check_numbers
 
 _NEAREST = 1e-6
 """Distance of two images that are closer than this, as in the authors' code."""

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
+from ..compat.precision import in_float32
 from ..errors import UserInputError
-from .method import in_float32
 
 NO_LABEL = -100
 """Label of a rotated copy, which ``F.cross_entropy`` leaves out by default."""

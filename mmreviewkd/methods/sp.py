@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .method import Method, View, in_float32
+from ..compat.precision import in_float32
+from .method import Method, View
 
 
 def similarity(feature: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .method import Pair, TrainedMethod, View, in_float32, need_maps
+from ..compat.precision import in_float32
+from .method import Pair, TrainedMethod, View, need_maps
 
 _FIRST_VARIANCE = 5.0
 _LEAST_VARIANCE = 1e-5

@@ -1,12 +1,10 @@
 """Precision in which the kernels compute."""
 
-import torch
 from torch import Tensor
+
+from ..precision import in_float32
 
 
 def at_least_float32(*tensors: Tensor) -> list[Tensor]:
     """Convert half precision to float32, since some kernels do not support it."""
-    return [
-        tensor.to(torch.promote_types(tensor.dtype, torch.float32))
-        for tensor in tensors
-    ]
+    return [in_float32(tensor) for tensor in tensors]

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ...compat.precision import in_float32
+
 
 class BatchNorm(nn.BatchNorm2d):
     """BatchNorm2d that can train on a single image with a 1x1 map.
@@ -84,8 +86,7 @@ class _Moments(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, shared: bool) -> tuple[Tensor, Tensor, Tensor]:
-        rows = x.transpose(0, 1).flatten(1)
-        rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
+        rows = in_float32(x.transpose(0, 1).flatten(1))
         number = rows.new_full((1,), rows.size(1))  # a new_tensor would wait for a copy
         total = torch.cat([rows.sum(1), number])
         if shared:

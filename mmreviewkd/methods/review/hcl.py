@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ...compat.precision import in_float32
+
 CONTEXTS = (4, 2, 1)
 """Side lengths, in cells, of the square grids that features are pooled to."""
 
@@ -43,9 +45,8 @@ def hcl_loss(student: Tensor, teacher: Tensor) -> Tensor:
             f'student feature {tuple(student.shape)} and teacher '
             f'feature {tuple(teacher.shape)} differ in shape'
         )
-    dtype = torch.promote_types(student.dtype, torch.float32)
     with torch.autocast(student.device.type, enabled=False):
-        return _PooledSquares.apply(student.to(dtype) - teacher.detach())
+        return _PooledSquares.apply(in_float32(student) - teacher.detach())
 
 
 def l2_loss(student: Tensor, teacher: Tensor) -> Tensor:
@@ -58,8 +59,8 @@ def l2_loss(student: Tensor, teacher: Tensor) -> Tensor:
     Returns:
         Tensor: Scalar in float32, or float64 for float64 features.
     """
-    dtype = torch.promote_types(student.dtype, torch.float32)
-    return F.mse_loss(student.to(dtype), teacher.detach().to(dtype))
+    student = in_float32(student)
+    return F.mse_loss(student, teacher.detach().to(student))
 
 
 class _PooledSquares(torch.autograd.Function):
