@@ -10,6 +10,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..compat.coco import quiet_coco
+from ..compat.compiling import notice_hooks
 from ..compat.saving import find_latest_whole_checkpoint
 from ..errors import UserInputError
 from ..models.configs import load_config
@@ -70,6 +71,8 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     check_strategy(cfg)
     check_machine(cfg)
     _add_resume_hook(cfg)
+    if cfg.get('compile'):
+        notice_hooks()  # features are recorded in some epochs, and in others not
     try:
         with resumable(), locked_work_dir(cfg):
             runner = build_runner(cfg, 'train', 'val')

@@ -3,6 +3,7 @@
 import shutil
 
 from mmreviewkd.compat import load_from_local
+from mmreviewkd.visualization import epoch_means, read_scalars
 from tests.support.commands import call, process, refused
 from tests.support.detectors import save_weights, tiny_detector
 from tests.support.paths import ROOT
@@ -212,3 +213,21 @@ def test_a_run_that_diverges_keeps_its_checkpoints(project):
     saved = load_from_local(str(work_dir / 'epoch_1.pth'))
     assert all(torch.isfinite(value).all() for value in saved['state_dict'].values())
     assert (work_dir / 'last_checkpoint').read_text().endswith('epoch_1.pth')
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not hasattr(torch.compiler, 'is_compiling'), reason='torch < 2.3 cannot tell'
+)
+@torch._dynamo.config.patch(skip_nnmodule_hook_guards=True)  # afterwards as before
+def test_a_compiled_run_begins_to_review_after_its_warmup(project):
+    torch._dynamo.reset()
+    (project / 'compiled.py').write_text(
+        "_base_ = './distil.py'\n"
+        "compile = dict(backend='eager')\n"
+        "custom_hooks = [dict(type='ReviewWeightHook', warmup=1)]\n"
+    )
+    work_dir = project / 'compiled'
+    assert call('train', project / 'compiled.py', '--work-dir', work_dir) is None
+    means = epoch_means(read_scalars(str(work_dir)), 'loss_review')
+    assert [mean > 0 for mean in means[1]] == [False, True]
