@@ -100,7 +100,8 @@ class ReviewSettings:
     """Settings in ``review=dict(...)``, see :class:`Review`.
 
     Args:
-        weight (float): Weight of the review loss, >= 0; 0 turns it off.
+        weight (float | str): Weight of the review loss, >= 0; 0 turns it off, and
+            ``'auto'`` sets it from gradients.
         mid_channels (int, optional): Channels of the residuals.
         fusion (str): ``'abf'``, ``'sum'``, ``'pairs'`` or ``'none'``.
         distance (str): ``'hcl'`` or ``'l2'``.
@@ -111,7 +112,7 @@ class ReviewSettings:
         UserInputError: A value cannot be used; the message names it.
     """
 
-    weight: float
+    weight: Union[float, str]
     mid_channels: Optional[int] = None
     fusion: str = 'abf'
     distance: str = 'hcl'
@@ -124,18 +125,19 @@ class ReviewSettings:
             raise UserInputError(
                 f'review=dict(compile={self.compile!r}): must be True or False'
             )
-        check_weight(
-            self.weight,
-            'review',
-            'the review loss',
-            ' (published: 1.0 for Faster R-CNN R101-R50)',
-        )
+        if self.weight != 'auto':
+            check_weight(
+                self.weight,
+                'review',
+                'the review loss',
+                ", or 'auto' (published: 1.0 for Faster R-CNN R101-R50)",
+            )
 
     def method(self) -> dict[str, Any]:
         """Return the config of the method."""
         return dict(
             type='Review',
-            weight=float(self.weight),
+            weight='auto' if self.weight == 'auto' else float(self.weight),
             mid_channels=self.mid_channels,
             fusion=self.fusion,
             distance=self.distance,
