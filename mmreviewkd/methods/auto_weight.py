@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn as nn
 from mmengine.dist import all_reduce
 from torch import Tensor
 
+from ..errors import UserInputError
+
 SHARE = 0.3
-"""How strong the loss is to pull, relative to the student's own loss."""
+"""How strongly the loss pulls by default, relative to the student's own loss."""
 
 INTERVAL = 50
 """Iterations from one measurement to the next."""
@@ -24,13 +28,19 @@ class AutoWeight(nn.Module):
     their norms ``own`` and ``task`` at each level, the ratio of the two is the number
     ``r`` for which ``r * task`` is nearest to ``own``, by least squares:
     ``own @ task / task @ task``. So the levels count on which the student's own loss
-    depends; at others, a ratio would tell nothing. The weight is :data:`SHARE` divided
+    depends; at others, a ratio would tell nothing. The weight is ``share`` divided
     by the mean of ``r``, the geometric one over the latest measurements.
 
     The mean is in the checkpoint, and all processes of a run measure together.
 
+    Args:
+        share (float): How strongly the loss is to pull, relative to the student's own.
+
+    Raises:
+        UserInputError: ``share`` is no number above 0.
+
     Examples:
-        >>> weight = AutoWeight()
+        >>> weight = AutoWeight(share=0.3)
         >>> weight.update(own=torch.tensor([6.0, 100.0]), task=torch.tensor([2.0, 0.0]))
         >>> round(weight.value.item(), 4)  # 0.3 / (6 / 2)
         0.1
@@ -39,8 +49,14 @@ class AutoWeight(nn.Module):
     log_ratio: Tensor
     measured: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, share: float = SHARE) -> None:
         super().__init__()
+        is_number = isinstance(share, (int, float)) and not isinstance(share, bool)
+        if not is_number or not 0 < share < math.inf:
+            raise UserInputError(
+                f"review=dict(weight='auto', share={share!r}): must be a number > 0"
+            )
+        self.share = share
         self.register_buffer('log_ratio', torch.tensor(torch.nan))
         self.register_buffer('measured', torch.tensor(0.0))
         self.begin: int | None = None
@@ -67,7 +83,7 @@ class AutoWeight(nn.Module):
     @property
     def value(self) -> Tensor:
         """The weight; nan as long as there was no gradient to measure."""
-        return SHARE * (-self.log_ratio).exp()
+        return self.share * (-self.log_ratio).exp()
 
     @torch.no_grad()
     def update(self, own: Tensor, task: Tensor) -> None:

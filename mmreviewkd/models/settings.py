@@ -107,6 +107,7 @@ class ReviewSettings:
         distance (str): ``'hcl'`` or ``'l2'``.
         precision (str, optional): ``'bfloat16'`` to compute the review in it.
         compile (bool): Whether ``torch.compile`` compiles the review.
+        share (float, optional): How strongly a review with ``weight='auto'`` pulls.
 
     Raises:
         UserInputError: A value cannot be used; the message names it.
@@ -118,9 +119,15 @@ class ReviewSettings:
     distance: str = 'hcl'
     precision: Optional[str] = None
     compile: bool = False
+    share: Optional[float] = None
 
     def __post_init__(self) -> None:
         check_precision('review', self.precision)
+        if self.share is not None and self.weight != 'auto':
+            raise UserInputError(
+                f"review=dict(share={self.share!r}): is for weight='auto', not for "
+                f'weight={self.weight!r}'
+            )
         if not isinstance(self.compile, bool):
             raise UserInputError(
                 f'review=dict(compile={self.compile!r}): must be True or False'
@@ -143,6 +150,7 @@ class ReviewSettings:
             distance=self.distance,
             precision=self.precision,
             compile=self.compile,
+            share=self.share,
         )
 
 

@@ -10,6 +10,7 @@ from tests.support.students import assert_same, losses_of
 
 import pytest
 import torch
+from mmdet.registry import MODELS
 from mmengine.logging import MessageHub
 
 
@@ -177,3 +178,17 @@ def test_no_loss_of_the_students_own(kind):
 def test_another_word(kind):
     with pytest.raises(UserInputError, match=r"weight='atuo'.*number >= 0, or 'auto'"):
         kind.distilled(weight='atuo')
+
+
+@pytest.mark.parametrize(
+    'review, message',
+    [
+        (dict(weight=1.0, share=0.5), "share=0.5.*for weight='auto', not for weight=1"),
+        (dict(weight='auto', share=0), 'share=0.: must be a number > 0'),
+        (dict(weight='auto', share='big'), "share='big'.: must be a number > 0"),
+    ],
+)
+@pytest.mark.parametrize('kind', ['classifier'], indirect=True)
+def test_no_share(kind, review, message):
+    with pytest.raises(UserInputError, match=message):
+        MODELS.build(dict(kind.config(), review=review))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...compat.precision import in_precision
 from ...errors import UserInputError
-from ..auto_weight import AutoWeight
+from ..auto_weight import SHARE, AutoWeight
 from ..method import Pair, TrainedMethod, View
 from .abf import ABF
 from .hcl import hcl_loss, l2_loss
@@ -46,6 +46,8 @@ class Review(TrainedMethod):
             statistics and squares. Defaults to that of the run.
         compile (bool): Whether ``torch.compile`` compiles fusion and loss, once for
             each size of the features.
+        share (float, optional): With ``weight='auto'``, how strongly the review is to
+            pull at the student's features, relative to the student's own loss.
 
     Raises:
         UserInputError: ``fusion`` or ``distance`` is unknown.
@@ -72,10 +74,11 @@ class Review(TrainedMethod):
         names: Sequence[str] = (),
         precision: str | None = None,
         compile: bool = False,
+        share: float | None = None,
     ) -> None:
         super().__init__(1.0 if isinstance(weight, str) else weight)
         if weight == 'auto':
-            self.auto = AutoWeight()
+            self.auto = AutoWeight(SHARE if share is None else share)
             self.standardize = nn.ModuleList(map(Standardize, out_channels))
         for name, value, known in (
             ('fusion', fusion, ('abf', 'sum', 'pairs', 'none')),
