@@ -14,7 +14,7 @@ from ..methods import Method, View
 from .adapters import Match
 from .features import as_maps, calls_of, check_gradients, record
 from .finite import FiniteCheck
-from .gradients import gradient_norms, shown_ratios
+from .gradients import measure
 from .logit_rows import Calls
 from .logits import LogitReader
 from .teacher import Teacher
@@ -107,7 +107,9 @@ class Distillation:
         ratios: dict[str, Tensor] = {}
         if measured:
             task, _ = student.parse_losses(losses)
-            ratios = self._measure(measured, methods, results, task, features)
+            matched = [features[ours] for ours, _ in self.match.indices]
+            given = {name: results[name]['loss'] for name in measured}
+            ratios = measure(methods, given, task, matched, self.match.names)
         added: dict[str, Tensor] = {}
         for name, method in methods.items():
             new = _weighted(name, method, results[name])
@@ -123,39 +125,14 @@ class Distillation:
 
     def _due(self, methods: Mapping[str, Method]) -> list[str]:
         """Name the methods whose gradients are measured in this step."""
+        if not torch.is_grad_enabled():
+            return []
         iteration = MessageHub.get_current_instance().get_info('iter', 0)
         return [
             name
             for name, method in methods.items()
             if method.active and (_sets_weight(method, iteration) or self.observed)
         ]
-
-    def _measure(
-        self,
-        names: Sequence[str],
-        methods: Mapping[str, Method],
-        results: Mapping[str, Mapping[str, Tensor]],
-        task: Tensor,
-        features: Sequence[Tensor],
-    ) -> dict[str, Tensor]:
-        """Measure the gradients of methods, set their weights, and say what to log."""
-        features = [features[ours] for ours, _ in self.match.indices]
-        theirs = gradient_norms(task, features)
-        shown = {}
-        for name in names:
-            method = methods[name]
-            own = gradient_norms(results[name]['loss'], features)
-            if method.auto is not None:
-                if not any(feature.requires_grad for feature in features):
-                    raise UserInputError(
-                        "review=dict(weight='auto') measures gradients on the "
-                        "student's features, and they have none, since the modules up "
-                        'to them are frozen; give a number'
-                    )
-                method.auto.update(own, theirs)
-            ratios = shown_ratios(method.weight_now * own, theirs, self.match.names)
-            shown.update({f'{name}_{key}': value for key, value in ratios.items()})
-        return shown
 
     def _views(
         self,

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..compat.precision import in_float32
 from ..errors import UserInputError
+from ..methods import Method
 
 # keeps gradients of half precision off zero
 _SCALE = 4096.0
@@ -50,22 +51,46 @@ def gradient_norms(loss: Tensor, features: Sequence[Tensor]) -> Tensor:
     )
 
 
-def shown_ratios(
-    own: Tensor, task: Tensor, levels: Sequence[str]
-) -> Mapping[str, Tensor]:
-    """Return what is logged of two gradients: the ratio at each level, and at all.
+def measure(
+    methods: Mapping[str, Method],
+    losses: Mapping[str, Tensor],
+    task: Tensor,
+    features: Sequence[Tensor],
+    levels: Sequence[str],
+) -> dict[str, Tensor]:
+    """Measure the gradients of methods, and set the weights that follow them.
 
     Args:
-        own (Tensor): Norms of a method's gradient, times its weight, (levels, ).
-        task (Tensor): Norms of the gradient of the student's own loss, (levels, ).
-        levels (Sequence[str]): Names of the levels.
+        methods (Mapping[str, Method]): The methods by name.
+        losses (Mapping[str, Tensor]): Losses of those that are measured, scalars that
+            are not multiplied by the weight, by name.
+        task (Tensor): The student's own loss, a scalar.
+        features (Sequence[Tensor]): The student's features of the matched levels.
+        levels (Sequence[str]): Names of these levels.
 
     Returns:
-        Mapping[str, Tensor]: ``gradient``, the ratio where the student's own loss
-        depends on the features, see :class:`AutoWeight`, and ``gradient_LEVEL``.
+        dict[str, Tensor]: What is logged: each method's gradient, with its weight,
+        relative to the task's. ``NAME_gradient`` is the ratio where the task depends on
+        the features, see :class:`AutoWeight`, and ``NAME_gradient_LEVEL`` that at a
+        level.
+
+    Raises:
+        UserInputError: The features have no gradients, from which a weight is set.
     """
-    named = {
-        f'gradient_{level.replace(" ", "")}': ratio
-        for level, ratio in zip(levels, own / task)
-    }
-    return {'gradient': own @ task / (task @ task), **named}
+    theirs = gradient_norms(task, features)
+    shown: dict[str, Tensor] = {}
+    for name, loss in losses.items():
+        own, method = gradient_norms(loss, features), methods[name]
+        if method.auto is not None:
+            if not any(feature.requires_grad for feature in features):
+                raise UserInputError(
+                    f"{name}=dict(weight='auto') measures gradients on the student's "
+                    'features, and they have none, since the modules up to them are '
+                    'frozen; give a number'
+                )
+            method.auto.update(own, theirs)
+        own = method.weight_now * own
+        shown[f'{name}_gradient'] = own @ theirs / (theirs @ theirs)
+        for level, ratio in zip(levels, own / theirs):
+            shown[f'{name}_gradient_{level.replace(" ", "")}'] = ratio
+    return shown

@@ -192,3 +192,10 @@ def test_another_word(kind):
 def test_no_share(kind, review, message):
     with pytest.raises(UserInputError, match=message):
         MODELS.build(dict(kind.config(), review=review))
+
+
+def test_without_gradients_nothing_is_measured(kind):
+    model, data = kind.distilled(), kind.batch()
+    model.distillation.observed = True
+    with torch.no_grad():
+        assert not any('gradient' in key for key in losses_of(model, data))
