@@ -40,7 +40,7 @@ def convert(module):
             convert(child)
 
 
-def work(rank, world_size, port, teacher, start, queue):
+def work(rank, world_size, port, teacher, weight, start, queue):
     os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
     torch.set_num_threads(1)
     dist.init_process_group('gloo', rank=rank, world_size=world_size)
@@ -50,7 +50,7 @@ def work(rank, world_size, port, teacher, start, queue):
             type='ReviewKD',
             student=classifier(),
             teacher=teacher,
-            review=dict(weight=1.0),
+            review=dict(weight=weight),
             logits=dict(type='KDLoss'),
         )
     )
@@ -81,7 +81,8 @@ def work(rank, world_size, port, teacher, start, queue):
 
 
 @pytest.mark.slow
-def test_same_loss_for_ten_steps(tmp_path):
+@pytest.mark.parametrize('weight', [1.0, 'auto'])
+def test_same_loss_for_ten_steps(weight, tmp_path):
     torch.manual_seed(0)
     cfg = classifier(14, (6, 6, 12, 24))
     torch.save(
@@ -93,11 +94,12 @@ def test_same_loss_for_ten_steps(tmp_path):
             type='ReviewKD',
             student=classifier(),
             teacher=teacher,
-            review=dict(weight=1.0),
+            review=dict(weight=weight),
             logits=dict(type='KDLoss'),
         )
     )
-    torch.save(model.state_dict(), tmp_path / 'start.pth')
+    start = tmp_path / 'start.pth'
+    torch.save(model.state_dict(), start)
     context = mp.get_context('spawn')
     runs = []
     for world_size in (1, 2):
@@ -106,7 +108,7 @@ def test_same_loss_for_ten_steps(tmp_path):
         processes = [
             context.Process(
                 target=work,
-                args=(rank, world_size, port, teacher, tmp_path / 'start.pth', queue),
+                args=(rank, world_size, port, teacher, weight, start, queue),
             )
             for rank in range(world_size)
         ]

@@ -65,9 +65,12 @@ def same_end(project, *folders):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('workers', [0, 2])
-def test_killed_and_resumed_to_the_last_digit(project, workers):
-    (project / 'augmented.py').write_text(AUGMENTED.format(workers=workers))
+@pytest.mark.parametrize('workers, weight', [(0, 1.0), (0, 'auto'), (2, 1.0)])
+def test_killed_and_resumed_to_the_last_digit(project, workers, weight):
+    (project / 'augmented.py').write_text(
+        AUGMENTED.format(workers=workers)
+        + f'model = dict(review=dict(weight={weight!r}))\n'
+    )
     (project / 'die.py').write_text(DIE)
     train = [ROOT / 'tools' / 'train.py', 'augmented.py', '--work-dir']
     whole = process(*train, 'whole', cwd=project)

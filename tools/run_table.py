@@ -47,7 +47,8 @@ class Run:
         self.work_dir = row.work_dir.format(seed=seed)
         self.console = osp.join(self.work_dir, 'console.log')
         self.result = table.result(row, seed)
-        self.options = [*OPTIONS, *table.options, f'randomness.seed={seed}']
+        seeded = f'randomness.seed={seed}'
+        self.options = [*OPTIONS, *table.options, *row.options, seeded]
         self.settings = read_settings(row.config, self.options)
         # of the starts so far: commits, seconds, peak memory
         self.notes = dict(config_hash=self.settings.hash, commits=[], seconds=0.0)

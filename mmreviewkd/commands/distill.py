@@ -16,6 +16,7 @@ import argparse
 import inspect
 import os
 import os.path as osp
+from typing import Union
 
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
@@ -63,9 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--weight',
-        type=float,
+        type=weight,
         help='weight of the method, if it is one; the published weight by default, '
-        'for the review that of Faster R-CNN and RetinaNet R101-R50, 1.0',
+        'for the review that of Faster R-CNN and RetinaNet R101-R50, 1.0; "auto", for '
+        'the review, sets it from gradients',
     )
     parser.add_argument(
         '--strides',
@@ -181,6 +183,11 @@ def check_methods(args: argparse.Namespace) -> None:
             f'--weight {args.weight}: is the weight of one method, and --method names '
             f'{len(args.method)}; use --set, as in model.methods.pkd.weight=6.0'
         )
+
+
+def weight(text: str) -> Union[float, str]:
+    """Read the value of ``--weight``."""
+    return text if text == 'auto' else float(text)
 
 
 def add_methods(cfg: Config, args: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 from .broadcast_buffers_hook import BroadcastBuffersHook
 from .resume_hook import ResumeHook
+from .review_gradient_hook import ReviewGradientHook
 from .review_visualization_hook import ReviewVisualizationHook
 from .review_weight_hook import ReviewWeightHook
 from .strict_load_hook import StrictLoadHook
@@ -8,6 +9,7 @@ from .teacher_check import TeacherCheckHook, check_teacher
 __all__ = [
     'BroadcastBuffersHook',
     'ResumeHook',
+    'ReviewGradientHook',
     'ReviewVisualizationHook',
     'ReviewWeightHook',
     'StrictLoadHook',

@@ -103,6 +103,8 @@ class ReviewWeightHook(Hook):
         for name in names:
             method = getattr(model, name)
             method.factor = factor
-            runner.message_hub.update_scalar(
-                f'train/{name}_weight', method.weight * factor
-            )
+            # one that is set during the run is logged with the losses
+            if method.auto is None:
+                runner.message_hub.update_scalar(
+                    f'train/{name}_weight', method.weight * factor
+                )

@@ -62,7 +62,8 @@ def _models(cfg: Config, model: BaseModel) -> Iterator[tuple[str, str]]:
     for name in methods:
         method = getattr(model, name)
         kind = '' if name == 'review' else f'{type(method).__name__}, '
-        yield 'method', f'{name}: {kind}weight {method.weight:g}'
+        weight = f'{method.weight:g}' if method.auto is None else 'auto'
+        yield 'method', f'{name}: {kind}weight {weight}'
 
 
 def _weights(cfg: Config, model: BaseModel) -> str:

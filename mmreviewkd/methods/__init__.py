@@ -1,4 +1,5 @@
 from .at import AttentionTransfer
+from .auto_weight import AutoWeight
 from .binary_kd import BinaryKDLoss
 from .cc import CC
 from .correlation_congruence import CorrelationCongruence
@@ -15,7 +16,7 @@ from .mimic import Mimic
 from .ofd import OFD
 from .pkd import PKD
 from .pkt import PKT
-from .review import ABF, Review, hcl_loss
+from .review import ABF, Review, Standardize, hcl_loss
 from .rkd import RKD
 from .sp import SimilarityPreserving
 from .sskd import SSKD
@@ -36,6 +37,7 @@ __all__ = [
     'SSKD',
     'VID',
     'AttentionTransfer',
+    'AutoWeight',
     'BinaryKDLoss',
     'CorrelationCongruence',
     'DKDLoss',
@@ -46,6 +48,7 @@ __all__ = [
     'Pair',
     'Review',
     'SimilarityPreserving',
+    'Standardize',
     'TrainedMethod',
     'View',
     'hcl_loss',

@@ -30,6 +30,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from ..errors import UserInputError
+from .auto_weight import AutoWeight
 
 
 class Pair(NamedTuple):
@@ -163,6 +164,8 @@ class Method(nn.Module):
             instead of softmax probabilities.
         rotations (bool): Whether the method learns from rotated copies of each image,
             as ``CropFlipPreprocessor(rotations=True)`` makes them.
+        auto (AutoWeight, optional): What sets the weight during a run, in place of the
+            number ``weight``.
         factor (float): Factor on the weight at this point of a run;
             :class:`ReviewWeightHook` sets it.
         name (str): Name of the method in the config, the log and the checkpoint.
@@ -184,6 +187,7 @@ class Method(nn.Module):
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__()
         self.weight = weight
+        self.auto: AutoWeight | None = None
         self.factor = 1.0
         self.name = type(self).__name__.lower()
 
@@ -201,6 +205,11 @@ class Method(nn.Module):
     def active(self) -> bool:
         """Whether the loss is computed at this point of a run."""
         return self.weight > 0 and self.factor > 0
+
+    @property
+    def weight_now(self) -> float | Tensor:
+        """The weight at this point of a run, with its factor."""
+        return self.factor * (self.weight if self.auto is None else self.auto.value)
 
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:
         """Compare the student with the teacher.

@@ -1,18 +1,20 @@
 """How a batch passes through teacher, student and methods."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Optional
 
 import torch
+from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from torch import Tensor
 
 from ..errors import UserInputError
 from ..methods import Method, View
 from .adapters import Match
-from .features import calls_of, check_gradients, record
+from .features import as_maps, calls_of, check_gradients, record
 from .finite import FiniteCheck
+from .gradients import measure
 from .logit_rows import Calls
 from .logits import LogitReader
 from .teacher import Teacher
@@ -47,6 +49,8 @@ class Distillation:
         self.methods, self.reader, self.inherit = methods, reader, inherit
         self.settings = settings
         self.check_finite = FiniteCheck(match.names)
+        self.observed = False
+        """Whether the gradients of all methods are measured in the next steps."""
         self.owns_teacher = True
         """Whether the teacher moves with this student; copies borrow it."""
 
@@ -89,16 +93,26 @@ class Distillation:
         read = {what for each in methods.values() if each.active for what in each.reads}
         # the teacher runs first, before the student's activations fill the memory
         taught = self.teacher(inputs, data_samples) if read else ([], None)
-        names = self.names if 'features' in read else []
+        measured = self._due(methods)
+        names = self.names if 'features' in read or measured else []
         reader = self.reader if 'logits' in read else None
         modules = reader.modules(student) if reader else []
         with record(student, names) as features, calls_of(modules) as calls:
             losses = forward(inputs, data_samples, 'loss')
         check_gradients(student, names, features)
         views = self._views(read, features, reader, calls, taught, data_samples)
+        results = {
+            name: _results_of(method, *views) for name, method in methods.items()
+        }
+        ratios: dict[str, Tensor] = {}
+        if measured:
+            task, _ = student.parse_losses(losses)
+            matched = [features[ours] for ours, _ in self.match.indices]
+            given = {name: results[name]['loss'] for name in measured}
+            ratios = measure(methods, given, task, matched, self.match.names)
         added: dict[str, Tensor] = {}
         for name, method in methods.items():
-            new = _losses_of(name, method, *views)
+            new = _weighted(name, method, results[name])
             taken = sorted(set(new) & {*losses, *added})
             if taken:
                 raise UserInputError(
@@ -107,7 +121,18 @@ class Distillation:
                 )
             added.update(new)
         self.check_finite(added, *views)
-        return {**losses, **added}
+        return {**losses, **added, **ratios}
+
+    def _due(self, methods: Mapping[str, Method]) -> list[str]:
+        """Name the methods whose gradients are measured in this step."""
+        if not torch.is_grad_enabled():
+            return []
+        iteration = MessageHub.get_current_instance().get_info('iter', 0)
+        return [
+            name
+            for name, method in methods.items()
+            if method.active and (_sets_weight(method, iteration) or self.observed)
+        ]
 
     def _views(
         self,
@@ -153,7 +178,7 @@ class Distillation:
             UserInputError: The two models return features of different batch sizes.
         """
         ours, theirs = (
-            [levels[index] for index in indices]
+            [as_maps(levels)[index] for index in indices]
             for levels, indices in zip((features, targets), zip(*self.match.indices))
         )
         if len(ours[0]) != len(theirs[0]):
@@ -165,22 +190,22 @@ class Distillation:
         return ours, theirs
 
 
-def _losses_of(
-    name: str, method: Method, student: View, teacher: View
-) -> dict[str, Tensor]:
-    """A method's loss as ``loss_NAME``, and what it logs as ``NAME_...``."""
+def _sets_weight(method: Method, iteration: int) -> bool:
+    return method.auto is not None and method.auto.due(iteration)
+
+
+def _results_of(method: Method, student: View, teacher: View) -> dict[str, Tensor]:
+    """A method's loss, without its weight, and what it logs; empty if it is off."""
     if not method.active:
-        nothing = _nothing(method)
-        return {} if nothing is None else {f'loss_{name}': nothing}
+        return {}
     reads_features = 'features' in method.reads
     if 'logits' in method.reads and not reads_features and not len(student.logits):
         # a batch may have no positive anchor
-        zero, nothing = method.factor * student.logits.sum(), _nothing(method)
-        return {f'loss_{name}': zero if nothing is None else zero + nothing}
+        zero, nothing = student.logits.sum(), _nothing(method)
+        return dict(loss=zero if nothing is None else zero + nothing)
     values = method.losses(student, teacher)
-    shown = {f'{name}_{key}': value for key, value in values.items() if key != 'loss'}
     # mmengine trains whatever has "loss" in its key
-    if 'loss' not in values or any('loss' in key for key in shown):
+    if 'loss' not in values or any('loss' in key for key in set(values) - {'loss'}):
         raise UserInputError(
             f'{type(method).__name__}.losses returns {", ".join(values)}: must be '
             '"loss", which is trained, and what is shown, without "loss" in its name'
@@ -192,7 +217,21 @@ def _losses_of(
                 f'{type(method).__name__}.losses returns {key} as a '
                 f'{type(value).__name__}{shape}: must be a tensor without dimensions'
             )
-    return {f'loss_{name}': method.weight * method.factor * values['loss'], **shown}
+    return values
+
+
+def _weighted(
+    name: str, method: Method, values: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """A method's loss as ``loss_NAME``, and what it logs as ``NAME_...``."""
+    if not values:
+        nothing = _nothing(method)
+        return {} if nothing is None else {f'loss_{name}': nothing}
+    weight = method.weight_now
+    shown = {f'{name}_{key}': value for key, value in values.items() if key != 'loss'}
+    if isinstance(weight, Tensor):
+        shown[f'{name}_weight'] = weight
+    return {f'loss_{name}': weight * values['loss'], **shown}
 
 
 def _nothing(method: Method) -> Optional[Tensor]:

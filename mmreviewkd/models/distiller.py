@@ -44,8 +44,8 @@ def ReviewKD(
         teacher (dict): ``config``, ``checkpoint`` and, optionally, ``scale``
             and ``weights``, see :class:`TeacherSettings`.
         review (dict, optional): ``weight`` of the review loss (float, >= 0; with 0
-            it is not computed) and, optionally, ``mid_channels`` and, for ablations,
-            ``fusion`` and ``distance``, see :class:`Review`.
+            it is not computed; or ``'auto'``) and, optionally, ``mid_channels`` and,
+            for ablations, ``fusion`` and ``distance``, see :class:`Review`.
             :class:`ReviewWeightHook` varies the weight during a run. May be left
             out if there are ``methods``.
         logits (dict, optional): Config of a loss between logits, beside the
@@ -109,7 +109,8 @@ def _build_distillation(
     memory = dict(settings.remembered(), levels=match.names)
     for name, method in build_methods(settings.methods, pair).items():
         if isinstance(method, TrainedMethod):
-            method.settings = {**memory, 'weight': method.weight, **method.settings}
+            weight = method.weight if method.auto is None else 'auto'
+            method.settings = {**memory, 'weight': weight, **method.settings}
         model.add_module(name, method)
     reader = None
     for name, each in types.items():

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Optional
 
 import torch
 import torch.nn as nn
@@ -30,14 +30,15 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[list[Tensor]]:
         model (nn.Module): The model that will run.
         names (Sequence[str]): Names of its modules. Their outputs are recorded, or
             their inputs if a name ends in ``.input``: the input of an activation
-            is the feature before it. The input of a module that works in place is
-            copied. If such a module runs several times, as torchvision's ReLUs do, its
-            last input is recorded.
+            is the feature before it. A module that works in place is given a copy of
+            its input. If such a module runs several times, as torchvision's ReLUs do,
+            its last input is recorded.
 
     Yields:
         list[Tensor]: Empty at first. When the context ends, it is filled with the
-        features, (N, C_i, H_i, W_i), in the order of ``names``. A vector, (N, C),
-        becomes a map of one cell.
+        features, maps (N, C_i, H_i, W_i) or vectors (N, C_i), in the order of
+        ``names``. The model goes on with these very tensors, so that what it computes
+        later has a gradient with respect to them.
 
     Raises:
         UserInputError: A module does not exist, did not run, does not return maps
@@ -70,9 +71,10 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[list[Tensor]]:
             )
         keep(name, output)
 
-    def keep_input(name: str, module: nn.Module, args: tuple) -> None:
+    def keep_input(name: str, module: nn.Module, args: tuple) -> Optional[tuple]:
+        keep(name, args[0])
         in_place = getattr(module, 'inplace', False)
-        keep(name, args[0].clone() if in_place else args[0])
+        return (args[0].clone(), *args[1:]) if in_place else None
 
     try:
         for name in dict.fromkeys(names):
@@ -101,7 +103,12 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[list[Tensor]]:
                     'out = out + x, or name a module whose output is not '
                     'written over'
                 )
-            features.append(value[..., None, None] if value.dim() == 2 else value)
+            features.append(value)
+
+
+def as_maps(features: Sequence[Tensor]) -> list[Tensor]:
+    """Return features as maps, (N, C_i, H_i, W_i); a vector is a map of one cell."""
+    return [value[..., None, None] if value.dim() == 2 else value for value in features]
 
 
 @contextmanager
@@ -226,7 +233,7 @@ def probe(model: BaseModel, names: Sequence[str]) -> Levels:
     return Levels(
         owner=type(model).__name__,
         image_size=size,
-        strides=[round(size / feature.size(-1)) for feature in features],
+        strides=[round(size / feature.size(-1)) for feature in as_maps(features)],
         channels=[feature.size(1) for feature in features],
         classes=adapter.classes(outputs),
         norms=norms,

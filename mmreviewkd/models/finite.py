@@ -116,6 +116,13 @@ class FiniteCheck:
         )
         if step.scaled and not by_teacher and self.overflows <= _MAX_OVERFLOWS:
             return
+        unset = [name for name, _ in losses if name.endswith('_weight')]
+        if unset and not by_teacher and not by_student:
+            raise FloatingPointError(
+                f'{unset[0]} could not be set in iteration {step.iteration}: on the '
+                "features that are compared, the gradient of the student's own loss, "
+                'or of this one, is zero or not finite. Give the weight as a number'
+            )
         # A method's logged values follow its loss. The last is named, since the name
         # of a logged value tells the level.
         name, value = losses[-1]

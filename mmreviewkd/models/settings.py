@@ -100,47 +100,57 @@ class ReviewSettings:
     """Settings in ``review=dict(...)``, see :class:`Review`.
 
     Args:
-        weight (float): Weight of the review loss, >= 0; 0 turns it off.
+        weight (float | str): Weight of the review loss, >= 0; 0 turns it off, and
+            ``'auto'`` sets it from gradients.
         mid_channels (int, optional): Channels of the residuals.
         fusion (str): ``'abf'``, ``'sum'``, ``'pairs'`` or ``'none'``.
         distance (str): ``'hcl'`` or ``'l2'``.
         precision (str, optional): ``'bfloat16'`` to compute the review in it.
         compile (bool): Whether ``torch.compile`` compiles the review.
+        share (float, optional): How strongly a review with ``weight='auto'`` pulls.
 
     Raises:
         UserInputError: A value cannot be used; the message names it.
     """
 
-    weight: float
+    weight: Union[float, str]
     mid_channels: Optional[int] = None
     fusion: str = 'abf'
     distance: str = 'hcl'
     precision: Optional[str] = None
     compile: bool = False
+    share: Optional[float] = None
 
     def __post_init__(self) -> None:
         check_precision('review', self.precision)
+        if self.share is not None and self.weight != 'auto':
+            raise UserInputError(
+                f"review=dict(share={self.share!r}): is for weight='auto', not for "
+                f'weight={self.weight!r}'
+            )
         if not isinstance(self.compile, bool):
             raise UserInputError(
                 f'review=dict(compile={self.compile!r}): must be True or False'
             )
-        check_weight(
-            self.weight,
-            'review',
-            'the review loss',
-            ' (published: 1.0 for Faster R-CNN R101-R50)',
-        )
+        if self.weight != 'auto':
+            check_weight(
+                self.weight,
+                'review',
+                'the review loss',
+                ", or 'auto' (published: 1.0 for Faster R-CNN R101-R50)",
+            )
 
     def method(self) -> dict[str, Any]:
         """Return the config of the method."""
         return dict(
             type='Review',
-            weight=float(self.weight),
+            weight='auto' if self.weight == 'auto' else float(self.weight),
             mid_channels=self.mid_channels,
             fusion=self.fusion,
             distance=self.distance,
             precision=self.precision,
             compile=self.compile,
+            share=self.share,
         )
 
 

@@ -17,7 +17,7 @@ from ..compat.precision import in_precision
 from ..errors import UserInputError
 from .adapters import adapter_of
 from .configs import model_config
-from .features import probe, record
+from .features import as_maps, probe, record
 from .renormalize import Renormalization, resize
 from .settings import TeacherSettings
 from .weights import load_strictly, read_checkpoint
@@ -134,6 +134,7 @@ class Teacher(nn.Module):
         lower = in_precision('teacher', precision, inputs.device)
         with lower, record(self.model, self.names) as features:
             outputs = self.adapter.extract(self.model, inputs)
+        features = as_maps(features)
         if precision is not None:
             # heads and methods go on in the precision of the run
             features = [feature.to(inputs.dtype) for feature in features]

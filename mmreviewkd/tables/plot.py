@@ -1,14 +1,15 @@
-"""Gain of each row against what it costs."""
+"""Gain of each row against what it costs, and scores against the weight."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
 from typing import Any
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from .summary import Gain
 
@@ -55,6 +56,47 @@ def plot_gains(
     )
     figure.canvas.draw()
     _write_names(axes, gains)
+    _save(figure, out_file)
+
+
+def plot_sweep(
+    sweep: Mapping[float, Mapping[int, float]],
+    others: Mapping[str, Mapping[int, float]],
+    out_file: str,
+    score: str,
+) -> None:
+    """Plot scores against the weight of the review: each run, and the means as a line.
+
+    Args:
+        sweep (Mapping[float, Mapping[int, float]]): Scores by seed, by the weight.
+        others (Mapping[str, Mapping[int, float]]): Scores of rows without a number as
+            weight, by seed, by the name to show; their means are lines across.
+        out_file (str): File to write, ``.svg`` or ``.png``.
+        score (str): Name of the score.
+    """
+    figure = Figure(figsize=(9, 5), layout='constrained')
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.grid(alpha=0.3)
+    axes.set_xscale('log')
+    known = {weight: scores for weight, scores in sweep.items() if scores}
+    for weight, scores in known.items():
+        axes.plot([weight] * len(scores), list(scores.values()), '.', color='C0')
+    means = [statistics.mean(scores.values()) for scores in known.values()]
+    axes.plot(list(known), means, color='C0', label='weight as a number')
+    for number, (name, scores) in enumerate(others.items(), 1):
+        if scores:
+            mean = statistics.mean(scores.values())
+            axes.axhline(mean, color=f'C{number}', linestyle='--', label=name)
+    axes.xaxis.set_major_locator(FixedLocator(list(sweep)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
+    axes.set(xlabel='weight of the review', ylabel=score)
+    axes.legend(frameon=False)
+    _save(figure, out_file)
+
+
+def _save(figure: Figure, out_file: str) -> None:
     with matplotlib.rc_context(_SVG):
         figure.savefig(
             out_file, metadata=dict(Date=None) if out_file.endswith('.svg') else None

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import UserInputError
 from ..visualization import markdown_table
-from .plot import plot_gains
+from .plot import plot_gains, plot_sweep
 from .summary import (
     Summary,
     deviation,
@@ -49,16 +49,24 @@ def report_table(folder: str, page: str | None = None) -> str:
     parts = [markdown_table(_cells(table, [*teacher, *rows], rows[0]))]
     parts += _notes(table, rows)
     if page and before:
+        plot = osp.join(folder, PLOT)
+        sweep = {each.row.weight: each.scores for each in rows if each.row.weight}
         gains = {
             each.row.title: (slowdown(each, rows[0]), gain(each.scores, rows[0].scores))
             for each in rows[1:]
             if each.complete and rows[0].complete
         }
-        if gains:
-            plot = osp.join(folder, PLOT)
+        shown = ''
+        if sweep and any(sweep.values()):
+            others = {e.row.title: e.scores for e in rows if not e.row.weight}
+            plot_sweep(sweep, others, plot, next(iter(table.metrics)))
+            shown = 'Score against the weight'
+        elif gains:
             plot_gains(gains, plot, next(iter(table.metrics)))
+            shown = 'Gain against the time of a step'
+        if shown:
             link = osp.relpath(plot, osp.dirname(page) or '.').replace(osp.sep, '/')
-            parts.insert(1, f'![Gain against the time of a step]({link})')
+            parts.insert(1, f'![{shown}]({link})')
         text = '\n\n'.join(parts)
         with open(page, 'w', encoding='utf-8') as file:
             # Markdown wants empty lines around comments

@@ -23,12 +23,16 @@ class Row(NamedTuple):
         config (str): Path of the config.
         work_dir (str): Folder of a run, with ``{seed}`` in it. What is trained before
             the rows has a folder that the configs of the rows know.
+        options (Sequence[str]): Settings of its runs beside those of all rows.
+        weight (float, optional): Weight of the review, in a table of several weights.
     """
 
     name: str
     title: str
     config: str
     work_dir: str
+    options: Sequence[str] = ()
+    weight: float | None = None
 
 
 class Table(NamedTuple):
@@ -124,6 +128,8 @@ def _rows(entries: dict[str, Any], table: str) -> list[Row]:
             # a run that two tables have is in the folder of the one
             entry.get('work_dir')
             or f'work_dirs/tables/{entry.get("runs_of", table)}/{name}_{{seed}}',
+            entry.get('options') or [],
+            entry.get('weight'),
         )
         for name, entry in (entries or {}).items()
     ]

@@ -88,7 +88,8 @@ def plot_curves(
 
     The review loss of a distilled run is drawn apart, on an axis of its own,
     and the losses of other methods not at all, so that the students' own losses
-    compare.
+    compare. If :class:`ReviewGradientHook` has logged how strongly the review pulls at
+    the student's features, a third panel shows it.
 
     Args:
         runs (dict[str, str]): Folder of each run, by the name to show.
@@ -97,13 +98,16 @@ def plot_curves(
         percent (float): Factor that turns the score into percent.
         labels (tuple[str, str]): Labels of loss and score.
     """
-    figure = Figure(figsize=(12, 4.5), layout='constrained')
+    logs = {name: read_scalars(work_dir) for name, work_dir in runs.items()}
+    measured = any('review_gradient' in entry for log in logs.values() for entry in log)
+    panels = 3 if measured else 2
+    figure = Figure(figsize=(6 * panels, 4.5), layout='constrained')
     FigureCanvasAgg(figure)
-    losses, scores = figure.subplots(1, 2)
+    losses, scores, *pulls = figure.subplots(1, panels)
     # with large features it is many times as large as the student's own loss
     reviews = losses.twinx()
     for number, (name, work_dir) in enumerate(runs.items()):
-        entries = read_scalars(work_dir)
+        entries = logs[name]
         style = dict(color=f'C{number}', marker='o', markersize=4)
         epochs, loss = epoch_means(entries, 'loss')
         reviewed, review = epoch_means(entries, 'loss_review')
@@ -115,11 +119,19 @@ def plot_curves(
         losses.plot(epochs, loss, label=name, **style)
         epochs, score = epoch_means(entries, metric)
         scores.plot(epochs, percent * np.array(score), label=name, **style)
+        for axes in pulls:
+            axes.plot(*epoch_means(entries, 'review_gradient'), **style)
     losses.set(title='Training', ylabel=f'{labels[0]} (solid)')
     reviews.set(ylabel='review loss (dashed)', ylim=(0, None))
     reviews.set_visible(bool(reviews.lines))
     scores.set(title='Validation', ylabel=f'{labels[1]} (%)', ylim=(0, None))
-    for axes in (losses, scores):
+    for axes in pulls:
+        axes.set(
+            title="Gradient on the student's features",
+            ylabel="review's, relative to the student's own loss",
+            yscale='log',
+        )
+    for axes in (losses, scores, *pulls):
         axes.set(xlabel='epoch')
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)

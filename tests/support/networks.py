@@ -6,7 +6,7 @@ have it, by a function from :class:`Weights` and images.
 
 from typing import NamedTuple, Optional
 
-from mmreviewkd.models.features import record
+from mmreviewkd.models.features import as_maps, record
 
 import torch
 import torch.nn.functional as F
@@ -33,7 +33,7 @@ def levels(network, images):
         for names in (network.levels_after, network.levels_before):
             with record(network, names) as features:
                 logits = network(images)
-            recorded.append(features)
+            recorded.append(as_maps(features))
     return (logits, *recorded)
 
 

@@ -43,18 +43,18 @@ class Kind:
         path = save_weights(copy.deepcopy(teacher), folder / f'{name}.pth')
         self.teacher = dict(config=teacher, checkpoint=path)
 
-    def config(self, **replaced):
+    def config(self, weight=1.0, **replaced):
         """The distillation's; arguments replace the student's."""
         return dict(
             type='ReviewKD',
             student=dict(copy.deepcopy(self.student), **replaced),
             teacher=copy.deepcopy(self.teacher),
-            review=dict(weight=1.0),
+            review=dict(weight=weight),
         )
 
-    def distilled(self, seed=1, **replaced):
+    def distilled(self, seed=1, weight=1.0, **replaced):
         torch.manual_seed(seed)
-        return MODELS.build(self.config(**replaced))
+        return MODELS.build(self.config(weight, **replaced))
 
     def plain(self, seed=1, **replaced):
         torch.manual_seed(seed)

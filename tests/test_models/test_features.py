@@ -1,7 +1,7 @@
 """Recording levels: order, in-place modules, errors, nothing left behind."""
 
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.models.features import record
+from mmreviewkd.models.features import as_maps, record
 from tests.support.students import losses_of
 
 import pytest
@@ -48,10 +48,14 @@ def test_order_and_last_call(toy):
         assert features == []
     pooled, before, again = features
     assert torch.equal(pooled, again)
-    assert pooled.shape == (2, 4, 1, 1)
+    assert [tuple(each.shape) for each in as_maps(features)] == [
+        (2, 4, 1, 1),
+        (2, 4, 4, 4),
+        (2, 4, 1, 1),
+    ]
     expected = toy.conv2(toy.conv1(IMAGES).relu())
     torch.testing.assert_close(before, expected)
-    torch.testing.assert_close(logits, toy.fc(pooled.flatten(1)))
+    torch.testing.assert_close(logits, toy.fc(pooled))
     assert hooks(toy) == 0
     # which of several outputs is meant cannot be told
     with pytest.raises(UserInputError, match='ReLU ran twice'):
@@ -80,11 +84,22 @@ def test_gradients_flow(toy):
     assert toy.fc.weight.grad is None
 
 
+def test_the_model_goes_on_with_what_is_recorded(toy):
+    """So the gradient of its own loss can be asked for, at a ReLU in place, too."""
+    with record(toy, ['relu.input', 'fc.input']) as features:
+        logits = toy(IMAGES)
+    before, pooled = torch.autograd.grad(logits.sum(), features)
+    weights = toy.fc.weight.sum(0)
+    torch.testing.assert_close(pooled, weights.expand(2, 4))
+    expected = weights[:, None, None] * (features[0] > 0) / 16
+    torch.testing.assert_close(before, expected)
+
+
 def test_any_way_of_running(toy):
     """A model's own hooks do not run when a method is called directly."""
     with record(toy, ['fc']) as features:
         logits = toy.forward(IMAGES)
-    assert torch.equal(features[0].flatten(1), logits)
+    assert torch.equal(features[0], logits)
 
 
 def test_overwritten_feature(toy):

@@ -60,11 +60,16 @@ def test_a_detector(kind, half, same, monkeypatch):
 @pytest.mark.parametrize('kind', ['classifier'], indirect=True)
 @pytest.mark.parametrize('logits', ['KDLoss', 'DKDLoss'])
 @pytest.mark.parametrize('same', [False, True])
-def test_a_classifier(kind, logits, same, monkeypatch):
-    cfg = dict(kind.config(), logits=dict(type=logits))
+@pytest.mark.parametrize('weight', [1.0, 'auto'])
+def test_a_classifier(kind, logits, same, weight, monkeypatch):
+    cfg = dict(kind.config(), review=dict(weight=weight), logits=dict(type=logits))
     if not same:
         cfg['teacher']['config']['data_preprocessor']['mean'] = [1.0] * 3
     model = MODELS.build(cfg)
+    # there is no backward pass on the fake device
+    monkeypatch.setattr(
+        torch.autograd, 'grad', lambda _, inputs, **__: [x.detach() for x in inputs]
+    )
     with fake_cuda(monkeypatch):
         moved(model)
         images = torch.empty(4, 3, 32, 32, dtype=torch.uint8, device='cuda')

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from ...compat.precision import in_precision
 from ...errors import UserInputError
+from ..auto_weight import SHARE, AutoWeight
 from ..method import Pair, TrainedMethod, View
 from .abf import ABF
 from .hcl import hcl_loss, l2_loss
+from .standardize import Standardize
 
 
 @MODELS.register_module()
@@ -36,12 +38,16 @@ class Review(TrainedMethod):
             each level with the teacher's same and all shallower levels, without
             residuals; ``'none'`` compares it with the same level only.
         distance (str): ``'hcl'``, or ``'l2'`` for the plain mean square.
-        weight (float): Weight of the loss; published: 1.0 for Faster R-CNN R101-R50.
+        weight (float | str): Weight of the loss; published: 1.0 for Faster R-CNN
+            R101-R50. ``'auto'`` sets it from gradients, see :class:`AutoWeight`, and
+            compares with the teacher's features as :class:`Standardize` makes them.
         names (Sequence[str]): Names of the levels in the log.
         precision (str, optional): ``'bfloat16'`` to compute fusion and loss in it, but
             statistics and squares. Defaults to that of the run.
         compile (bool): Whether ``torch.compile`` compiles fusion and loss, once for
             each size of the features.
+        share (float, optional): With ``weight='auto'``, how strongly the review is to
+            pull at the student's features, relative to the student's own loss.
 
     Raises:
         UserInputError: ``fusion`` or ``distance`` is unknown.
@@ -64,12 +70,16 @@ class Review(TrainedMethod):
         mid_channels: int | None = None,
         fusion: str = 'abf',
         distance: str = 'hcl',
-        weight: float = 1.0,
+        weight: float | str = 1.0,
         names: Sequence[str] = (),
         precision: str | None = None,
         compile: bool = False,
+        share: float | None = None,
     ) -> None:
-        super().__init__(weight)
+        super().__init__(1.0 if isinstance(weight, str) else weight)
+        if weight == 'auto':
+            self.auto = AutoWeight(SHARE if share is None else share)
+            self.standardize = nn.ModuleList(map(Standardize, out_channels))
         for name, value, known in (
             ('fusion', fusion, ('abf', 'sum', 'pairs', 'none')),
             ('distance', distance, ('hcl', 'l2')),
@@ -133,8 +143,11 @@ class Review(TrainedMethod):
         """Return the sum over the levels as ``loss``, and each level's distance."""
         device = student.features[0].device
         loss = _compiled_loss() if self.compiled else Review.loss
+        targets = teacher.features
+        if self.auto is not None:
+            targets = [each(x) for each, x in zip(self.standardize, targets)]
         with in_precision('review', self.precision, device):
-            levels = loss(self, student.features, teacher.features)
+            levels = loss(self, student.features, targets)
         named = zip(self.names, levels.detach())
         return dict(
             loss=levels.sum(),

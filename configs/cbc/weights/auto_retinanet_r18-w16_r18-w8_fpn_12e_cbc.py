@@ -1,0 +1,2 @@
+_base_ = './fixed_retinanet_r18-w16_r18-w8_fpn_12e_cbc.py'
+model = dict(review=dict(weight='auto'))

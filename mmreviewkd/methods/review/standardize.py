@@ -1,0 +1,60 @@
+"""Targets without the scale of the teacher that they come from."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn as nn
+from mmengine.dist import all_reduce
+from torch import Tensor
+
+from ...compat.precision import in_float32
+
+_FLOOR = 1e-2
+
+
+class Standardize(nn.Module):
+    """Subtract each channel's mean and divide by its standard deviation.
+
+    Mean and variance are those of all cells of all batches so far, in all processes.
+    The teacher does not change, so that they soon do not, either. A channel that hardly
+    varies is not divided by less than a tenth of the level's root mean variance.
+
+    Args:
+        channels (int): Number of channels.
+
+    Examples:
+        >>> standardize = Standardize(2)
+        >>> x = torch.randn(4, 2, 8, 8)
+        >>> tenfold = Standardize(2)(10 * x)
+        >>> torch.allclose(standardize(x), tenfold, atol=1e-5)
+        True
+    """
+
+    mean: Tensor
+    square: Tensor
+    batches: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer('mean', torch.zeros(channels))
+        self.register_buffer('square', torch.zeros(channels))
+        self.register_buffer('batches', torch.tensor(0.0))
+
+    @torch.no_grad()
+    def forward(self, feature: Tensor) -> Tensor:
+        """Standardize a feature, (N, C, H, W), in float32 or float64."""
+        feature = in_float32(feature)
+        if self.training:
+            self.batches += 1
+            moments = torch.stack([feature, feature.square()]).mean((1, 3, 4)).float()
+            all_reduce(moments, 'mean')  # in place
+            for known, new in zip((self.mean, self.square), moments):
+                known += (new - known) / self.batches
+        variance = (self.square - self.mean.square()).clamp(min=0)
+        # differences below a ten thousandth of the feature's size are rounding
+        floor = _FLOOR * variance.mean() + 1e-8 * self.square.mean()
+        deviation = (variance + floor).sqrt().clamp(min=torch.finfo(floor.dtype).tiny)
+        shift, scale = (
+            each.to(feature)[:, None, None] for each in (self.mean, deviation)
+        )
+        return (feature - shift) / scale

@@ -1,0 +1,72 @@
+"""A weight that follows the ratio of two gradients."""
+
+import math
+
+from mmreviewkd.methods.auto_weight import INTERVAL, SHARE, AutoWeight
+
+import pytest
+import torch
+
+
+def measured(*ratios):
+    weight = AutoWeight()
+    for ratio in ratios:
+        update(weight, ratio)
+    return weight
+
+
+def update(weight, ratio):
+    weight.update(torch.tensor([ratio, 0.0]), torch.tensor([1.0, 0.0]))
+
+
+def test_the_nearest_multiple_of_the_tasks_gradient():
+    own, task = torch.tensor([3.0, 1.0, 50.0]), torch.tensor([2.0, 4.0, 0.0])
+    weight = AutoWeight()
+    weight.update(own, task)
+    errors = [(ratio * task - own).norm() for ratio in (0.49, (6 + 4) / (4 + 16), 0.51)]
+    assert errors[1] == min(errors)
+    assert weight.value.item() == pytest.approx(SHARE / 0.5)
+
+
+def test_the_geometric_mean_of_the_latest():
+    assert measured(2.0).value.item() == pytest.approx(SHARE / 2)
+    assert measured(2.0, 8.0).value.item() == pytest.approx(SHARE / 4)
+    weight = measured(*[1.0] * 30)
+    update(weight, math.e)
+    assert weight.log_ratio.item() == pytest.approx(0.1, rel=1e-4)
+
+
+def test_one_measurement_counts_as_ten_times_the_mean_at_most():
+    for wild, sign in ((1e12, 1), (1e-12, -1)):
+        weight = measured(*[1.0] * 9, wild)
+        assert weight.log_ratio.item() == pytest.approx(sign * 0.23, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    'own, task', [(0.0, 1.0), (1.0, 0.0), (0.0, 0.0), (math.inf, 1.0), (math.nan, 1.0)]
+)
+def test_what_cannot_be_measured_changes_nothing(own, task):
+    weight = AutoWeight()
+    weight.update(torch.tensor([own]), torch.tensor([task]))
+    assert weight.value.isnan() and weight.measured == 0
+    update(weight, 2.0)
+    before = dict(weight.state_dict())
+    weight.update(torch.tensor([own]), torch.tensor([task]))
+    assert all(torch.equal(v, before[k]) for k, v in weight.state_dict().items())
+
+
+def test_a_resumed_weight_goes_on():
+    straight, first, second = measured(1.0, 2.0, 5.0), measured(1.0, 2.0), AutoWeight()
+    second.load_state_dict(first.state_dict())
+    update(second, 5.0)
+    assert torch.equal(second.value, straight.value)
+
+
+def test_when_it_is_measured():
+    first = 7  # after a warm-up
+    weight, resumed = AutoWeight(), AutoWeight()
+    due = [i - first for i in range(first, first + 90) if weight.due(i)]
+    assert due == [0, 1, 2, 4, 8, 16, 32, INTERVAL]
+    for each in (weight, AutoWeight()):
+        resumed.load_state_dict(each.state_dict())
+        assert resumed.begin == each.begin
