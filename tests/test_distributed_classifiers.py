@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 from mmdet.registry import MODELS
+from mmengine.logging import MessageHub
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
@@ -64,7 +65,8 @@ def work(rank, world_size, port, teacher, weight, start, queue):
     optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.01))
     torch.manual_seed(1)
     losses = []
-    for _ in range(10):
+    for step in range(10):
+        MessageHub.get_current_instance().update_info('iter', step)
         images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
         labels = torch.randint(0, 10, (8,))
         part = slice(rank * 8 // world_size, (rank + 1) * 8 // world_size)

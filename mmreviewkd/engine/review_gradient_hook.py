@@ -26,7 +26,10 @@ class ReviewGradientHook(Hook):
       trained for.
 
     ``mmreviewkd compare`` draws it. To measure takes a part of a backward pass for each
-    method and one for the student's own loss, and changes nothing in the training.
+    method and one for the student's own loss, and changes nothing in the training; but
+    where activation checkpointing without ``use_reentrant`` runs modules once more,
+    their BatchNorms see the batch once more. In a distributed run, the ratios are those
+    of the first process.
 
     Args:
         interval (int): Iterations from one measurement to the next.
@@ -49,15 +52,18 @@ class ReviewGradientHook(Hook):
             )
         self.interval = interval
 
-    def before_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None
-    ) -> None:
+    def before_train(self, runner: Runner) -> None:
         model = unwrap(runner.model)
         if not isinstance(model, Distilled):
             raise UserInputError(
                 f'ReviewGradientHook needs a ReviewKD model, not {type(model).__name__}'
             )
-        model.distillation.observed = runner.iter % self.interval == 0
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None
+    ) -> None:
+        distillation = unwrap(runner.model).distillation
+        distillation.observed = runner.iter % self.interval == 0
 
     def after_train(self, runner: Runner) -> None:
         unwrap(runner.model).distillation.observed = False

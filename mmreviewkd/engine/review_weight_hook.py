@@ -103,8 +103,8 @@ class ReviewWeightHook(Hook):
         for name in names:
             method = getattr(model, name)
             method.factor = factor
-            # one that is set during the run is logged with the losses
-            if method.auto is None:
+            # one that follows gradients is logged with the losses
+            if method.auto is None or factor == 0:
                 runner.message_hub.update_scalar(
                     f'train/{name}_weight', method.weight * factor
                 )

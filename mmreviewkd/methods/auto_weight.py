@@ -65,10 +65,13 @@ class AutoWeight(nn.Module):
         """Whether to measure in an iteration of the run.
 
         The first one is that in which this is first asked. The ratio changes quickly
-        then, so that it is measured more often.
+        then, so that it is measured more often. A run that starts with the weights of
+        another one starts anew.
         """
-        if self.begin is None:
+        if self.begin is None or iteration < self.begin:
+            # what another run measured, which began later, says nothing of this one
             self.begin = iteration
+            self.measured.zero_()
         passed = iteration - self.begin
         return passed % INTERVAL == 0 or passed in (1, 2, 4, 8, 16, 32)
 
@@ -99,7 +102,7 @@ class AutoWeight(nn.Module):
         # in place: as if one process had all images
         all_reduce(squares, 'mean')
         own, task = squares.sqrt()
-        new = (own @ task / (task @ task)).log()
+        new = ((own * task).sum() / task.square().sum()).log()
         # tensors alone, so that nothing waits for a GPU
         step = (new - self.log_ratio).clamp(-_BOUND, _BOUND)
         mean = self.log_ratio + step / (self.measured + 1).clamp(max=_MEMORY)

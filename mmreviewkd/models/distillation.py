@@ -93,7 +93,7 @@ class Distillation:
         read = {what for each in methods.values() if each.active for what in each.reads}
         # the teacher runs first, before the student's activations fill the memory
         taught = self.teacher(inputs, data_samples) if read else ([], None)
-        measured = self._due(methods)
+        following, measured = self._due(methods)
         names = self.names if 'features' in read or measured else []
         reader = self.reader if 'logits' in read else None
         modules = reader.modules(student) if reader else []
@@ -109,11 +109,11 @@ class Distillation:
             task, _ = student.parse_losses(losses)
             matched = [features[ours] for ours, _ in self.match.indices]
             given = {name: results[name]['loss'] for name in measured}
-            ratios = measure(methods, given, task, matched, self.match.names)
+            ratios = measure(methods, given, following, task, matched, self.match.names)
         added: dict[str, Tensor] = {}
         for name, method in methods.items():
             new = _weighted(name, method, results[name])
-            taken = sorted(set(new) & {*losses, *added})
+            taken = sorted(set(new) & {*losses, *added, *ratios})
             if taken:
                 raise UserInputError(
                     f'a method cannot be called {name!r}: {", ".join(taken)} is logged '
@@ -123,16 +123,20 @@ class Distillation:
         self.check_finite(added, *views)
         return {**losses, **added, **ratios}
 
-    def _due(self, methods: Mapping[str, Method]) -> list[str]:
-        """Name the methods whose gradients are measured in this step."""
+    def _due(self, methods: Mapping[str, Method]) -> tuple[list[str], list[str]]:
+        """Name the methods whose weight is set from gradients in this step, and those
+        whose gradients are measured, which are more if they are observed.
+        """
         if not torch.is_grad_enabled():
-            return []
+            return [], []
         iteration = MessageHub.get_current_instance().get_info('iter', 0)
-        return [
+        active = {name: method for name, method in methods.items() if method.active}
+        following = [
             name
-            for name, method in methods.items()
-            if method.active and (_sets_weight(method, iteration) or self.observed)
+            for name, method in active.items()
+            if method.auto is not None and method.auto.due(iteration)
         ]
+        return following, list(active) if self.observed else following
 
     def _views(
         self,
@@ -188,10 +192,6 @@ class Distillation:
                 'compared one with one'
             )
         return ours, theirs
-
-
-def _sets_weight(method: Method, iteration: int) -> bool:
-    return method.auto is not None and method.auto.due(iteration)
 
 
 def _results_of(method: Method, student: View, teacher: View) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Optional
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -30,15 +30,15 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[list[Tensor]]:
         model (nn.Module): The model that will run.
         names (Sequence[str]): Names of its modules. Their outputs are recorded, or
             their inputs if a name ends in ``.input``: the input of an activation
-            is the feature before it. A module that works in place is given a copy of
-            its input. If such a module runs several times, as torchvision's ReLUs do,
-            its last input is recorded.
+            is the feature before it. The input of a module that works in place is
+            copied. If such a module runs several times, as torchvision's ReLUs do, its
+            last input is recorded.
 
     Yields:
         list[Tensor]: Empty at first. When the context ends, it is filled with the
         features, maps (N, C_i, H_i, W_i) or vectors (N, C_i), in the order of
-        ``names``. The model goes on with these very tensors, so that what it computes
-        later has a gradient with respect to them.
+        ``names``. What the model computes later is computed from these very tensors,
+        so that it has a gradient with respect to them.
 
     Raises:
         UserInputError: A module does not exist, did not run, does not return maps
@@ -71,10 +71,14 @@ def record(model: nn.Module, names: Sequence[str]) -> Iterator[list[Tensor]]:
             )
         keep(name, output)
 
-    def keep_input(name: str, module: nn.Module, args: tuple) -> Optional[tuple]:
-        keep(name, args[0])
-        in_place = getattr(module, 'inplace', False)
-        return (args[0].clone(), *args[1:]) if in_place else None
+    def keep_input(name: str, module: nn.Module, args: tuple) -> None:
+        value = args[0]
+        if getattr(module, 'inplace', False):
+            value = value.clone()
+            if value.requires_grad:
+                # lets what follows depend on the copy; the values are the same
+                args[0].copy_(value)
+        keep(name, value)
 
     try:
         for name in dict.fromkeys(names):

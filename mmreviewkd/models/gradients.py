@@ -1,6 +1,6 @@
 """How strongly losses pull at a student's features: the norms of their gradients."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ def gradient_norms(loss: Tensor, features: Sequence[Tensor]) -> Tensor:
                 _SCALE * loss, trained, retain_graph=True, allow_unused=True
             )
         except RuntimeError as error:
-            if 'use_reentrant' not in str(error):
+            if '.grad()' not in str(error):  # as torch 2.1 and newer both say it
                 raise
             raise UserInputError(
                 "gradients on the student's features cannot be measured through "
@@ -54,6 +54,7 @@ def gradient_norms(loss: Tensor, features: Sequence[Tensor]) -> Tensor:
 def measure(
     methods: Mapping[str, Method],
     losses: Mapping[str, Tensor],
+    following: Collection[str],
     task: Tensor,
     features: Sequence[Tensor],
     levels: Sequence[str],
@@ -64,6 +65,7 @@ def measure(
         methods (Mapping[str, Method]): The methods by name.
         losses (Mapping[str, Tensor]): Losses of those that are measured, scalars that
             are not multiplied by the weight, by name.
+        following (Collection[str]): Names of those whose weight is set from it.
         task (Tensor): The student's own loss, a scalar.
         features (Sequence[Tensor]): The student's features of the matched levels.
         levels (Sequence[str]): Names of these levels.
@@ -77,20 +79,22 @@ def measure(
     Raises:
         UserInputError: The features have no gradients, from which a weight is set.
     """
-    theirs = gradient_norms(task, features)
+    if following and not any(feature.requires_grad for feature in features):
+        raise UserInputError(
+            f"{next(iter(following))}=dict(weight='auto') measures gradients on the "
+            "student's features, and they have none, since the modules up to them are "
+            'frozen; give a number'
+        )
     shown: dict[str, Tensor] = {}
-    for name, loss in losses.items():
-        own, method = gradient_norms(loss, features), methods[name]
-        if method.auto is not None:
-            if not any(feature.requires_grad for feature in features):
-                raise UserInputError(
-                    f"{name}=dict(weight='auto') measures gradients on the student's "
-                    'features, and they have none, since the modules up to them are '
-                    'frozen; give a number'
-                )
-            method.auto.update(own, theirs)
-        own = method.weight_now * own
-        shown[f'{name}_gradient'] = own @ theirs / (theirs @ theirs)
-        for level, ratio in zip(levels, own / theirs):
-            shown[f'{name}_gradient_{level.replace(" ", "")}'] = ratio
+    # as in a training's backward pass, which is outside of autocast
+    with torch.autocast(task.device.type, enabled=False):
+        theirs = gradient_norms(task, features)
+        for name, loss in losses.items():
+            own, method = gradient_norms(loss, features), methods[name]
+            if name in following and method.auto is not None:
+                method.auto.update(own, theirs)
+            own = method.weight_now * own
+            shown[f'{name}_gradient'] = own @ theirs / (theirs @ theirs)
+            for level, ratio in zip(levels, own / theirs):
+                shown[f'{name}_gradient_{level.replace(" ", "")}'] = ratio
     return shown

@@ -123,11 +123,6 @@ class ReviewSettings:
 
     def __post_init__(self) -> None:
         check_precision('review', self.precision)
-        if self.share is not None and self.weight != 'auto':
-            raise UserInputError(
-                f"review=dict(share={self.share!r}): is for weight='auto', not for "
-                f'weight={self.weight!r}'
-            )
         if not isinstance(self.compile, bool):
             raise UserInputError(
                 f'review=dict(compile={self.compile!r}): must be True or False'

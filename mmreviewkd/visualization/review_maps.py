@@ -83,6 +83,7 @@ def review_maps(model: BaseModel, item: dict) -> list[LevelMaps]:
     with record(model, distillation.names) as features:
         adapter.extract(model, inputs)
     features, targets = distillation.matching(features, targets)
+    targets = model.review.targets(targets)
     views = model.review.inspect(features, [t.shape[-2:] for t in targets])
     return [
         LevelMaps(

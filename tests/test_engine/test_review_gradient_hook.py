@@ -21,7 +21,7 @@ def test_no_interval(interval):
 def test_other_models_are_refused():
     runner = SimpleNamespace(model=torch.nn.Linear(1, 1), iter=0)
     with pytest.raises(UserInputError, match='needs a ReviewKD model, not Linear'):
-        ReviewGradientHook().before_train_iter(runner, 0)
+        ReviewGradientHook().before_train(runner)
 
 
 def test_a_run_logs_ratios_and_compare_draws_them(project):

@@ -70,3 +70,19 @@ def test_when_it_is_measured():
     for each in (weight, AutoWeight()):
         resumed.load_state_dict(each.state_dict())
         assert resumed.begin == each.begin
+
+
+def test_a_run_from_the_weights_of_another_starts_anew():
+    weight = measured(*[100.0] * 20)
+    weight.begin = 300
+    assert [i for i in range(10) if weight.due(i)] == [0, 1, 2, 4, 8]
+    update(weight, 1.0)
+    assert weight.value.item() == pytest.approx(SHARE)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_under_autocast_it_is_the_same(dtype):
+    weight = AutoWeight()
+    with torch.autocast('cpu', dtype):
+        weight.update(torch.tensor([300.0, 0.01]), torch.tensor([300.0, 0.003]))
+    assert weight.value.item() == pytest.approx(SHARE)

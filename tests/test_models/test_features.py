@@ -84,6 +84,29 @@ def test_gradients_flow(toy):
     assert toy.fc.weight.grad is None
 
 
+def test_who_uses_what_a_module_wrote_in_place_goes_on_with_it():
+
+    class Preactivated(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.relu = nn.ReLU(inplace=True)
+
+        def forward(self, x):
+            x = 1 * x
+            self.relu(x)
+            return 2 * x
+
+    model = Preactivated()
+    images = IMAGES.clone().requires_grad_()
+    with record(model, ['relu.input']) as features:
+        result = model(images)
+    torch.testing.assert_close(result, 2 * IMAGES.relu())
+    torch.testing.assert_close(features[0], images)
+    (on_feature, on_image) = torch.autograd.grad(result.sum(), [features[0], images])
+    assert torch.equal(on_feature, 2.0 * (IMAGES > 0))
+    assert torch.equal(on_image, on_feature)
+
+
 def test_the_model_goes_on_with_what_is_recorded(toy):
     """So the gradient of its own loss can be asked for, at a ReLU in place, too."""
     with record(toy, ['relu.input', 'fc.input']) as features:

@@ -30,7 +30,9 @@ def recorded(model, data):
 def norms(loss, features):
     found = torch.autograd.grad(loss, features, retain_graph=True, allow_unused=True)
     zero = torch.zeros(())
-    return torch.stack([zero if each is None else each.norm() for each in found])
+    return torch.stack(
+        [zero if each is None else each.float().norm() for each in found]
+    )
 
 
 def task_of(model, losses):
@@ -128,10 +130,14 @@ def test_a_student_of_another_scale_is_the_same_student(kind):
         torch.testing.assert_close(losses[key], expected[key], rtol=1e-4, atol=0)
 
 
-def test_observing_changes_no_number(kind):
-    usual, observed, data = kind.distilled(), kind.distilled(), kind.batch()
-    observed.distillation.observed = True
-    got, expected = losses_of(observed, data), losses_of(usual, data)
+@pytest.mark.parametrize('weight', [1.0, 'auto'])
+def test_observing_changes_no_number(kind, weight):
+    usual, observed = (kind.distilled(weight=weight) for _ in range(2))
+    data = kind.batch()
+    for iteration in (0, 3):  # the weight follows gradients in the first alone
+        MessageHub.get_current_instance().update_info('iter', iteration)
+        observed.distillation.observed = iteration == 3
+        got, expected = losses_of(observed, data), losses_of(usual, data)
     ratios = {key: value for key, value in got.items() if '_gradient' in key}
     assert set(got) - set(expected) == set(ratios)
     assert ratios['review_gradient'] > 0
@@ -140,6 +146,20 @@ def test_observing_changes_no_number(kind):
         model.parse_losses(losses)[0].backward()
     assert_same(
         *({k: p.grad for k, p in m.named_parameters()} for m in (usual, observed))
+    )
+    assert_same(dict(observed.state_dict()), dict(usual.state_dict()))
+
+
+@pytest.mark.parametrize('kind', ['one_stage', 'classifier'], indirect=True)
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_gradients_are_those_of_a_backward_pass_outside_of_autocast(kind, dtype):
+    model, data = kind.distilled(weight='auto'), kind.batch()
+    with torch.autocast('cpu', dtype):
+        losses, features = recorded(model, data)
+    own = norms(losses['loss_review'], features)
+    task = norms(task_of(model, losses), features)
+    torch.testing.assert_close(
+        own @ task / (task @ task), torch.tensor(SHARE), rtol=0.02, atol=0
     )
 
 

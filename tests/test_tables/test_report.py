@@ -7,7 +7,7 @@ from mmreviewkd.errors import UserInputError
 from mmreviewkd.tables import gain, read_table, report_table
 from mmreviewkd.tables.summary import _T, summarize
 from tests.support.commands import exit_code
-from tests.support.tables import write_record, write_table
+from tests.support.tables import TABLE, write_record, write_table
 
 import numpy as np
 import pytest
@@ -159,6 +159,25 @@ def test_command_writes_between_the_marks_of_a_page(folder, tmp_path, capsys):
     # the same figures make the same files
     main(['compare', '--report', str(folder), '--page', str(page)])
     assert page.read_text() == text and (folder / 'gain.svg').read_text() == plot
+
+
+def test_a_table_of_weights_has_their_curve(tmp_path):
+    text = TABLE.replace(
+        '{title: KD, config: kd.py}', '{title: at 0.5, config: kd.py, weight: 0.5}'
+    )
+    folder = write_table(tmp_path / 'mine', text)
+    page = tmp_path / 'page.md'
+    page.write_text('<!-- mine -->\n<!-- / -->\n'.replace('\n<!-- /', '\n\n<!-- /'))
+    report_table(str(folder), str(page))
+    assert not (folder / 'gain.svg').exists()
+    # one seed of several is enough
+    write_record(folder, 'kd', 0, 54.0)
+    write_record(folder, 'alone', 0, 51.0)
+    report_table(str(folder), str(page))
+    assert '![Score against the weight](mine/gain.svg)' in page.read_text()
+    drawn = (folder / 'gain.svg').read_text()
+    assert '>weight of the review<' in drawn and '>0.5<' in drawn
+    assert '>student alone<' in drawn and '>PKD<' not in drawn
 
 
 @pytest.mark.parametrize(

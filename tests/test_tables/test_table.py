@@ -30,6 +30,14 @@ def test_reads_rows_in_their_order(tmp_path):
         table.chosen(['alone', 'kdd'])
 
 
+def test_options_and_weight_of_a_row(tmp_path):
+    more = 'config: kd.py, options: [model.review.weight=2], weight: 2'
+    folder = write_table(tmp_path / 'mine', TABLE.replace('config: kd.py', more))
+    _, kd, pkd = read_table(str(folder)).rows
+    assert (kd.options, kd.weight) == (['model.review.weight=2'], 2)
+    assert (pkd.options, pkd.weight) == ([], None)
+
+
 @pytest.mark.parametrize(
     'text, message',
     [

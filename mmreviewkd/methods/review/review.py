@@ -50,7 +50,7 @@ class Review(TrainedMethod):
             pull at the student's features, relative to the student's own loss.
 
     Raises:
-        UserInputError: ``fusion`` or ``distance`` is unknown.
+        UserInputError: A setting cannot be used; the message names it.
 
     Examples:
         >>> review = MODELS.build(
@@ -76,7 +76,12 @@ class Review(TrainedMethod):
         compile: bool = False,
         share: float | None = None,
     ) -> None:
-        super().__init__(1.0 if isinstance(weight, str) else weight)
+        super().__init__(1.0 if weight == 'auto' else weight)  # type: ignore[arg-type]
+        if share is not None and weight != 'auto':
+            raise UserInputError(
+                f"review=dict(share={share!r}): is for weight='auto', not for "
+                f'weight={weight!r}'
+            )
         if weight == 'auto':
             self.auto = AutoWeight(SHARE if share is None else share)
             self.standardize = nn.ModuleList(map(Standardize, out_channels))
@@ -123,6 +128,8 @@ class Review(TrainedMethod):
             fusion=fusion,
             distance=distance,
         )
+        if self.auto is not None:
+            self.settings['share'] = self.auto.share
 
     @classmethod
     def for_pair(cls, pair: Pair, **settings: Any) -> Review:
@@ -143,9 +150,7 @@ class Review(TrainedMethod):
         """Return the sum over the levels as ``loss``, and each level's distance."""
         device = student.features[0].device
         loss = _compiled_loss() if self.compiled else Review.loss
-        targets = teacher.features
-        if self.auto is not None:
-            targets = [each(x) for each, x in zip(self.standardize, targets)]
+        targets = self.targets(teacher.features)
         with in_precision('review', self.precision, device):
             levels = loss(self, student.features, targets)
         named = zip(self.names, levels.detach())
@@ -153,6 +158,15 @@ class Review(TrainedMethod):
             loss=levels.sum(),
             **{name.replace(' ', ''): level for name, level in named},
         )
+
+    def targets(self, features: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return what is learned from the teacher's features, of the same shapes.
+
+        These are the features themselves or, with ``weight='auto'``, standardized ones.
+        """
+        if self.auto is None:
+            return features
+        return [each(x) for each, x in zip(self.standardize, features)]
 
     def forward(
         self, features: Sequence[Tensor], target_sizes: Sequence[tuple[int, int]]

@@ -3,7 +3,9 @@
 from copy import deepcopy
 
 from mmreviewkd.commands import textbook
-from mmreviewkd.methods import Review, View
+from mmreviewkd.errors import UserInputError
+from mmreviewkd.methods import Pair, Review, View
+from mmreviewkd.models.method_building import build_methods
 
 import pytest
 import torch
@@ -392,3 +394,12 @@ def test_with_a_weight_of_its_own_the_teachers_scale_is_nothing(factor):
             review.auto.update(norms, torch.tensor([1.0, 2.0]))
             found.append((review.weight_now * loss, review.weight_now, *own))
     torch.testing.assert_close(found[:3], found[3:], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize('weight', ['atuo', '30'])
+def test_a_word_is_no_weight(weight):
+    with pytest.raises(UserInputError, match='must be a number >= 0'):
+        build_methods(
+            dict(mine=dict(type='Review', weight=weight)),
+            Pair(['a'], [4], [6], [8], [8], [0]),
+        )
