@@ -24,6 +24,7 @@ def test_other_models_are_refused():
         ReviewGradientHook().before_train(runner)
 
 
+@pytest.mark.slow
 def test_a_run_logs_ratios_and_compare_draws_them(project):
     (project / 'measured.py').write_text(
         "_base_ = './distil.py'\n"

@@ -75,6 +75,7 @@ def test_the_gradient_has_its_share(kind):
         torch.testing.assert_close(shown, mine / theirs, rtol=1e-3, atol=0)
 
 
+@pytest.mark.parametrize('kind', ['two_stage', 'classifier'], indirect=True)
 def test_between_measurements_the_weight_stays(kind):
     model, data = kind.distilled(weight='auto'), kind.batch()
     first = losses_of(model, data)
@@ -130,6 +131,7 @@ def test_a_student_of_another_scale_is_the_same_student(kind):
         torch.testing.assert_close(losses[key], expected[key], rtol=1e-4, atol=0)
 
 
+@pytest.mark.parametrize('kind', ['two_stage', 'rtmdet', 'classifier'], indirect=True)
 @pytest.mark.parametrize('weight', [1.0, 'auto'])
 def test_observing_changes_no_number(kind, weight):
     usual, observed = (kind.distilled(weight=weight) for _ in range(2))
@@ -163,6 +165,7 @@ def test_gradients_are_those_of_a_backward_pass_outside_of_autocast(kind, dtype)
     )
 
 
+@pytest.mark.parametrize('kind', ['two_stage', 'classifier'], indirect=True)
 def test_checkpoints_have_the_weight_and_the_plain_student_takes_them(kind):
     model, data = kind.distilled(weight='auto'), kind.batch()
     losses_of(model, data)
@@ -214,6 +217,7 @@ def test_no_share(kind, review, message):
         MODELS.build(dict(kind.config(), review=review))
 
 
+@pytest.mark.parametrize('kind', ['two_stage', 'classifier'], indirect=True)
 def test_without_gradients_nothing_is_measured(kind):
     model, data = kind.distilled(), kind.batch()
     model.distillation.observed = True
