@@ -119,9 +119,15 @@ def insert(page, text):
 
 
 def series(results, prefix, label):
-    """Labels, and the results whose names start with a prefix, by their cost."""
+    """Labels, and the results whose names start with a prefix, small ones first."""
+
+    def cells(result):
+        settings = result['settings']
+        height, width = map(int, settings['size'].split('x'))
+        return settings['batch'], height * width, len(settings['levels'])
+
     found = [each for name, each in results.items() if name.startswith(f'{prefix}_')]
-    found.sort(key=lambda result: result['seconds']['distilled'])
+    found.sort(key=cells)
     return [label(result['settings']) for result in found], found
 
 
