@@ -29,7 +29,7 @@ class AutoWeight(nn.Module):
     ``r`` for which ``r * task`` is nearest to ``own``, by least squares:
     ``own @ task / task @ task``. So the levels count on which the student's own loss
     depends; at others, a ratio would tell nothing. The weight is ``share`` divided
-    by the mean of ``r``, the geometric one over the latest measurements.
+    by a geometric mean of ``r``, in which older measurements fade.
 
     The mean is in the checkpoint, and all processes of a run measure together.
 

@@ -159,6 +159,7 @@ def graphs(monkeypatch):
     _compiled_loss.cache_clear()
 
 
+@pytest.mark.slow
 def test_compiled(tmp_path, graphs, capsys):
     path = write(tmp_path, classifier(), classifier(14, (6, 6, 12, 24)))
     result = benchmark(path, '--compile', '--compile-mode', 'reduce-overhead')
