@@ -100,8 +100,7 @@ class ReviewSettings:
     """Settings in ``review=dict(...)``, see :class:`Review`.
 
     Args:
-        weight (float | str): Weight of the review loss, >= 0; 0 turns it off, and
-            ``'auto'`` sets it from gradients.
+        weight (float | str): Weight of the loss, >= 0, 0 for none; or ``'auto'``.
         mid_channels (int, optional): Channels of the residuals.
         fusion (str): ``'abf'``, ``'sum'``, ``'pairs'`` or ``'none'``.
         distance (str): ``'hcl'`` or ``'l2'``.
@@ -128,12 +127,8 @@ class ReviewSettings:
                 f'review=dict(compile={self.compile!r}): must be True or False'
             )
         if self.weight != 'auto':
-            check_weight(
-                self.weight,
-                'review',
-                'the review loss',
-                ", or 'auto' (published: 1.0 for Faster R-CNN R101-R50)",
-            )
+            published = ", or 'auto' (published: 1.0 for Faster R-CNN R101-R50)"
+            check_weight(self.weight, 'review', 'the review loss', published)
 
     def method(self) -> dict[str, Any]:
         """Return the config of the method."""

@@ -1,0 +1,40 @@
+"""A review whose weight follows gradients."""
+
+from mmreviewkd.errors import UserInputError
+from mmreviewkd.methods import Pair, Review, View
+from mmreviewkd.models.method_building import build_methods
+
+import pytest
+import torch
+
+
+@pytest.mark.parametrize('factor', [10.0, 0.01])
+def test_with_a_weight_of_its_own_the_teachers_scale_is_nothing(factor):
+    """Loss, its gradient and the weight, in float64 and over several batches."""
+    found = []
+    for scale in (1.0, factor):
+        torch.manual_seed(0)
+        review = Review([4, 8], [6, 12], weight='auto').double()
+        for _ in range(3):
+            features = [
+                torch.randn(2, c, s, s).double().requires_grad_()
+                for c, s in ((4, 8), (8, 4))
+            ]
+            targets = [
+                scale * torch.randn(2, c, s, s).double() for c, s in ((6, 8), (12, 4))
+            ]
+            loss = review.losses(View(features), View(targets))['loss']
+            own = torch.autograd.grad(loss, features, retain_graph=True)
+            norms = torch.stack([gradient.norm() for gradient in own])
+            review.auto.update(norms, torch.tensor([1.0, 2.0]))
+            found.append((review.weight_now * loss, review.weight_now, *own))
+    torch.testing.assert_close(found[:3], found[3:], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize('weight', ['atuo', '30'])
+def test_a_word_is_no_weight(weight):
+    with pytest.raises(UserInputError, match='must be a number >= 0'):
+        build_methods(
+            dict(mine=dict(type='Review', weight=weight)),
+            Pair(['a'], [4], [6], [8], [8], [0]),
+        )
