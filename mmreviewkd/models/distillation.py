@@ -182,7 +182,7 @@ class Distillation:
             UserInputError: The two models return features of different batch sizes.
         """
         ours, theirs = (
-            [as_maps(levels)[index] for index in indices]
+            as_maps([levels[index] for index in indices])
             for levels, indices in zip((features, targets), zip(*self.match.indices))
         )
         if len(ours[0]) != len(theirs[0]):

@@ -54,6 +54,8 @@ class Standardize(nn.Module):
         # differences below a ten thousandth of the feature's size are rounding
         floor = _FLOOR * variance.mean() + 1e-8 * self.square.mean()
         deviation = (variance + floor).sqrt().clamp(min=torch.finfo(floor.dtype).tiny)
+        # in a warm-up, pictures are drawn before anything was learned from
+        deviation = torch.where(self.batches > 0, deviation, torch.ones_like(deviation))
         shift, scale = (
             each.to(feature)[:, None, None] for each in (self.mean, deviation)
         )

@@ -45,7 +45,9 @@ def test_channels_that_do_not_vary():
 
 def test_outside_of_training_it_learns_nothing():
     standardize = Standardize(3)
-    standardize(feature())
+    # nothing is known yet
+    assert torch.equal(standardize.eval()(feature()), feature())
+    standardize.train()(feature())
     before = standardize.mean.clone()
     standardize.eval()(feature(1))
     assert torch.equal(standardize.mean, before)
