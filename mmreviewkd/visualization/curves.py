@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from mmengine.config import Config
 from mmengine.fileio import load
 
@@ -131,6 +131,9 @@ def plot_curves(
             ylabel="review's, relative to the student's own loss",
             yscale='log',
         )
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
     for axes in (losses, scores, *pulls):
         axes.set(xlabel='epoch')
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
