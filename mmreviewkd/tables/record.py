@@ -26,15 +26,11 @@ class Record(NamedTuple):
 
     Args:
         scores (dict[str, float]): Metrics of the last epoch that was validated.
-        step (float): Median time of a training step, in seconds.
-        memory (float): Peak memory in MB: of the GPU, or else of the whole process.
         stopped (str): Why the run ended before its last epoch; empty if it did not.
         content (dict): All that the file has.
     """
 
     scores: dict[str, float]
-    step: float
-    memory: float
     stopped: str
     content: dict[str, Any]
 
@@ -72,8 +68,6 @@ def read_record(path: str) -> Record | None:
         return Record(
             # JSON has no nan
             {key: math.nan if v is None else float(v) for key, v in scores.items()},
-            float(content['step_seconds']),
-            float(content['memory_mb']),
             content['stopped'],
             content,
         )

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os.path as osp
 import re
-import statistics
 from collections.abc import Sequence
 from typing import Any
 
 from ..errors import UserInputError
 from ..visualization import markdown_table
 from .plot import plot_gains, plot_sweep
+from .steps import Steps, read_steps
 from .summary import (
     Summary,
     deviation,
     gain,
     mean_score,
     score,
-    slowdown,
     summarize,
 )
 from .table import Table, read_table
@@ -46,25 +45,13 @@ def report_table(folder: str, page: str | None = None) -> str:
     teacher = [summarize(table, row) for row in table.first[:1]]
     rows = [summarize(table, row) for row in table.rows]
     _check_teachers(table, rows)
-    parts = [markdown_table(_cells(table, [*teacher, *rows], rows[0]))]
-    parts += _notes(table, rows)
+    steps = read_steps(table)
+    parts = [markdown_table(_cells(table, [*teacher, *rows], steps))]
+    parts += _notes(table, rows, steps)
     if page and before:
-        plot = osp.join(folder, PLOT)
-        sweep = {each.row.weight: each.scores for each in rows if each.row.weight}
-        gains = {
-            each.row.title: (slowdown(each, rows[0]), gain(each.scores, rows[0].scores))
-            for each in rows[1:]
-            if each.complete and rows[0].complete
-        }
-        shown = ''
-        if sweep and any(sweep.values()):
-            others = {e.row.title: e.scores for e in rows if not e.row.weight}
-            plot_sweep(sweep, others, plot, next(iter(table.metrics)))
-            shown = 'Score against the weight'
-        elif gains:
-            plot_gains(gains, plot, next(iter(table.metrics)))
-            shown = 'Gain against the time of a step'
+        shown = _draw(table, rows, steps)
         if shown:
+            plot = osp.join(folder, PLOT)
             link = osp.relpath(plot, osp.dirname(page) or '.').replace(osp.sep, '/')
             parts.insert(1, f'![{shown}]({link})')
         text = '\n\n'.join(parts)
@@ -104,13 +91,37 @@ def _check_teachers(table: Table, rows: Sequence[Summary]) -> None:
         )
 
 
+def _draw(table: Table, rows: Sequence[Summary], steps: Steps) -> str:
+    """Draw the plot of a table, if there is anything to draw; return its title."""
+    alone, *others = rows
+    score, plot = next(iter(table.metrics)), osp.join(table.folder, PLOT)
+    sweep = {each.row.weight: each.scores for each in rows if each.row.weight}
+    if any(sweep.values()):
+        lines = {e.row.title: e.scores for e in rows if not e.row.weight}
+        plot_sweep(sweep, lines, plot, score)
+        return 'Score against the weight'
+    gains = {
+        each.row.title: (
+            steps.costs[each.row.name].time,
+            gain(each.scores, alone.scores),
+        )
+        for each in others
+        if each.complete and alone.complete and each.row.name in steps.costs
+    }
+    if not gains:
+        return ''
+    plot_gains(gains, plot, score)
+    return 'Gain against the time of a step'
+
+
 def _cells(
-    table: Table, summaries: Sequence[Summary], alone: Summary
+    table: Table, summaries: Sequence[Summary], steps: Steps
 ) -> list[dict[str, Any]]:
     """Return the rows of the Markdown table; the keys are its header."""
     name, *others = table.metrics
     key = table.metrics[name]
     digits = 1 if 'AP' in key else 2
+    by_name = {each.row.name: each for each in summaries}
     lines = []
     for each in summaries:
         is_row = each.row in table.rows
@@ -118,17 +129,18 @@ def _cells(
         for seed in table.seeds:
             line[f'seed {seed}'] = _seed(each, key, seed, digits) if is_row else ''
         whole = each.complete
-        compared = whole and is_row and alone.complete
+        alone = by_name[each.row.alone or table.rows[0].name]
+        compared = whole and is_row and alone.complete and each is not alone
         line['mean'] = _number(mean_score(each, key) if whole else None, digits)
         line['deviation'] = _number(deviation(each.scores) if whole else None, digits)
-        line['to alone (95 %)'] = (
-            _gain(each, alone, digits) if compared and each is not alone else ''
-        )
+        line['to alone (95 %)'] = _gain(each, alone, digits) if compared else ''
         for other in others:
             value = mean_score(each, table.metrics[other]) if whole else None
             line[other] = _number(value, digits)
-        line['time'] = f'{slowdown(each, alone):.2f}' if compared else ''
-        line['memory'] = _memory(each) if whole and is_row else ''
+        if steps.costs:
+            cost = steps.costs.get(each.row.name) if is_row else None
+            line['time'] = f'{cost.time:.2f}' if cost else ''
+            line['memory'] = f'{cost.memory:.2f}' if cost else ''
         lines.append(line)
     return lines
 
@@ -153,11 +165,7 @@ def _gain(summary: Summary, alone: Summary, digits: int) -> str:
     return f'{mean:+.{digits}f} ± {margin:.{digits}f}'
 
 
-def _memory(summary: Summary) -> str:
-    return f'{statistics.mean(run.memory for run in summary.runs.values()):.0f} MB'
-
-
-def _notes(table: Table, rows: Sequence[Summary]) -> list[str]:
+def _notes(table: Table, rows: Sequence[Summary], steps: Steps) -> list[str]:
     """Return what has to be known of the runs, one paragraph each."""
     runs = [
         (f'{each.row.title}, seed {seed}', run)
@@ -179,8 +187,13 @@ def _notes(table: Table, rows: Sequence[Summary]) -> list[str]:
     paragraphs = [
         f'{len(runs)} of {total} runs; '
         + '; '.join(f'{name} {value}' for name, value in facts.items() if value)
-        + '. Time: of a step, relative to that of the student alone.'
+        + '.'
     ]
+    if steps.costs:
+        paragraphs.append(
+            'Time and peak memory: of a step, relative to the student alone '
+            f'({steps.setting}).'
+        )
     for name, run in runs:
         if run.stopped:
             epochs = run.content['validation']['epoch']

@@ -119,10 +119,3 @@ def gain(values: Mapping[int, float], alone: Mapping[int, float]) -> Gain:
         )
     t = _T[len(differences) - 1]
     return Gain(mean, t * spread / math.sqrt(len(differences)))
-
-
-def slowdown(summary: Summary, alone: Summary) -> float:
-    """Return the mean over seeds of the time of a step, relative to that alone."""
-    return statistics.mean(
-        run.step / alone.runs[seed].step for seed, run in summary.runs.items()
-    )

@@ -25,6 +25,8 @@ class Row(NamedTuple):
             the rows has a folder that the configs of the rows know.
         options (Sequence[str]): Settings of its runs beside those of all rows.
         weight (float, optional): Weight of the review, in a table of several weights.
+        alone (str, optional): Name of the row with the student alone that it is
+            compared with; None means the table's first.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Row(NamedTuple):
     work_dir: str
     options: Sequence[str] = ()
     weight: float | None = None
+    alone: str | None = None
 
 
 class Table(NamedTuple):
@@ -107,6 +110,13 @@ def read_table(folder: str) -> Table:
         ) from None
     if not rows or not content['metrics'] or not content['seeds']:
         raise UserInputError(f'{path}: has no rows, no metrics or no seeds')
+    names = [row.name for row in rows]
+    for row in rows:
+        if row.alone and row.alone not in names:
+            raise UserInputError(
+                f'{path}: {row.name} is compared with {row.alone!r}, which is no row'
+                f'{near(row.alone, names)}'
+            )
     return Table(
         name,
         folder,
@@ -130,6 +140,7 @@ def _rows(entries: dict[str, Any], table: str) -> list[Row]:
             or f'work_dirs/tables/{entry.get("runs_of", table)}/{name}_{{seed}}',
             entry.get('options') or [],
             entry.get('weight'),
+            entry.get('alone'),
         )
         for name, entry in (entries or {}).items()
     ]

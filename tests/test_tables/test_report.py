@@ -1,5 +1,6 @@
 """Reports of made-up runs, whose figures are known by hand."""
 
+import json
 import math
 
 from mmreviewkd.commands import main
@@ -7,7 +8,7 @@ from mmreviewkd.errors import UserInputError
 from mmreviewkd.tables import gain, read_table, report_table
 from mmreviewkd.tables.summary import _T, summarize
 from tests.support.commands import exit_code
-from tests.support.tables import TABLE, write_record, write_table
+from tests.support.tables import TABLE, write_record, write_steps, write_table
 
 import numpy as np
 import pytest
@@ -20,9 +21,10 @@ def folder(tmp_path):
     # 50, 51, 52: mean 51, deviation 1
     for seed in range(3):
         write_record(folder, 'alone', seed, 50.0 + seed, teacher=None)
-    # 51, 54, 54: 1, 3 and 2 above; twice, three times and four times as slow
+    # 51, 54, 54: 1, 3 and 2 above
     for seed, score in enumerate((51.0, 54.0, 54.0)):
-        write_record(folder, 'kd', seed, score, 0.1 * (2 + seed), memory_mb=700.0)
+        write_record(folder, 'kd', seed, score)
+    write_steps(folder, kd=(3.0, 1.25))
     return folder
 
 
@@ -47,7 +49,7 @@ def test_mean_deviation_and_paired_difference(folder):
         'to alone (95 %)': '',
         'AP small': '',  # there is nothing small
         'time': '1.00',
-        'memory': '500 MB',
+        'memory': '1.00',
     }
     # 4.303 * 1 / sqrt(3) = 2.48
     assert table['KD'] == {
@@ -59,7 +61,7 @@ def test_mean_deviation_and_paired_difference(folder):
         'to alone (95 %)': '+2.0 ± 2.5',
         'AP small': '',
         'time': '3.00',
-        'memory': '700 MB',
+        'memory': '1.25',
     }
     assert {*table['PKD'].values()} == {'not run', ''}
 
@@ -68,11 +70,11 @@ def test_a_row_with_a_seed_missing_has_no_mean(folder):
     (folder / 'kd_1.json').unlink()
     row = rows(report_table(str(folder)))['KD']
     assert [row[f'seed {seed}'] for seed in range(3)] == ['51.0', 'not run', '54.0']
-    assert row['mean'] == row['to alone (95 %)'] == row['time'] == ''
+    assert row['mean'] == row['to alone (95 %)'] == ''
     (folder / 'alone_0.json').unlink()
     write_record(folder, 'kd', 1, 54.0)
     row = rows(report_table(str(folder)))['KD']
-    assert row['mean'] == '53.0' and row['to alone (95 %)'] == row['time'] == ''
+    assert row['mean'] == '53.0' and row['to alone (95 %)'] == ''
 
 
 def test_a_run_that_was_stopped_counts_and_is_marked(folder):
@@ -106,8 +108,43 @@ def test_says_where_figures_come_from(folder):
     write_record(folder, 'kd', 2, 54.0, commits=['f' * 40])
     assert report_table(str(folder)).endswith(
         '6 of 9 runs; commit 0123456789, ffffffffff; machine a CPU; torch 2.1; '
-        'mmdet 3.3; mmcv 2.1. Time: of a step, relative to that of the student alone.'
+        'mmdet 3.3; mmcv 2.1.\n\nTime and peak memory: of a step, relative to the '
+        'student alone (batch 8, images of 32x32, a CPU, torch 2.1, median of 9).'
     )
+
+
+def test_without_measured_steps_there_are_no_times(folder, tmp_path):
+    (folder / 'steps.json').unlink()
+    page = tmp_path / 'page.md'
+    page.write_text('<!-- mine -->\n\n<!-- / -->\n')
+    text = report_table(str(folder), str(page))
+    assert 'time' not in rows(text)['KD'] and 'Time' not in text
+    assert not (folder / 'gain.svg').exists()
+
+
+def test_steps_of_one_table_are_measured_alike(folder):
+    write_steps(folder, kd=(3.0, 1.0), pkd=(2.0, 1.0))
+    content = json.loads((folder / 'steps.json').read_text())
+    content['pkd']['settings']['batch'] = 2
+    (folder / 'steps.json').write_text(json.dumps(content))
+    with pytest.raises(UserInputError, match='different settings: batch 2.* / batch 8'):
+        report_table(str(folder))
+    del content['pkd']['seconds']
+    for wrong in (json.dumps(content), '[1]', '{'):
+        (folder / 'steps.json').write_text(wrong)
+        with pytest.raises(UserInputError, match='steps.json is not what measure_st'):
+            report_table(str(folder))
+
+
+def test_a_row_may_be_compared_with_another_than_the_first(tmp_path):
+    text = TABLE.replace('config: pkd.py, runs_of: other', 'config: pkd.py, alone: kd')
+    folder = write_table(tmp_path / 'mine', text)
+    for row, score in dict(alone=50.0, kd=52.0, pkd=55.0).items():
+        for seed in range(3):
+            write_record(folder, row, seed, score)
+    table = rows(report_table(str(folder)))
+    assert table['KD']['to alone (95 %)'] == '+2.0 ± 0.0'
+    assert table['PKD']['to alone (95 %)'] == '+3.0 ± 0.0'
 
 
 def test_one_table_has_one_teacher(folder):

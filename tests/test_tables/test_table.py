@@ -48,6 +48,10 @@ def test_options_and_weight_of_a_row(tmp_path):
         (TABLE.replace('seeds: [0, 1, 2]', 'seeds: []'), 'no rows, no metrics or no s'),
         (TABLE.replace('config: kd.py', 'confg: kd.py'), 'must be a NAME: with title'),
         (TABLE.replace('{title: KD, config: kd.py}', 'kd.py'), 'must be a NAME: with'),
+        (
+            TABLE.replace('runs_of: other', 'alone: kdd'),
+            "pkd is compared with 'kdd', which is no row; near names: kd, pkd",
+        ),
     ],
 )
 def test_what_is_no_list_is_refused(tmp_path, text, message):

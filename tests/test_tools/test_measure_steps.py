@@ -1,0 +1,62 @@
+"""Measuring the steps of a table's rows, with a program in the benchmark's place."""
+
+import json
+import sys
+
+from tests.support.commands import call
+from tests.support.tables import TABLE, write_table
+
+import pytest
+
+# writes down how it was called; what the benchmark writes, or an error
+PROGRAM = f"""#!{sys.executable}
+import json, sys
+given = sys.argv[1:]
+with open('started.txt', 'a') as file:
+    file.write(' '.join(given) + '\\n')
+if 'pkd.py' in given and 'FAIL' in open('state.txt').read():
+    sys.exit('a line\\nerror: no such config')
+result = dict(seconds=dict(student=0.5, distilled=0.8), config=given[4])
+json.dump(result, open(given[given.index('--json') + 1], 'w'))
+"""
+
+
+@pytest.fixture
+def measure(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_table(tmp_path / 'docs' / 'results' / 'mine', TABLE)
+    (tmp_path / 'state.txt').write_text('')
+    (tmp_path / 'program').write_text(PROGRAM)
+    (tmp_path / 'program').chmod(0o755)
+    monkeypatch.setattr(sys, 'executable', str(tmp_path / 'program'))
+
+    def run(*arguments):
+        started = tmp_path / 'started.txt'
+        started.write_text('')
+        error = call('measure_steps', 'mine', *arguments)
+        return error, started.read_text().splitlines(), capsys.readouterr().out
+
+    return run
+
+
+def test_each_row_but_the_first_once(measure, tmp_path):
+    error, started, output = measure('--size', '240x320')
+    assert error is None
+    assert [line.split()[4] for line in started] == ['kd.py', 'pkd.py']
+    assert '--device cpu --repeats 9 --size 240x320' in started[0]
+    assert started[0].endswith('--cfg-options randomness.deterministic=True')
+    assert output == '[1/2] KD: 1.60x\n[2/2] PKD: 1.60x\n'
+    steps = tmp_path / 'docs' / 'results' / 'mine' / 'steps.json'
+    assert list(json.loads(steps.read_text())) == ['kd', 'pkd']
+    assert measure()[:2] == (None, [])
+
+
+def test_what_was_measured_before_an_error_is_kept(measure, tmp_path):
+    (tmp_path / 'state.txt').write_text('FAIL')
+    error, _, _ = measure()
+    assert error == 'error: pkd: no such config'
+    steps = tmp_path / 'docs' / 'results' / 'mine' / 'steps.json'
+    assert list(json.loads(steps.read_text())) == ['kd']
+    (tmp_path / 'state.txt').write_text('')
+    error, started, _ = measure()
+    assert error is None and len(started) == 1 and 'pkd.py' in started[0]

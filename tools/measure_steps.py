@@ -1,0 +1,80 @@
+#!/usr/bin/env python
+"""Measure the training step of each row of a table, relative to the student alone.
+
+Runs mmreviewkd benchmark step for each row of docs/results/TABLE/table.yml but the
+first, and keeps the results in docs/results/TABLE/steps.json, of which mmreviewkd
+compare --report makes the columns of time and memory. Nothing else should run on the
+machine meanwhile. Rows that are in the file are skipped: move it away to measure again.
+
+    OMP_NUM_THREADS=1 python tools/measure_steps.py cifar20
+    OMP_NUM_THREADS=1 python tools/measure_steps.py cbc-faster-rcnn --size 240x320
+"""
+
+import argparse
+import json
+import os
+import os.path as osp
+import subprocess
+import sys
+import tempfile
+
+from mmreviewkd.engine.one_line_errors import one_line_errors
+from mmreviewkd.errors import UserInputError
+from mmreviewkd.tables import read_table
+from mmreviewkd.tables.steps import FILE
+
+RESULTS = 'docs/results'
+
+
+def measure(row, options, arguments):
+    """Return what mmreviewkd benchmark step writes of a row."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = osp.join(folder, 'step.json')
+        command = [sys.executable, '-m', 'mmreviewkd', 'benchmark', 'step', row.config]
+        command += ['--json', path, *arguments, '--cfg-options', *options]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            lines = (done.stderr or done.stdout).strip().splitlines() or ['no output']
+            raise UserInputError(f'{row.name}: {lines[-1].removeprefix("error: ")}')
+        with open(path, encoding='utf-8') as file:
+            return json.load(file)
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('table', help=f'name of a folder in {RESULTS}')
+    parser.add_argument('--device', default='cpu', help='default: cpu')
+    parser.add_argument('--size', help='of the images, HEIGHTxWIDTH')
+    parser.add_argument('--repeats', default='9', help='timed steps; default: 9')
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    table = read_table(osp.join(RESULTS, args.table))
+    path = osp.join(table.folder, FILE)
+    results = {}
+    if osp.isfile(path):
+        with open(path, encoding='utf-8') as file:
+            results = json.load(file)
+    arguments = ['--device', args.device, '--repeats', args.repeats]
+    if args.size:
+        arguments += ['--size', args.size]
+    waiting = [row for row in table.rows[1:] if row.name not in results]
+    for number, row in enumerate(waiting, 1):
+        result = measure(row, [*table.options, *row.options], arguments)
+        results[row.name] = result
+        seconds = result['seconds']
+        ratio = seconds['distilled'] / seconds['student']
+        print(f'[{number}/{len(waiting)}] {row.title}: {ratio:.2f}x', flush=True)
+        with open(path + '.part', 'w', encoding='utf-8') as file:
+            json.dump(results, file, indent=1)
+            file.write('\n')
+        os.replace(path + '.part', path)
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()
