@@ -66,7 +66,8 @@ def test_all_that_is_shown_is_measured(tables, measured):
 
 def test_the_page_shows_the_files(tables):
     page = (ROOT / 'docs' / 'speed.md').read_text()
-    assert tables['insert'](page, tables['table'](read_results(FOLDER))) == page
+    table = tables['table'](read_results(FOLDER))
+    assert f'<!-- speed -->\n\n{table}\n\n<!-- / -->' in page
 
 
 def test_the_table(tables):

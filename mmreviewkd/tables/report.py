@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os.path as osp
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from ..errors import UserInputError
 from ..visualization import markdown_table
+from .page import find_place
 from .plot import plot_gains, plot_sweep
 from .steps import Steps, read_steps
 from .summary import (
@@ -40,7 +40,7 @@ def report_table(folder: str, page: str | None = None) -> str:
         UserInputError: A file cannot be used, or the runs have different teachers.
     """
     table = read_table(folder)
-    before = _read_page(page, table.name) if page else None
+    place = find_place(page, table.name) if page else None
     # only the teacher of what is trained before has a score
     teacher = [summarize(table, row) for row in table.first[:1]]
     rows = [summarize(table, row) for row in table.rows]
@@ -48,33 +48,14 @@ def report_table(folder: str, page: str | None = None) -> str:
     steps = read_steps(table)
     parts = [markdown_table(_cells(table, [*teacher, *rows], steps))]
     parts += _notes(table, rows, steps)
-    if page and before:
+    if place:
         shown = _draw(table, rows, steps)
         if shown:
             plot = osp.join(folder, PLOT)
-            link = osp.relpath(plot, osp.dirname(page) or '.').replace(osp.sep, '/')
-            parts.insert(1, f'![{shown}]({link})')
-        text = '\n\n'.join(parts)
-        with open(page, 'w', encoding='utf-8') as file:
-            # Markdown wants empty lines around comments
-            file.write(f'{before[0]}\n{text}\n{before[1]}')
+            link = osp.relpath(plot, osp.dirname(place.page) or '.')
+            parts.insert(1, f'![{shown}]({link.replace(osp.sep, "/")})')
+        place.write('\n\n'.join(parts))
     return '\n\n'.join(parts)
-
-
-def _read_page(page: str, name: str) -> tuple[str, str]:
-    """Return what stands before and after the report in a page."""
-    if not osp.isfile(page):
-        raise UserInputError(f'--page {page}: no such file')
-    with open(page, encoding='utf-8') as file:
-        text = file.read()
-    begin, end = f'<!-- {name} -->\n', '\n<!-- / -->'
-    found = re.search(f'{re.escape(begin)}.*?{re.escape(end)}', text, re.DOTALL)
-    if not found:
-        raise UserInputError(
-            f'{page} has no line {begin.strip()} with a line {end.strip()} after it; '
-            f'the table {name} is written between them'
-        )
-    return text[: found.start()] + begin, end + text[found.end() :]
 
 
 def _check_teachers(table: Table, rows: Sequence[Summary]) -> None:

@@ -4,10 +4,10 @@
 It needs the package, installed or by PYTHONPATH.
 """
 
-import re
 from pathlib import Path
 
 from mmreviewkd.commands.speed_tables import read_results
+from mmreviewkd.tables.page import find_place
 from mmreviewkd.visualization import markdown_table
 
 from matplotlib import rc_context
@@ -106,18 +106,6 @@ def table(results):
     return markdown_table(rows)
 
 
-def insert(page, text):
-    """The page with the text between its markers."""
-    new, count = re.subn(
-        r'(?<=<!-- speed -->\n).*?(?=<!-- / -->)',
-        lambda _: f'{text}\n',
-        page,
-        flags=re.S,
-    )
-    assert count == 1, f'{PAGE} has {count} places for the table'
-    return new
-
-
 def series(results, prefix, label):
     """Labels, and the results whose names start with a prefix, small ones first."""
 
@@ -180,8 +168,7 @@ def save(figure, path):
 
 def main():
     results = read_results(HERE)
-    page = PAGE.read_text(encoding='utf-8')
-    PAGE.write_text(insert(page, table(results)), encoding='utf-8')
+    find_place(str(PAGE), 'speed').write(table(results))
     figure = plot(results)
     if figure:
         save(figure, PLOT)

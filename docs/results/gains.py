@@ -1,0 +1,63 @@
+#!/usr/bin/env python
+"""Make the tables of docs/methods.md, what each method gave and cost, from the runs.
+
+It needs the package, installed or by PYTHONPATH.
+"""
+
+from pathlib import Path
+
+from mmreviewkd.tables import gain, read_table
+from mmreviewkd.tables.page import find_place
+from mmreviewkd.tables.steps import read_steps
+from mmreviewkd.tables.summary import summarize
+from mmreviewkd.visualization import markdown_table
+
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parent / 'methods.md'
+# the tables of each kind of model; time and memory are those of the first
+TASKS = {
+    'classifiers': {'cifar20': 'CIFAR-100, 20 classes, top-1'},
+    'detectors': {
+        'cbc-faster-rcnn': 'blood cells, Faster R-CNN, AP',
+        'cbc-retinanet': 'blood cells, RetinaNet, AP',
+        'deeppcb-faster-rcnn': 'circuit boards, Faster R-CNN, AP',
+    },
+}
+
+
+def gains(table):
+    """What each row of a table gained over the student alone, by its title."""
+    alone, *others = [summarize(table, row) for row in table.rows]
+    found = {}
+    for each in others:
+        found[each.row.title] = 'not run'
+        if each.complete and alone.complete:
+            mean, margin = gain(each.scores, alone.scores)
+            found[each.row.title] = f'{mean:+.1f} ± {margin:.1f}'
+    return found
+
+
+def report(titles):
+    """The Markdown table of one kind of model, one row for each method."""
+    tables = [read_table(str(HERE / name)) for name in titles]
+    columns = dict(zip(titles.values(), map(gains, tables)))
+    costs = read_steps(tables[0]).costs
+    rows = []
+    for row in tables[0].rows[1:]:
+        line = {name: gained[row.title] for name, gained in columns.items()}
+        time, memory = (
+            (f'{x:.2f}' for x in costs[row.name])
+            if row.name in costs
+            else ('not run',) * 2
+        )
+        rows.append({'': row.title, **line, 'time': time, 'memory': memory})
+    return markdown_table(rows)
+
+
+def main():
+    for name, titles in TASKS.items():
+        find_place(str(PAGE), name).write(report(titles))
+
+
+if __name__ == '__main__':
+    main()
