@@ -41,12 +41,13 @@ def report_table(folder: str, page: str | None = None) -> str:
     """
     table = read_table(folder)
     place = find_place(page, table.name) if page else None
-    # only the teacher of what is trained before has a score
-    teacher = [summarize(table, row) for row in table.first[:1]]
+    # of what is trained before, a head for the teacher has no score
+    before = [summarize(table, row) for row in table.first]
+    teachers = [each for each in before if each.scores or each is before[0]]
     rows = [summarize(table, row) for row in table.rows]
     _check_teachers(table, rows)
     steps = read_steps(table)
-    parts = [markdown_table(_cells(table, [*teacher, *rows], steps))]
+    parts = [markdown_table(_cells(table, [*teachers, *rows], steps))]
     parts += _notes(table, rows, steps)
     if place:
         shown = _draw(table, rows, steps)
@@ -59,17 +60,21 @@ def report_table(folder: str, page: str | None = None) -> str:
 
 
 def _check_teachers(table: Table, rows: Sequence[Summary]) -> None:
-    """Refuse rows that have learned from different teachers."""
-    first: dict[str, str] = {}
+    """Refuse rows of different teachers, unless their options name them."""
+    files: dict[tuple[str, ...], dict[str, str]] = {}
     for each in rows:
+        own = [text for text in each.row.options if text.startswith('model.teacher.')]
         for seed, run in each.runs.items():
             teacher = run.content.get('teacher')
             if teacher:
-                first.setdefault(teacher['sha256'], f'{each.row.name}_{seed}.json')
-    if len(first) > 1:
-        raise UserInputError(
-            f'{table.folder}: runs have different teachers: {", ".join(first.values())}'
-        )
+                found = files.setdefault(tuple(own), {})
+                found.setdefault(teacher['sha256'], f'{each.row.name}_{seed}.json')
+    for found in files.values():
+        if len(found) > 1:
+            raise UserInputError(
+                f'{table.folder}: runs have different teachers: '
+                f'{", ".join(found.values())}'
+            )
 
 
 def _draw(table: Table, rows: Sequence[Summary], steps: Steps) -> str:

@@ -153,6 +153,22 @@ def test_one_table_has_one_teacher(folder):
         report_table(str(folder))
 
 
+def test_rows_whose_options_name_another_teacher(tmp_path):
+    strong = 'config: kd.py, options: [model.teacher.checkpoint=strong.pth]'
+    text = TABLE.replace('config: kd.py', strong)
+    folder = write_table(tmp_path / 'mine', text)
+    write_record(folder, 'teacher', 0, 60.0, teacher=None)
+    write_record(folder, 'head', 0, 70.0, teacher=None)
+    write_record(folder, 'kd', 0, 54.0, teacher=dict(file='strong.pth', sha256='2'))
+    write_record(folder, 'pkd', 0, 54.0)
+    table = rows(report_table(str(folder)))
+    # what was trained before and has a score is shown
+    assert (table['teacher']['mean'], table['head']['mean']) == ('60.0', '70.0')
+    write_record(folder, 'kd', 1, 54.0)
+    with pytest.raises(UserInputError, match='teachers: kd_0.json, kd_1.json'):
+        report_table(str(folder))
+
+
 def test_quantiles_of_students_t():
     for freedom, quantile in _T.items():
         t = np.linspace(0, quantile, 20001)
