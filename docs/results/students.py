@@ -1,0 +1,113 @@
+#!/usr/bin/env python
+"""Keep the trained students of a table, and make its scores anew from them.
+
+    python docs/results/students.py cifar20
+    python docs/results/students.py cifar20 --check
+
+The first copies what tools/run_table.py has exported into docs/results/TABLE/students,
+with SHA256SUMS, whose format is that of sha256sum; the second tests each of them on the
+data, which lie where docs/results/protocol.md says, and compares the scores with those
+that are kept. It needs the package, installed or by PYTHONPATH.
+"""
+
+import argparse
+import glob
+import json
+import os
+import os.path as osp
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from mmreviewkd.engine.one_line_errors import one_line_errors
+from mmreviewkd.errors import UserInputError
+from mmreviewkd.tables import percent, read_record, read_table, score
+from mmreviewkd.tables.record import file_hash
+
+RESULTS = 'docs/results'
+SUMS = 'SHA256SUMS'
+# other machines round otherwise: a few images of CIFAR's 2000, in percent
+NEAR = 0.2
+
+
+def kept_runs(table, seeds):
+    """The runs of a table whose student was exported, with their records."""
+    for row in table.rows:
+        for seed in seeds or table.seeds:
+            record = read_record(table.result(row, seed))
+            if record and record.content['student']:
+                yield row, seed, record
+
+
+def keep(table, seeds):
+    """Copy the students, and list their checksums."""
+    folder = osp.join(table.folder, 'students')
+    os.makedirs(folder, exist_ok=True)
+    lines = []
+    for _, _, record in kept_runs(table, seeds):
+        student = record.content['student']
+        name = osp.basename(student['file'])
+        if not osp.isfile(student['file']) or (
+            file_hash(student['file']) != student['sha256']
+        ):
+            raise UserInputError(f'{student["file"]} is not the one of {table.name}')
+        shutil.copy(student['file'], folder)
+        lines.append(f'{student["sha256"]}  {name}\n')
+    with open(osp.join(folder, SUMS), 'w', encoding='utf-8') as file:
+        file.writelines(sorted(lines, key=lambda line: line.split()[1]))
+    print(f'{len(lines)} students in {folder}')
+
+
+def check(table, seeds):
+    """Test the students, and compare their scores with those that are kept."""
+    key = next(iter(table.metrics.values()))
+    wrong = []
+    for row, seed, record in kept_runs(table, seeds):
+        name = osp.basename(record.content['student']['file'])
+        path = osp.join(table.folder, 'students', name)
+        if not osp.isfile(path):
+            continue
+        if file_hash(path) != record.content['student']['sha256']:
+            raise UserInputError(f'{path} is not the one of {table.name}')
+        kept, now = score(record, key), test(path, row, table.options, key)
+        print(f'{row.title}, seed {seed}: kept {kept:.2f}, now {now:.2f}', flush=True)
+        if abs(kept - now) > NEAR:
+            wrong.append(name)
+    if wrong:
+        raise UserInputError(f'other scores than those kept: {", ".join(wrong)}')
+
+
+def test(path, row, options, key):
+    """The score of a student, in percent, from mmreviewkd test."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, '-m', 'mmreviewkd', 'test', row.config, path]
+        command += ['--work-dir', folder, '--cfg-options', *options, *row.options]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            lines = (done.stderr or done.stdout).strip().splitlines() or ['no output']
+            raise UserInputError(f'{path}: {lines[-1].removeprefix("error: ")}')
+        (log,) = glob.glob(osp.join(folder, '*', '*.json'))
+        with open(log, encoding='utf-8') as file:
+            return percent(json.load(file), key)
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('table', help=f'name of a folder in {RESULTS}')
+    parser.add_argument('--seeds', type=int, nargs='+', help="default: the table's")
+    parser.add_argument('--check', action='store_true', help='test what is kept')
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    table = read_table(osp.join(RESULTS, args.table))
+    (check if args.check else keep)(table, args.seeds)
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()

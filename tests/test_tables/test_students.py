@@ -1,0 +1,84 @@
+"""Trained students of a table, kept beside its figures and tested anew."""
+
+import hashlib
+import runpy
+import subprocess
+import sys
+
+from tests.support.paths import ROOT
+from tests.support.tables import write_record, write_table
+
+import pytest
+
+# in the place of mmreviewkd test: AP is what the checkpoint says
+PROGRAM = f"""#!{sys.executable}
+import json, pathlib, sys
+given = sys.argv[1:]
+folder = pathlib.Path(given[given.index('--work-dir') + 1]) / 'now'
+folder.mkdir()
+ap = pathlib.Path(given[4]).read_text()
+if ap == 'broken':
+    sys.exit('error: no data')
+(folder / 'now.json').write_text(json.dumps({{'coco/bbox_mAP': float(ap)}}))
+"""
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    """Two students of a table, and what calls the script with arguments."""
+    monkeypatch.chdir(tmp_path)
+    folder = write_table(tmp_path / 'docs' / 'results' / 'mine')
+    (tmp_path / 'work').mkdir()
+    for row, score in (('alone', 50.0), ('kd', 54.0)):
+        path = tmp_path / 'work' / f'{row}_0.pth'
+        path.write_text(str(score / 100))
+        hashed = hashlib.sha256(path.read_bytes()).hexdigest()
+        student = dict(file=str(path), sha256=hashed)
+        write_record(folder, row, 0, score, student=student)
+    (tmp_path / 'program').write_text(PROGRAM)
+    (tmp_path / 'program').chmod(0o755)
+    monkeypatch.setattr(sys, 'executable', str(tmp_path / 'program'))
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, 'argv', ['students.py', 'mine', *arguments])
+        try:
+            runpy.run_path(str(ROOT / 'docs/results/students.py'), run_name='__main__')
+        except SystemExit as error:
+            return error.code
+        return None
+
+    return folder, run
+
+
+def test_copies_with_checksums_and_the_same_scores(table, capsys):
+    folder, run = table
+    assert run() is None
+    done = subprocess.run(
+        ['sha256sum', '-c', 'SHA256SUMS'], cwd=folder / 'students', capture_output=True
+    )
+    assert done.returncode == 0 and done.stdout.count(b': OK') == 2
+    capsys.readouterr()
+    assert run('--check') is None
+    assert capsys.readouterr().out == (
+        'student alone, seed 0: kept 50.00, now 50.00\n'
+        'KD, seed 0: kept 54.00, now 54.00\n'
+    )
+
+
+def test_another_score_another_file_and_no_data(table, tmp_path):
+    folder, run = table
+    run()
+    write_record(folder, 'kd', 0, 53.0, student=_student(tmp_path / 'work/kd_0.pth'))
+    assert run('--check') == 'error: other scores than those kept: kd_0.pth'
+    (folder / 'students' / 'kd_0.pth').write_text('0.6')
+    assert 'kd_0.pth is not the one of mine' in run('--check')
+    (tmp_path / 'work' / 'alone_0.pth').write_text('broken')
+    assert 'alone_0.pth is not the one of mine' in run()
+    student = _student(tmp_path / 'work' / 'alone_0.pth')
+    write_record(folder, 'alone', 0, 50.0, student=student)
+    run()
+    assert run('--check').endswith('alone_0.pth: no data')
+
+
+def _student(path):
+    return dict(file=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
