@@ -48,9 +48,9 @@ def attention_loss(student: Tensor, teacher: Tensor) -> Tensor:
 class AttentionTransfer(Method):
     """Sum of :func:`attention_loss` over the levels; published with weight 1000.
 
-    The paper multiplies the sum of squares by beta / 2 with beta = 1000, divided by
-    the number of map elements and the batch size; the CIFAR-100 benchmark of CRD uses
-    weight 1000. A map of one cell, such as a classifier's pooled vector, adds nothing.
+    Weight 1000, and the mean of squares over images and cells that it multiplies, are
+    those of the authors' code and of the CIFAR-100 benchmark of CRD. A map of one cell,
+    such as a classifier's pooled vector, adds nothing.
 
     Args:
         weight (float): Weight of the loss.

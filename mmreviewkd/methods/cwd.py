@@ -38,8 +38,8 @@ def cwd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 class CWD(AlignedMethod):
     """Sum of :func:`cwd_loss` over the levels.
 
-    Published on all FPN levels with temperature 1, with weight 5 for RetinaNet and 10
-    for Faster R-CNN.
+    Published with temperature 1: with weight 5 for RetinaNet, on strides 8 to 64
+    (``ReviewKD(strides=...)``), and with weight 10 for Faster R-CNN, on all levels.
 
     Args:
         student_channels (Sequence[int]): Channels of the student's levels.

@@ -149,8 +149,9 @@ class FGD(AlignedMethod):
     the masks are :func:`foreground_mask` and :func:`background_mask`. G is a
     :class:`GlobalContext`, one for each of the two models; both are trained.
 
-    The defaults are those published for RetinaNet, GFL and SOLO, on all levels; for
-    Faster and Mask R-CNN, on strides 4 to 32, they are 5e-5, 2.5e-5, 5e-5 and 5e-7.
+    The defaults are those published for RetinaNet and GFL, on all levels, and for SOLO,
+    on four; for Faster and Mask R-CNN, on strides 4 to 32, they are 5e-5, 2.5e-5, 5e-5
+    and 5e-7.
     Gradients are clipped to norm 35. The terms are summed over channels and cells, as
     published, not averaged: the weights are for 256 channels and images of about
     800x1333 pixels, and for others the loss has another size beside the student's
@@ -158,9 +159,10 @@ class FGD(AlignedMethod):
 
     Two faults of the authors' code are not repeated. It scales boxes by the image
     without its padding but the map with it, so that its masks are shifted in a batch
-    that is padded; here a cell is as many pixels as the level's stride. And it uses x
-    for the rows of a map and y for its columns, so that its masks are mirrored at the
-    diagonal. Results may therefore differ from the published ones.
+    that is padded; here a cell is as many pixels as the level's stride. And until
+    January 2022 it used x for the rows of a map and y for its columns, so that its
+    masks were mirrored at the diagonal. Which code the published figures are of is not
+    known; results may differ from them.
 
     Args:
         student_channels (Sequence[int]): Channels of the student's levels.

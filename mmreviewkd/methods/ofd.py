@@ -93,10 +93,9 @@ class OFD(TrainedMethod):
     stage has factor 1, each shallower one half of the next; a classifier's pooled
     vector takes no part.
 
-    Weight 0.001 is the paper's for CIFAR-100, 0.0001 that for ImageNet. The paper runs
-    the teacher's BatchNorm with the statistics of the batch, for which there is
-    ``teacher=dict(batch_statistics=True)``; here, as in mdistiller's benchmark, the
-    teacher is in evaluation mode by default.
+    Weight 0.001 is the paper's for CIFAR-100, 0.0001 that for ImageNet. The authors'
+    code, and mdistiller's, run the teacher's BatchNorms with the statistics of the
+    batch, as the configs here do: ``teacher=dict(batch_statistics=True)``.
 
     Args:
         pair (Pair): The student and the teacher.

@@ -49,8 +49,9 @@ def pkd_loss(student: Tensor, teacher: Tensor) -> Tensor:
 class PKD(AlignedMethod):
     """Sum of :func:`pkd_loss` over the levels.
 
-    Published with weight 6 for two-stage detectors, on strides 4 to 32, and with
-    weight 10 for one-stage ones, on strides 8 to 64 (``ReviewKD(strides=...)``).
+    Published with weight 6 where the teacher is a two-stage detector, on strides 4 to
+    32, and with weight 10 for one-stage ones, on strides 8 to 64
+    (``ReviewKD(strides=...)``).
     The paper takes pairs of equal channels, for which nothing is trained beside the
     student. The statistics are those of the images of one GPU, as in the authors'
     code.
