@@ -28,6 +28,16 @@ METHODS = {
     'fitnet': dict(fitnet=dict(type='FitNet', weight=100.0)),
     'kd': KD,
     'lskd': dict(kd=dict(type='KDLoss', weight=9.0, temperature=2.0, standardize=True)),
+    'lskd-dkd': dict(
+        dkd=dict(
+            type='DKDLoss',
+            weight=9.0,
+            alpha=1.0,
+            beta=8.0,
+            temperature=2.0,
+            standardize=True,
+        )
+    ),
     'ofd': dict(ofd=dict(type='OFD', weight=0.001)),
     'pkt': dict(pkt=dict(type='PKT', weight=30000.0)),
     'rkd': dict(rkd=dict(type='RKD', weight=1.0)),
@@ -61,16 +71,19 @@ def test_published_settings_of_the_benchmark(name, pair):
     expected = copy.deepcopy(METHODS[name])
     if (name, pair) == ('dkd', 'resnet56_resnet20'):
         expected['dkd']['beta'] = 2.0
+    if (name, pair) == ('lskd-dkd', 'resnet56_resnet20'):
+        expected['dkd'].update(weight=18.0, beta=2.0, temperature=3.0)
     teacher, student = pair.split('_')
     if name == 'sskd':
         head = f'work_dirs/sskd-head_{teacher}/epoch_60.pth'
         expected['sskd']['teacher_head'] = head
     assert cfg.model.methods == expected
-    levels = 'before' if name == 'ofd' else 'after'
+    before = dict(levels='before', batch_statistics=True)
+    recorded = before if name == 'ofd' else dict(levels='after')
     assert cfg.model.teacher == dict(
         config=f'mmreviewkd::cifar100/{teacher}.py',
         checkpoint=f'work_dirs/{teacher}/epoch_240.pth',
-        levels=levels,
+        **recorded,
     )
     assert len((FOLDER / f'{name}_{pair}.py').read_text().splitlines()) <= 12
     # the student alone has the same schedule, and differs from Review-KD's in it only
@@ -83,7 +96,7 @@ def test_published_settings_of_the_benchmark(name, pair):
     if name == 'sskd':
         expected_student['data_preprocessor']['rotations'] = True
     assert cfg.model.student == expected_student
-    hooks = [dict(type='ReviewWeightHook', warmup=20)] if name == 'dkd' else []
+    hooks = [dict(type='ReviewWeightHook', warmup=20)] if 'dkd' in expected else []
     assert cfg.get('custom_hooks', []) == hooks
     assert cfg.optim_wrapper.optimizer == dict(
         type='SGD', lr=0.05, momentum=0.9, weight_decay=5e-4, nesterov=False

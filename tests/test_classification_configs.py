@@ -23,7 +23,7 @@ SLOW = re.compile(
     # more of the same
     r'^fixed_|resnet8x2|'
     # those whose methods test_of_classifiers.py trains, resumes and exports
-    r'^(cc|correlation-congruence|crd-kd|dist|dkd|fitnet|kd_resnet56|lskd|ofd|pkt|rkd|vid)_'
+    r'^(cc|correlation-congruence|crd-kd|dist|dkd|fitnet|kd_resnet56|lskd|lskd-dkd|ofd|pkt|rkd|vid)_'
 )
 CONFIGS = sorted(
     path.relative_to(ROOT)

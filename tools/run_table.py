@@ -256,7 +256,12 @@ def main():
         link_data(args.data)
     first = [Run(table, row, 0) for row in table.first]
     # whole seeds, so that what is there compares whenever this is stopped
-    runs = [Run(table, row, s) for s in args.seeds or table.seeds for row in rows]
+    runs = [
+        Run(table, row, seed)
+        for seed in args.seeds or table.seeds
+        for row in rows
+        if seed in table.seeds_of(row)
+    ]
     # what mmengine tells of each checkpoint that is read
     MMLogger.get_current_instance().setLevel('ERROR')
     # ends the trainings, too

@@ -113,7 +113,8 @@ def _cells(
         is_row = each.row in table.rows
         line = {name: each.row.title}
         for seed in table.seeds:
-            line[f'seed {seed}'] = _seed(each, key, seed, digits) if is_row else ''
+            is_run = is_row and seed in table.seeds_of(each.row)
+            line[f'seed {seed}'] = _seed(each, key, seed, digits) if is_run else ''
         whole = each.complete
         alone = by_name[each.row.alone or table.rows[0].name]
         compared = whole and is_row and alone.complete and each is not alone
@@ -169,7 +170,7 @@ def _notes(table: Table, rows: Sequence[Summary], steps: Steps) -> list[str]:
         'mmdet': _all(each['mmdet'] for each in versions),
         'mmcv': _all(each['mmcv'] for each in versions),
     }
-    total = len(rows) * len(table.seeds)
+    total = sum(len(table.seeds_of(each.row)) for each in rows)
     paragraphs = [
         f'{len(runs)} of {total} runs; '
         + '; '.join(f'{name} {value}' for name, value in facts.items() if value)

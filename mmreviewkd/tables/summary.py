@@ -50,7 +50,7 @@ class Summary(NamedTuple):
 
 def summarize(table: Table, row: Row) -> Summary:
     """Read what is kept of the runs of a row."""
-    seeds = [0] if row in table.first else table.seeds
+    seeds = table.seeds_of(row)
     found = {seed: read_record(table.result(row, seed)) for seed in seeds}
     runs = {seed: record for seed, record in found.items() if record}
     key = next(iter(table.metrics.values()))

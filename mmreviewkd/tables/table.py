@@ -27,6 +27,7 @@ class Row(NamedTuple):
         weight (float, optional): Weight of the review, in a table of several weights.
         alone (str, optional): Name of the row with the student alone that it is
             compared with; None means the table's first.
+        seeds (Sequence[int], optional): Its seeds; None means those of the table.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Row(NamedTuple):
     options: Sequence[str] = ()
     weight: float | None = None
     alone: str | None = None
+    seeds: Sequence[int] | None = None
 
 
 class Table(NamedTuple):
@@ -62,6 +64,12 @@ class Table(NamedTuple):
     options: Sequence[str]
     first: Sequence[Row]
     rows: Sequence[Row]
+
+    def seeds_of(self, row: Row) -> Sequence[int]:
+        """Return the seeds of a row; what is trained before the rows has seed 0."""
+        if row in self.first:
+            return [0]
+        return self.seeds if row.seeds is None else row.seeds
 
     def result(self, row: Row, seed: int) -> str:
         """Return the path of the file with what is kept of a run."""
@@ -141,6 +149,7 @@ def _rows(entries: dict[str, Any], table: str) -> list[Row]:
             entry.get('options') or [],
             entry.get('weight'),
             entry.get('alone'),
+            entry.get('seeds'),
         )
         for name, entry in (entries or {}).items()
     ]

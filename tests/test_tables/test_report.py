@@ -169,6 +169,17 @@ def test_rows_whose_options_name_another_teacher(tmp_path):
         report_table(str(folder))
 
 
+def test_a_row_with_seeds_of_its_own(folder):
+    text = TABLE.replace('config: kd.py', 'config: kd.py, seeds: [0, 1]')
+    (folder / 'table.yml').write_text(text)
+    text = report_table(str(folder))
+    row = rows(text)['KD']
+    assert [row[f'seed {seed}'] for seed in range(3)] == ['51.0', '54.0', '']
+    # 1 and 3 above; 12.706 * sqrt(2) / sqrt(2)
+    assert (row['mean'], row['to alone (95 %)']) == ('52.5', '+2.0 ± 12.7')
+    assert '5 of 8 runs' in text
+
+
 def test_quantiles_of_students_t():
     for freedom, quantile in _T.items():
         t = np.linspace(0, quantile, 20001)

@@ -101,6 +101,15 @@ def test_teacher_first_then_seed_by_seed_and_once_alone(driver, tmp_path):
     assert error is None and started == [] and '[1/1] kd, seed 0' in output
 
 
+def test_a_row_with_seeds_of_its_own(driver, tmp_path):
+    path = tmp_path / 'docs' / 'results' / 'mine' / 'table.yml'
+    text = TABLE.replace('config: kd.py', 'config: kd.py, seeds: [1]')
+    path.write_text(text)
+    error, started, _ = driver()
+    assert error is None
+    assert [line.split()[0] for line in started[1:]] == ['alone_0', 'alone_1', 'kd_1']
+
+
 def test_goes_on_with_a_run_that_was_broken_off(driver, tmp_path):
     (tmp_path / 'FAIL_alone_0').write_text('killed')
     error, started, output = driver('--jobs', '2', '--seeds', '0')
