@@ -57,6 +57,7 @@ stage() {
         echo "$name: done before"
         return
     fi
+    rm -f "$FOLDER/$name.status"
     printf '%q ' "$@" >"$FOLDER/$name.command"
     timeout --foreground --kill-after=20 "$LIMIT" "$@" >"$FOLDER/$name.out" 2>"$FOLDER/$name.log"
     code=$?
@@ -108,9 +109,11 @@ stage tests "$PYTHON" -m pytest -q -p no:cacheprovider -m "$marked" tests/test_c
 for amp in '' --amp; do
     for compile in '' --compile; do
         suffix=${amp:+_amp}${compile:+_compiled}
-        # shellcheck disable=SC2086
-        benchmark "review_coco$suffix" review --shapes $SHAPES \
-            --channels "$CHANNELS" --batch "${BATCHES%% *}" $amp $compile
+        for batch in $BATCHES; do
+            # shellcheck disable=SC2086
+            benchmark "review_coco_batch$batch$suffix" review --shapes $SHAPES \
+                --channels "$CHANNELS" --batch "$batch" $amp $compile
+        done
         # shellcheck disable=SC2086
         benchmark "review_cifar$suffix" review --shapes 32x32 16x16 8x8 1x1 \
             --channels 16 32 64 64 --batch "$CIFAR_BATCH" $amp $compile
@@ -137,11 +140,13 @@ done
 train train_teacher resnet56
 train train_student resnet20
 teacher=$FOLDER/train_teacher/epoch_$EPOCHS.pth
-if [[ -e $teacher ]]; then
-    train train_distilled review-kd_resnet56_resnet20 \
-        "model = dict(teacher=dict(checkpoint='$teacher'))"
-else
-    stage train_distilled bash -c 'echo "the teacher is not trained yet" >&2; exit 1'
-fi
+for method in review-kd kd crd ofd; do
+    if [[ -e $teacher ]]; then
+        train "train_$method" "${method}_resnet56_resnet20" \
+            "model = dict(teacher=dict(checkpoint='$teacher'))"
+    else
+        stage "train_$method" bash -c 'echo "the teacher is not trained yet" >&2; exit 1'
+    fi
+done
 
 "$PYTHON" "$ROOT/tools/gpu_summary.py" "$FOLDER"

@@ -16,7 +16,10 @@ def read_stages(folder):
     results = read_results(folder)
     stages = {}
     for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns):
-        status, seconds = path.with_suffix('.status').read_text().strip().split(', ')
+        ended = path.with_suffix('.status')
+        # none of a stage whose machine was lost
+        text = ended.read_text() if ended.exists() else 'interrupted, 0 s'
+        status, seconds = text.strip().split(', ')
         output, logged = (
             path.with_suffix(suffix).read_text(errors='replace').strip()
             for suffix in ('.out', '.log')

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Measure the training step of each row of a table, relative to the student alone.
 
-Runs mmreviewkd benchmark step for each row of docs/results/TABLE/table.yml but the
-first, and keeps the results in docs/results/TABLE/steps.json, of which mmreviewkd
+Runs mmreviewkd benchmark step for each row of docs/results/TABLE/table.yml with a
+teacher, and keeps the results in docs/results/TABLE/steps.json, of which mmreviewkd
 compare --report makes the columns of time and memory. Nothing else should run on the
 machine meanwhile. Rows that are in the file are skipped: move it away to measure again.
 
@@ -21,6 +21,7 @@ import tempfile
 from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.tables import read_table
+from mmreviewkd.tables.record import read_settings
 from mmreviewkd.tables.steps import FILE
 
 RESULTS = 'docs/results'
@@ -62,7 +63,12 @@ def main():
     arguments = ['--device', args.device, '--repeats', args.repeats]
     if args.size:
         arguments += ['--size', args.size]
-    waiting = [row for row in table.rows[1:] if row.name not in results]
+    waiting = [
+        row
+        for row in table.rows
+        # a student alone has no steps of a distillation
+        if row.name not in results and read_settings(row.config, []).teacher
+    ]
     for number, row in enumerate(waiting, 1):
         result = measure(row, [*table.options, *row.options], arguments)
         results[row.name] = result

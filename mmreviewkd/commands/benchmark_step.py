@@ -7,12 +7,15 @@ Measures, with random weights and made-up images, in interleaved runs:
 - ``teacher``: the teacher's forward pass, from the student's batch on;
 - ``methods``: the losses of the review and of other methods, forward and backward, on
   the features and logits of one step;
-- ``distilled``: the training step of the config's model, which contains all of these.
+- ``distilled``: the training step of the config's model, which contains all of these;
+- ``distilled, measuring``: with ``weight='auto'``, the one of 50 training steps in
+  which gradients are measured, too.
 
 The steps are the model's own ``train_step`` with the config's ``optim_wrapper``, at
-learning rate 0. Checkpoints are not needed and not downloaded. If the training data are
-there, the speed of the config's ``train_dataloader`` is measured, too. ``--compile``
-adds both training steps with backbones, necks and review in torch.compile.
+learning rate 0. Checkpoints are not needed and not downloaded, but for SSKD's head. If
+the training data are there, the speed of the config's ``train_dataloader`` is measured,
+too. ``--compile`` adds both training steps with backbones, necks and review in
+torch.compile.
 
 Times are medians of interleaved runs. Peak memory is what torch allocates during a step
 at most, beyond weights and optimizer state; mmreviewkd/commands/measuring.py describes

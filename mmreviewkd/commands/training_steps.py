@@ -17,14 +17,16 @@ import torch
 import torch.nn as nn
 from mmdet.registry import MODELS
 from mmengine.config import Config
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 
 from ..compat.compiling import notice_hooks
-from ..methods import Review, View
+from ..methods import Method, Review, View
+from ..methods.auto_weight import INTERVAL
 from ..models.configs import distiller_config, model_config, student_config
 from ..models.settings import read_settings
+from ..tables.steps import MEASURING
 from .measuring import Step
 
 TRAININGS = ('student', 'distilled')
@@ -84,11 +86,27 @@ def build_steps(
         # a detector's preprocessor writes into its batch
         fresh.update(copy.deepcopy(batch))
 
-    def train(name: str) -> Step:
+    def train(name: str, iteration: int = INTERVAL - 1) -> Step:
         model, optimizer = models[name], optimizers[name]
-        return lambda: model.train_step(dict(fresh), optimizer)
+
+        def step() -> None:
+            hub.update_info('iter', iteration)
+            model.train_step(dict(fresh), optimizer)
+
+        return step
 
     distilled = models['distilled']
+    automatic = [
+        method.auto
+        for model in models.values()
+        for method in model.modules()
+        if isinstance(method, Method) and method.auto is not None
+    ]
+    for auto in automatic:
+        auto.begin = 0
+    # what runs in some iterations only looks at mmengine's counter
+    hub = MessageHub.get_current_instance()
+    hub.update_info('iter', INTERVAL - 1)
     prepare()
     data = distilled.data_preprocessor(dict(fresh), True)
     views = record_views(distilled, optimizers['distilled'], data)
@@ -114,6 +132,8 @@ def build_steps(
     )
     if not views:  # all weights are 0
         del steps['methods']
+    if automatic:
+        steps[MEASURING] = train('distilled', INTERVAL)
     steps.update({name: train(name) for name in models if name not in TRAININGS})
     return steps, prepare
 

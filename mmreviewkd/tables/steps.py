@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..errors import UserInputError
+from ..methods.auto_weight import INTERVAL
 from .table import Table
 
 FILE = 'steps.json'
+MEASURING = 'distilled, measuring'
+"""Name of the step in which a weight is set from gradients; one of INTERVAL is."""
 
 
 class Cost(NamedTuple):
@@ -56,11 +59,10 @@ def read_steps(table: Table) -> Steps:
         # the first row is the student alone
         costs = {table.rows[0].name: Cost(1.0, 1.0)}
         for name, result in results.items():
+            seconds, peaks = result['seconds'], result['peak_bytes']
             costs[name] = Cost(
-                *(
-                    result[kind]['distilled'] / result[kind]['student']
-                    for kind in ('seconds', 'peak_bytes')
-                )
+                _distilled(seconds) / seconds['student'],
+                peaks['distilled'] / peaks['student'],
             )
         settings = {_setting(result) for result in results.values()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -74,6 +76,12 @@ def read_steps(table: Table) -> Steps:
             f'{" / ".join(sorted(settings))}'
         )
     return Steps(costs, *settings)
+
+
+def _distilled(seconds: Mapping[str, float]) -> float:
+    """Return the mean time of a step; in some, gradients are measured."""
+    usual = seconds['distilled']
+    return usual + (seconds.get(MEASURING, usual) - usual) / INTERVAL
 
 
 def _setting(result: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ import json
 from mmreviewkd.commands import main
 from mmreviewkd.commands.benchmark_step import make_batch
 from mmreviewkd.commands.training_steps import build_models, compile_parts
+from mmreviewkd.methods.auto_weight import AutoWeight
 from mmreviewkd.methods.review.review import _compiled_loss
 from tests.support.classifiers import classifier
 from tests.support.commands import exit_code
@@ -121,6 +122,19 @@ def test_classifiers_with_several_methods_and_data(amp, tmp_path):
     assert result['settings']['size'] == '32x32'
     assert list(result['seconds']) == ROWS
     assert result['loading']['images_per_second'] > 0
+
+
+def test_gradients_are_measured_in_a_step_of_their_own(tmp_path, monkeypatch):
+    measured = []
+    update = AutoWeight.update
+    monkeypatch.setattr(
+        AutoWeight, 'update', lambda *given: measured.append(1) or update(*given)
+    )
+    path = write(tmp_path, classifier(), classifier(14, (6, 6, 12, 24)))
+    given = ('--batch', 3, '--cfg-options', 'model.review.weight=auto')
+    result = benchmark(path, *given)
+    assert list(result['seconds']) == [*ROWS, 'distilled, measuring']
+    assert len(measured) == 3  # two to warm up, and one
 
 
 def test_a_pair_without_losses_to_measure(tmp_path):

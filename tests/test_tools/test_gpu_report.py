@@ -78,11 +78,11 @@ def test_without_a_gpu_it_says_so(tmp_path):
 def test_stages_that_fail_or_take_too_long_are_recorded_and_tried_again(
     tmp_path, cifar
 ):
-    result = call(tmp_path, 'review_cifar', 'train_d*', CIFAR=cifar, LIMIT='1')
+    result = call(tmp_path, 'review_cifar', 'train_kd', CIFAR=cifar, LIMIT='1')
     assert result.returncode == 0, result.stdout
     stages = json.loads((tmp_path / 'report.json').read_text())
     assert {name: stage['status'] for name, stage in stages.items()} == dict(
-        review_cifar='cut off', train_distilled='failed'
+        review_cifar='cut off', train_kd='failed'
     )
     report = (tmp_path / 'report.md').read_text()
     assert 'the teacher is not trained yet' in report
@@ -90,6 +90,17 @@ def test_stages_that_fail_or_take_too_long_are_recorded_and_tried_again(
     assert 'review_cifar: done, ' in result.stdout
     stages = json.loads((tmp_path / 'report.json').read_text())
     assert stages['review_cifar']['status'] == 'done'
+
+
+def test_a_stage_whose_machine_was_lost_is_in_the_report(tmp_path):
+    (tmp_path / 'tests.command').write_text('pytest')
+    for suffix in ('out', 'log'):
+        (tmp_path / f'tests.{suffix}').write_text('half a line')
+    summary = [sys.executable, str(TOOLS / 'gpu_summary.py'), str(tmp_path)]
+    subprocess.run(summary, check=True, env=dict(os.environ, PYTHONPATH=str(ROOT)))
+    stage = json.loads((tmp_path / 'report.json').read_text())['tests']
+    assert (stage['status'], stage['seconds']) == ('interrupted', 0)
+    assert '| tests | interrupted |' in (tmp_path / 'report.md').read_text()
 
 
 @pytest.mark.slow
@@ -104,10 +115,12 @@ def test_every_stage(tmp_path, cifar):
     pairs = TINY['PAIRS'].split()
     assert set(stages) == {
         *('environment', 'tests', 'step_cifar_graphs'),
-        *(f'{kind}{s}' for s in suffixes for kind in ('review_coco', 'review_cifar')),
+        *(f'review_coco_batch1{s}' for s in suffixes),
+        *(f'review_cifar{s}' for s in suffixes),
         *(f'step_cifar{s}' for s in suffixes),
         *(f'step_{pair}_batch1{amp}' for pair in pairs for amp in ('', '_amp')),
-        *('train_teacher', 'train_student', 'train_distilled'),
+        *('train_teacher', 'train_student', 'train_review-kd'),
+        *('train_kd', 'train_crd', 'train_ofd'),
     }
     assert 'PyTorch version: ' in stages['environment']['output']
     assert '1 passed' in stages['tests']['output']

@@ -25,6 +25,11 @@ json.dump(result, open(given[given.index('--json') + 1], 'w'))
 def measure(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_table(tmp_path / 'docs' / 'results' / 'mine', TABLE)
+    config = 'train_cfg = dict(max_epochs=9)\nmodel = dict('
+    (tmp_path / 'alone.py').write_text(config + "type='A')")
+    for name in ('kd', 'pkd'):
+        teacher = "type='B', teacher=dict(checkpoint='t.pth'))"
+        (tmp_path / f'{name}.py').write_text(config + teacher)
     (tmp_path / 'state.txt').write_text('')
     (tmp_path / 'program').write_text(PROGRAM)
     (tmp_path / 'program').chmod(0o755)
@@ -39,7 +44,7 @@ def measure(tmp_path, monkeypatch, capsys):
     return run
 
 
-def test_each_row_but_the_first_once(measure, tmp_path):
+def test_each_row_with_a_teacher_once(measure, tmp_path):
     error, started, output = measure('--size', '240x320')
     assert error is None
     assert [line.split()[4] for line in started] == ['kd.py', 'pkd.py']

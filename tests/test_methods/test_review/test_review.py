@@ -123,7 +123,7 @@ def test_equals_textbook(name, training):
         )
     for key, value in review.named_buffers():
         if key.endswith('num_batches_tracked'):
-            # the pass that recomputes for the gradient does not count
+            # once for each step, whatever the backward pass does
             assert value == int(training), key
         else:
             torch.testing.assert_close(value, params[key], msg=key, **TOLERANCE)
@@ -154,8 +154,7 @@ def test_forward_and_loss_agree(name):
 
 
 def test_gradients_of_two_passes_add_up():
-    # Each backward pass recomputes; the second must not see statistics, or
-    # counters, that the first has touched.
+    # the second must not see statistics, or counters, that the first has touched
     review, features, targets = make('channels differ')
     _, _, leaves, params = textbook_step(review, features, targets, steps=2)
     weights = torch.arange(1.0, 4)
