@@ -11,6 +11,7 @@ import os.path as osp
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, repeat
 from typing import Any, Callable
 
 import torch
@@ -22,7 +23,7 @@ from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 
 from ..compat.compiling import notice_hooks
-from ..methods import Method, Review, View
+from ..methods import Review, View
 from ..methods.auto_weight import INTERVAL
 from ..models.configs import distiller_config, model_config, student_config
 from ..models.settings import read_settings
@@ -86,27 +87,22 @@ def build_steps(
         # a detector's preprocessor writes into its batch
         fresh.update(copy.deepcopy(batch))
 
+    # what is done in some iterations only looks at mmengine's counter
+    hub = MessageHub.get_current_instance()
+    hub.update_info('iter', 0)
+
     def train(name: str, iteration: int = INTERVAL - 1) -> Step:
         model, optimizer = models[name], optimizers[name]
+        # the first step of a run sets weights; it is one to warm up
+        iterations = chain([0], repeat(iteration))
 
         def step() -> None:
-            hub.update_info('iter', iteration)
+            hub.update_info('iter', next(iterations))
             model.train_step(dict(fresh), optimizer)
 
         return step
 
     distilled = models['distilled']
-    automatic = [
-        method.auto
-        for model in models.values()
-        for method in model.modules()
-        if isinstance(method, Method) and method.auto is not None
-    ]
-    for auto in automatic:
-        auto.begin = 0
-    # what runs in some iterations only looks at mmengine's counter
-    hub = MessageHub.get_current_instance()
-    hub.update_info('iter', INTERVAL - 1)
     prepare()
     data = distilled.data_preprocessor(dict(fresh), True)
     views = record_views(distilled, optimizers['distilled'], data)
@@ -132,7 +128,8 @@ def build_steps(
     )
     if not views:  # all weights are 0
         del steps['methods']
-    if automatic:
+    methods = [getattr(distilled, name) for name in distilled.distillation.methods]
+    if any(method.auto for method in methods):
         steps[MEASURING] = train('distilled', INTERVAL)
     steps.update({name: train(name) for name in models if name not in TRAININGS})
     return steps, prepare
