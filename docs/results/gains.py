@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmreviewkd.tables import gain, read_table
 from mmreviewkd.tables.page import find_place
+from mmreviewkd.tables.report import PLOT
 from mmreviewkd.tables.steps import read_steps
 from mmreviewkd.tables.summary import summarize
 from mmreviewkd.visualization import markdown_table
@@ -38,7 +39,7 @@ def gains(table):
 
 
 def report(titles):
-    """The Markdown table of one kind of model, one row for each method."""
+    """The Markdown table of one kind of model, one row for each method, and plots."""
     tables = [read_table(str(HERE / name)) for name in titles]
     columns = dict(zip(titles.values(), map(gains, tables)))
     costs = read_steps(tables[0]).costs
@@ -51,7 +52,12 @@ def report(titles):
             else ('not run',) * 2
         )
         rows.append({'': row.title, **line, 'time': time, 'memory': memory})
-    return markdown_table(rows)
+    plots = [
+        f'![Gain against the time of a step: {title}](results/{name}/{PLOT})'
+        for name, title in titles.items()
+        if (HERE / name / PLOT).is_file()
+    ]
+    return '\n\n'.join([markdown_table(rows), *plots])
 
 
 def main():
