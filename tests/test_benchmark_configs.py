@@ -2,11 +2,15 @@
 
 import copy
 import functools
+import re
 
+from mmreviewkd.models import teacher
 from tests.support.paths import ROOT
 
 import pytest
+import torch
 import yaml
+from mmdet.registry import MODELS
 from mmengine.config import Config
 
 FOLDER = ROOT / 'configs' / 'cifar100'
@@ -108,3 +112,35 @@ def test_published_settings_of_the_benchmark(name, pair):
         assert cfg[key] == alone[key], key
         assert (alone[key] == other[key]) == (key not in schedule), key
     assert alone.model == other.model
+
+
+@pytest.mark.parametrize('name', ['at', 'kd'])
+def test_another_pair(name, tmp_path, monkeypatch):
+    """The config that the README shows, of that method and of one that reads logits."""
+    # the teacher's weights come out of its own run
+    monkeypatch.setattr(teacher, 'load_strictly', lambda *_: None)
+    readme = (FOLDER / 'README.md').read_text(encoding='utf-8')
+    (text,) = re.findall(r'```python\n(.*?)```', readme, re.DOTALL)
+    assert '::cifar100/at_' in text
+    (tmp_path / 'mine.py').write_text(text.replace('/at_', f'/{name}_'))
+    cfg = Config.fromfile(tmp_path / 'mine.py')
+    base = load(FOLDER / f'{name}_resnet56_resnet20.py')
+    student = dict(load(FOLDER / 'wrn-16-2.py').model)
+    if name == 'kd':
+        student['loss_weight'] = 0.1
+    assert cfg.model == dict(
+        type='ReviewKD',
+        student=student,
+        teacher=dict(
+            config='mmreviewkd::cifar100/wrn-40-2.py',
+            checkpoint='work_dirs/wrn-40-2/epoch_240.pth',
+            levels='after',
+        ),
+        methods=METHODS[name],
+    )
+    assert all(cfg[key] == base[key] for key in set(base) - {'model'})
+    model = MODELS.build(cfg.model)
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    data = dict(inputs=images, data_samples=torch.arange(2))
+    losses = model(**model.data_preprocessor(data, True), mode='loss')
+    assert set(losses) == {'loss_cls', f'loss_{name}'}

@@ -29,7 +29,7 @@ from ..engine.checks import check_machine
 from ..engine.launch import read_config, train
 from ..engine.work_dir import holds_run, locked_work_dir
 from ..errors import SettingError, UserInputError, near
-from ..methods.published import PUBLISHED
+from ..methods.published import FOR_CLASSIFIERS, PUBLISHED
 from ..models.configs import plain_model
 from .arguments import CONFIG, add_path, add_train_arguments
 
@@ -166,13 +166,19 @@ def name_flag(error: SettingError) -> str:
 
 
 def check_methods(args: argparse.Namespace) -> None:
-    """Refuse methods that are not known, and one weight for several.
+    """Refuse methods that are not for detectors, and one weight for several.
 
     Raises:
         UserInputError: The message names the flag.
     """
     args.method = list(dict.fromkeys(args.method))
     for name in args.method:
+        if name.lower() in FOR_CLASSIFIERS:
+            raise UserInputError(
+                f'--method {name}: is a method for classifiers, and distill is for '
+                'detectors; its configs are in configs/cifar100: mmreviewkd train '
+                f'mmreviewkd::cifar100/{name.lower()}_resnet56_resnet20.py'
+            )
         if name not in PUBLISHED:
             raise UserInputError(
                 f'--method {name}: is no method'

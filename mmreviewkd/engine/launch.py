@@ -18,6 +18,7 @@ from .broadcast_buffers_hook import BroadcastBuffersHook
 from .cfg_options import merge_options
 from .check_classes import check_classes
 from .check_data import check_data, datasets, name_files_in_errors, named_images
+from .check_indices import check_indices
 from .check_pair import warn_if_alike
 from .check_settings import check_settings
 from .checks import check_machine, check_strategy
@@ -80,6 +81,7 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
             runner.logger.info(run_summary(runner, args.cfg_options or {}))
             warn_if_alike(cfg)
             with named_images(runner, 'train', 'val'):
+                check_indices(runner)
                 runner.train()
             last = find_latest_whole_checkpoint(cfg.work_dir)
             if last:

@@ -17,7 +17,8 @@ def binary_kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tens
         temperature (float): Divides the logits, as in :func:`kd_loss`.
 
     Returns:
-        Tensor: Scalar, summed over the classes and averaged over the rows.
+        Tensor: Scalar, summed over the classes and averaged over the rows, in float32
+        at least.
     """
     student, teacher = (
         in_float32(logits) / temperature for logits in (student, teacher.detach())

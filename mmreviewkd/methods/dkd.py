@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from ..compat.precision import in_float32
 from .kd import standardized
 from .method import Method, View, check_numbers
 
@@ -32,7 +33,7 @@ def dkd_loss(
         temperature (float): Divides the logits, as in :func:`kd_loss`.
 
     Returns:
-        Tensor: Scalar, the mean over rows.
+        Tensor: Scalar, the mean over rows, in float32 at least.
     """
     target = labels[:, None]
     # the other classes by index, not by a mask, for which a GPU would be waited for
@@ -40,7 +41,7 @@ def dkd_loss(
     rest = rest + (rest >= target)
 
     def split(logits: Tensor) -> tuple[Tensor, Tensor]:
-        log_p = F.log_softmax(logits / temperature, 1)
+        log_p = F.log_softmax(in_float32(logits) / temperature, 1)
         others = log_p.gather(1, rest)
         right_or_not = [log_p.gather(1, target), others.logsumexp(1, keepdim=True)]
         return torch.cat(right_or_not, 1), F.log_softmax(others, 1)

@@ -18,17 +18,14 @@ def kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
             square, which keeps the scale of the gradient.
 
     Returns:
-        Tensor: Scalar, the mean over rows.
+        Tensor: Scalar, the mean over rows, in float32 at least.
     """
-    return (
-        F.kl_div(
-            F.log_softmax(student / temperature, 1),
-            F.log_softmax(teacher.detach() / temperature, 1),
-            reduction='batchmean',
-            log_target=True,
-        )
-        * temperature**2
+    ours, theirs = (
+        F.log_softmax(in_float32(logits) / temperature, 1)
+        for logits in (student, teacher.detach())
     )
+    divergence = F.kl_div(ours, theirs, reduction='batchmean', log_target=True)
+    return divergence * temperature**2
 
 
 def standardized(logits: Tensor) -> Tensor:

@@ -77,3 +77,9 @@ PUBLISHED = {
     'binary-kd': Published(_BINARY_KD, _BINARY_KD, ''),
 }
 """Published settings by the name of the method on the command line."""
+
+FOR_CLASSIFIERS = (
+    *('at', 'cc', 'correlation-congruence', 'crd', 'crd-kd', 'dist', 'fitnet', 'lskd'),
+    *('lskd-dkd', 'ofd', 'pkt', 'rkd', 'sp', 'sskd', 'vid'),
+)
+"""Methods that are published for classifiers alone, by the names of their configs."""

@@ -156,6 +156,15 @@ def test_a_weight_and_several_methods(merged):
         (['pdk'], '--method pdk: is no method; near names: pkd'),
         (['PKD'], '--method PKD: is no method; near names: pkd'),
         (['pkd', 'xyz'], '--method xyz: is no method; there are review, mimic, pkd, '),
+        *(
+            (
+                ['pkd', name],
+                f'--method {name}: is a method for classifiers, and distill is for '
+                'detectors; its configs are in configs/cifar100: mmreviewkd train '
+                f'mmreviewkd::cifar100/{name.lower()}_resnet56_resnet20.py',
+            )
+            for name in ('at', 'CRD')
+        ),
         (
             ['review', 'pkd', '--weight', 2],
             '--weight 2.0: is the weight of one method, and --method names 2; use ',

@@ -3,11 +3,38 @@
 from mmreviewkd.methods import View
 from mmreviewkd.methods.dkd import dkd_loss
 from mmreviewkd.methods.kd import kd_loss
+from tests.support.logits import (
+    assert_computed_in_float32,
+    divergence,
+    softened,
+    standardized_rows,
+)
 from tests.support.views import assert_same_gradients
 
+import pytest
 import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
+
+
+def formula(student, teacher, labels, alpha, beta, temperature):
+    """Number by number."""
+    total = 0
+    for *rows, label in zip(teacher, student, labels.tolist()):
+        tables = [softened(row, temperature) for row in rows]
+        right = [[table[label], 1 - table[label]] for table in tables]
+        rest = [
+            [p / (1 - table[label]) for k, p in enumerate(table) if k != label]
+            for table in tables
+        ]
+        total = total + alpha * divergence(*right) + beta * divergence(*rest)
+    return temperature**2 * total / len(student)
+
+
+@pytest.mark.parametrize('settings', [(1.0, 8.0, 4.0), (1.0, 0.25, 1.0), (0, 1, 2)])
+def test_equals_the_formula(logits, settings):
+    loss, expected = dkd_loss(*logits, *settings), formula(*logits, *settings)
+    assert_same_gradients(loss, expected, logits[0])
 
 
 def test_dkd_parts_make_up_kd(logits):
@@ -48,13 +75,17 @@ def test_the_method_has_the_published_settings(logits):
 
 def test_standardized_logits(logits):
     student, teacher, labels = logits
-    method = MODELS.build(dict(type='DKDLoss', beta=2.0, standardize=True))
+    settings = dict(alpha=1.0, beta=2.0, temperature=4.0)
+    method = MODELS.build(dict(type='DKDLoss', **settings, standardize=True))
     views = View(logits=student, labels=labels), View(logits=teacher, labels=labels)
-    expected = dkd_loss(
-        *((x - x.mean(1, True)) / (1e-7 + x.std(1, keepdim=True)) for x in logits[:2]),
-        labels,
-        1.0,
-        2.0,
-        4.0,
-    )
+    rows = map(standardized_rows, (student, teacher))
+    expected = formula(*rows, labels, *settings.values())
     assert_same_gradients(method.losses(*views)['loss'], expected, student)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_precision(dtype):
+    labels = torch.tensor([0, 2])
+    assert_computed_in_float32(
+        lambda *pair: dkd_loss(*pair, labels, 1.0, 8.0, 4.0), dtype
+    )

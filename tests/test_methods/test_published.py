@@ -3,7 +3,7 @@
 import re
 
 from mmreviewkd.methods import Pair
-from mmreviewkd.methods.published import PUBLISHED
+from mmreviewkd.methods.published import FOR_CLASSIFIERS, PUBLISHED
 from tests.support.paths import ROOT
 
 import pytest
@@ -40,6 +40,12 @@ def test_the_page_shows_them():
             assert settings_in(cell) == numbers, name
         assert clip_grad == str(published.clip_grad or '')
         assert source == (published.source or 'nobody; a weight to begin with')
+
+
+def test_those_for_classifiers_are_all_that_have_a_config():
+    configs = (ROOT / 'configs' / 'cifar100').glob('*_resnet56_resnet20.py')
+    names = {path.name.partition('_')[0] for path in configs}
+    assert set(FOR_CLASSIFIERS) == names - {*PUBLISHED, 'review-kd'}
 
 
 @pytest.mark.parametrize(
