@@ -14,6 +14,7 @@ from .steps import Steps, read_steps
 from .summary import (
     Summary,
     deviation,
+    diverged,
     gain,
     mean_score,
     score,
@@ -181,6 +182,7 @@ def _notes(table: Table, rows: Sequence[Summary], steps: Steps) -> list[str]:
             'Time and peak memory: of a step, relative to the student alone '
             f'({steps.setting}).'
         )
+    paragraphs += _divergence(rows)
     for name, run in runs:
         if run.stopped:
             epochs = run.content['validation']['epoch']
@@ -189,6 +191,26 @@ def _notes(table: Table, rows: Sequence[Summary], steps: Steps) -> list[str]:
                 f'† {name} was stopped: {run.stopped}. Last epoch with a score: {last}.'
             )
     return paragraphs
+
+
+def _divergence(rows: Sequence[Summary]) -> list[str]:
+    """Say how many runs diverged, in a table of weights."""
+    alone, *others = rows
+    numbers = [run for e in others if e.row.weight for run in diverged(e, alone)]
+    rest = [run for e in others if not e.row.weight for run in diverged(e, alone)]
+    if not numbers:
+        return []
+    text = f'Of {_count(numbers, "run")} with a number as weight, {_some(numbers)}'
+    ending = f'; of {_count(rest, "other")}, {_some(rest)}' if rest else ''
+    return [f'{text} diverged{ending}.']
+
+
+def _count(runs: Sequence[bool], noun: str) -> str:
+    return f'{len(runs)} {noun}' + ('s' if len(runs) > 1 else '')
+
+
+def _some(runs: Sequence[bool]) -> str:
+    return str(sum(runs)) if any(runs) else 'none'
 
 
 def _all(values: Any) -> str:

@@ -180,6 +180,31 @@ def test_a_row_with_seeds_of_its_own(folder):
     assert '5 of 8 runs' in text
 
 
+def test_runs_of_a_table_of_weights_that_diverged(tmp_path):
+    text = TABLE.replace('config: kd.py', 'config: kd.py, weight: 0.5')
+    folder = write_table(tmp_path / 'mine', text)
+    for seed, score in enumerate((50.0, 51.0)):
+        write_record(folder, 'alone', seed, score, teacher=None)
+    assert 'diverged' not in report_table(str(folder))
+    # 5 points are not more than 5
+    write_record(folder, 'kd', 0, 45.0)
+    text = report_table(str(folder))
+    assert '\n\nOf 1 run with a number as weight, none diverged.' in text
+    write_record(folder, 'kd', 1, 45.9)
+    # of a third seed alone is not known, which a loss that is not finite needs not
+    write_record(folder, 'kd', 2, 0.1)
+    write_record(folder, 'pkd', 0, 49.0)
+    assert (
+        '\n\nOf 2 runs with a number as weight, 1 diverged; of 1 other, none.'
+    ) in report_table(str(folder))
+    write_record(folder, 'kd', 2, 60.0, stopped='loss_kd is nan in iteration 9')
+    write_record(folder, 'pkd', 1, 0.1)
+    write_record(folder, 'pkd', 2, 0, stopped='nan', validation=dict(epoch=[]))
+    assert (
+        'Of 3 runs with a number as weight, 2 diverged; of 3 others, 2.'
+    ) in report_table(str(folder))
+
+
 def test_quantiles_of_students_t():
     for freedom, quantile in _T.items():
         t = np.linspace(0, quantile, 20001)
