@@ -97,6 +97,27 @@ def deviation(values: Mapping[int, float]) -> float | None:
     return statistics.stdev(values.values()) if len(values) > 1 else None
 
 
+def gradient_curves(run: Record) -> dict[str, dict[int, float]]:
+    """Return how strongly the review pulled, relative to the student's own loss.
+
+    Args:
+        run (Record): What is kept of a run with ``ReviewGradientHook``, or without.
+
+    Returns:
+        dict[str, dict[int, float]]: Mean of each epoch, nan if it is none or infinite,
+        by the level, such as ``'stride8'``; the ratio of all levels is ``''``.
+    """
+    training, name = run.content['training'], 'review_gradient'
+    return {
+        key[len(name) + 1 :]: {
+            epoch: math.nan if value is None else value
+            for epoch, value in zip(training['epoch'], values)
+        }
+        for key, values in training.items()
+        if key == name or key.startswith(f'{name}_')
+    }
+
+
 def diverged(summary: Summary, alone: Summary) -> list[bool]:
     """Tell of each run of a row whether it diverged.
 
