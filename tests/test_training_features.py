@@ -36,14 +36,21 @@ def run(project, request):
     return run
 
 
-def test_accumulation_and_clipping(run):
+@pytest.mark.parametrize('weight', [1.0, 'auto'])
+def test_accumulation_and_clipping(run, weight):
     runner, _ = run(
         **{
+            'model.review.weight': weight,
             'optim_wrapper.accumulative_counts': 2,
             'optim_wrapper.clip_grad': dict(max_norm=1.0),
         }
     )
-    assert len(runner.message_hub.get_scalar('train/grad_norm').data[0]) == 1
+    scalars = runner.message_hub.log_scalars
+    assert len(scalars['train/grad_norm'].data[0]) == 1
+    if weight == 'auto':  # each part of a batch counts
+        measured = scalars['train/review_gradient'].data[0]
+        assert len(measured) == runner.model.review.auto.measured == 2
+        assert measured[0] == pytest.approx(runner.model.review.auto.share, rel=1e-3)
 
 
 def test_ema_copies_student_and_review_not_the_teacher(run):

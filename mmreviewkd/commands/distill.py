@@ -192,8 +192,17 @@ def check_methods(args: argparse.Namespace) -> None:
 
 
 def weight(text: str) -> Union[float, str]:
-    """Read the value of ``--weight``."""
-    return text if text == 'auto' else float(text)
+    """Read the value of ``--weight``.
+
+    Raises:
+        ArgumentTypeError: It is neither a number nor ``auto``.
+    """
+    try:
+        return text if text == 'auto' else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f'{text}: must be a number or auto{near(text, ["auto"])}'
+        ) from None
 
 
 def add_methods(cfg: Config, args: argparse.Namespace) -> None:

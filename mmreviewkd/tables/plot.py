@@ -1,4 +1,4 @@
-"""Gain of each row against what it costs, and scores against the weight."""
+"""Gain of each row against what it costs, and what the weight of the review does."""
 
 from __future__ import annotations
 
@@ -7,11 +7,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import matplotlib
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullLocator,
+)
 
 from .summary import Gain
+
+Curve = Mapping[int, float]
+"""Values by epoch; nan is a gap."""
 
 # text stays text, and the same figures give the same file
 _SVG = {'svg.fonttype': 'none', 'svg.hashsalt': 'mmreviewkd'}
@@ -93,6 +103,49 @@ def plot_sweep(
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
     axes.set(xlabel='weight of the review', ylabel=score)
     axes.legend(frameon=False)
+    _save(figure, out_file)
+
+
+def plot_gradients(
+    rows: Mapping[str, tuple[float | None, Curve]],
+    levels: Mapping[str, Curve],
+    title: str,
+    out_file: str,
+) -> None:
+    """Plot how the gradient of the review, relative to the student's own, develops.
+
+    Args:
+        rows (Mapping[str, tuple[float | None, Curve]]): Weight, None if it is no
+            number, and ratio of all levels in a run, by the name to show.
+        levels (Mapping[str, Curve]): Ratio at each level in one run, by its name.
+        title (str): Which run that is.
+        out_file (str): File to write, ``.svg`` or ``.png``.
+    """
+    figure = Figure(figsize=(9, 5), layout='constrained')
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    numbers = sorted(weight for weight, _ in rows.values() if weight)
+    others = 0
+    for name, (weight, curve) in rows.items():
+        if weight:
+            shade = (numbers.index(weight) + 0.5) / len(numbers)
+            style = dict(color=colormaps['viridis_r'](shade), linestyle='-')
+        else:
+            others += 1
+            style = dict(color=f'C{others}', linestyle='--')
+        left.plot(list(curve), list(curve.values()), marker='.', label=name, **style)
+    for name, curve in levels.items():
+        right.plot(list(curve), list(curve.values()), '.-', label=name)
+    left.set(title='all levels', ylabel="review's gradient / student's own")
+    right.set(title=title)
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.axhline(1, color='black', linewidth=0.8)
+        axes.set_yscale('log')
+        axes.set(xlabel='epoch')
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        below = dict(loc='upper center', bbox_to_anchor=(0.5, -0.15))
+        axes.legend(frameon=False, fontsize=8, ncol=3, **below)
     _save(figure, out_file)
 
 

@@ -145,11 +145,12 @@ def read_settings(config: str, options: Sequence[str]) -> Settings:
     """
     cfg = load_config(config)
     given = dict(option.split('=', 1) for option in options)
+    teacher = cfg.model.get('teacher', {}).get('checkpoint')
     text = json.dumps([cfg.to_dict(), given], sort_keys=True, default=str)
     return Settings(
         hashlib.sha256(text.encode()).hexdigest(),
         int(given.get('train_cfg.max_epochs', cfg.train_cfg.max_epochs)),
-        cfg.model.get('teacher', {}).get('checkpoint'),
+        given.get('model.teacher.checkpoint', teacher),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os.path as osp
 from collections.abc import Sequence
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 from ..errors import UserInputError
 from ..visualization import markdown_table
 from .page import find_place
-from .plot import plot_gains, plot_sweep
+from .plot import plot_gains, plot_gradients, plot_sweep
 from .steps import Steps, read_steps
 from .summary import (
     Summary,
     deviation,
+    diverged,
     gain,
+    gradient_curves,
     mean_score,
     score,
     summarize,
@@ -22,14 +25,17 @@ from .summary import (
 from .table import Table, read_table
 
 PLOT = 'gain.svg'
+GRADIENTS = 'gradients.svg'
+# lines of one plot that can be told apart
+_LINES = 8
 
 
 def report_table(folder: str, page: str | None = None) -> str:
     """Make the report of a table, and write it into a page.
 
     Args:
-        folder (str): Folder with ``table.yml`` and what is kept of the runs. The plot
-            is written there, if there is a page.
+        folder (str): Folder with ``table.yml`` and what is kept of the runs. Plots
+            are written there, if there is a page.
         page (str, optional): Markdown file with a line ``<!-- NAME -->``, of the name
             of the folder, and a line ``<!-- / -->``. What is between them is replaced.
 
@@ -50,11 +56,11 @@ def report_table(folder: str, page: str | None = None) -> str:
     parts = [markdown_table(_cells(table, [*teachers, *rows], steps))]
     parts += _notes(table, rows, steps)
     if place:
-        shown = _draw(table, rows, steps)
-        if shown:
-            plot = osp.join(folder, PLOT)
-            link = osp.relpath(plot, osp.dirname(place.page) or '.')
-            parts.insert(1, f'![{shown}]({link.replace(osp.sep, "/")})')
+        start = osp.relpath(folder, osp.dirname(place.page) or '.')
+        parts[1:1] = [
+            f'![{title}]({osp.join(start, plot).replace(osp.sep, "/")})'
+            for plot, title in _draw(table, rows, steps).items()
+        ]
         place.write('\n\n'.join(parts))
     return '\n\n'.join(parts)
 
@@ -77,15 +83,15 @@ def _check_teachers(table: Table, rows: Sequence[Summary]) -> None:
             )
 
 
-def _draw(table: Table, rows: Sequence[Summary], steps: Steps) -> str:
-    """Draw the plot of a table, if there is anything to draw; return its title."""
+def _draw(table: Table, rows: Sequence[Summary], steps: Steps) -> dict[str, str]:
+    """Draw what there is to draw of a table; return the titles by file name."""
     alone, *others = rows
     score, plot = next(iter(table.metrics)), osp.join(table.folder, PLOT)
     sweep = {each.row.weight: each.scores for each in rows if each.row.weight}
     if any(sweep.values()):
         lines = {e.row.title: e.scores for e in rows if not e.row.weight}
         plot_sweep(sweep, lines, plot, score)
-        return 'Score against the weight'
+        return {PLOT: 'Score against the weight', **_draw_gradients(table, rows)}
     gains = {
         each.row.title: (
             steps.costs[each.row.name].time,
@@ -95,9 +101,41 @@ def _draw(table: Table, rows: Sequence[Summary], steps: Steps) -> str:
         if each.complete and alone.complete and each.row.name in steps.costs
     }
     if not gains:
-        return ''
+        return {}
     plot_gains(gains, plot, score)
-    return 'Gain against the time of a step'
+    return {PLOT: 'Gain against the time of a step'}
+
+
+def _draw_gradients(table: Table, rows: Sequence[Summary]) -> dict[str, str]:
+    """Draw the gradients of a table of weights, of the first run of each row."""
+    curves = {
+        each.row.name: gradient_curves(next(iter(each.runs.values())))
+        for each in rows
+        if each.runs
+    }
+    known = [
+        each.row
+        for each in rows
+        if not all(map(math.isnan, curves.get(each.row.name, {}).get('', {}).values()))
+    ]
+    if not known:
+        return {}
+    weights = sorted(each.row.weight for each in rows if each.row.weight)
+    published = weights[len(weights) // 2]
+    # the published weight, where it was run, and those that are no number are shown
+    first = sorted(known, key=lambda row: (row.weight != published, bool(row.weight)))
+    plot_gradients(
+        {
+            row.title: (row.weight, curves[row.name][''])
+            for row in known
+            if row in first[:_LINES]
+        },
+        {level: curve for level, curve in curves[first[0].name].items() if level},
+        f'each level, {first[0].title}',
+        osp.join(table.folder, GRADIENTS),
+    )
+    title = "The review's gradient relative to the student's own loss's"
+    return {GRADIENTS: title}
 
 
 def _cells(
@@ -181,6 +219,7 @@ def _notes(table: Table, rows: Sequence[Summary], steps: Steps) -> list[str]:
             'Time and peak memory: of a step, relative to the student alone '
             f'({steps.setting}).'
         )
+    paragraphs += _divergence(rows)
     for name, run in runs:
         if run.stopped:
             epochs = run.content['validation']['epoch']
@@ -189,6 +228,26 @@ def _notes(table: Table, rows: Sequence[Summary], steps: Steps) -> list[str]:
                 f'† {name} was stopped: {run.stopped}. Last epoch with a score: {last}.'
             )
     return paragraphs
+
+
+def _divergence(rows: Sequence[Summary]) -> list[str]:
+    """Say how many runs diverged, in a table of weights."""
+    alone, *others = rows
+    numbers = [run for e in others if e.row.weight for run in diverged(e, alone)]
+    rest = [run for e in others if not e.row.weight for run in diverged(e, alone)]
+    if not numbers:
+        return []
+    text = f'Of {_count(numbers, "run")} with a number as weight, {_some(numbers)}'
+    ending = f'; of {_count(rest, "other")}, {_some(rest)}' if rest else ''
+    return [f'{text} diverged{ending}.']
+
+
+def _count(runs: Sequence[bool], noun: str) -> str:
+    return f'{len(runs)} {noun}' + ('s' if len(runs) > 1 else '')
+
+
+def _some(runs: Sequence[bool]) -> str:
+    return str(sum(runs)) if any(runs) else 'none'
 
 
 def _all(values: Any) -> str:

@@ -18,6 +18,9 @@ _T = dict(
     enumerate([12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262], 1)
 )
 
+# a run has diverged that ends this many points below the student alone
+_LOST = 5.0
+
 
 class Gain(NamedTuple):
     """Difference of a row to the student alone.
@@ -92,6 +95,44 @@ def mean_score(summary: Summary, key: str) -> float | None:
 def deviation(values: Mapping[int, float]) -> float | None:
     """Return the standard deviation, with n - 1; None of a single value."""
     return statistics.stdev(values.values()) if len(values) > 1 else None
+
+
+def gradient_curves(run: Record) -> dict[str, dict[int, float]]:
+    """Return how strongly the review pulled, relative to the student's own loss.
+
+    Args:
+        run (Record): What is kept of a run with ``ReviewGradientHook``, or without.
+
+    Returns:
+        dict[str, dict[int, float]]: Mean of each epoch, nan if it is none or infinite,
+        by the level, such as ``'stride8'``; the ratio of all levels is ``''``.
+    """
+    training, name = run.content['training'], 'review_gradient'
+    return {
+        key[len(name) + 1 :]: {
+            epoch: math.nan if value is None else value
+            for epoch, value in zip(training['epoch'], values)
+        }
+        for key, values in training.items()
+        if key == name or key.startswith(f'{name}_')
+    }
+
+
+def diverged(summary: Summary, alone: Summary) -> list[bool]:
+    """Tell of each run of a row whether it diverged.
+
+    It did if a loss was not finite, which stops it, or if it ends far below the student
+    alone of the same seed. Runs of which this is not known yet are left out.
+
+    Args:
+        summary (Summary): The row.
+        alone (Summary): The row of the student alone.
+    """
+    return [
+        bool(run.stopped) or summary.scores[seed] < alone.scores[seed] - _LOST
+        for seed, run in summary.runs.items()
+        if run.stopped or (seed in summary.scores and seed in alone.scores)
+    ]
 
 
 def gain(values: Mapping[int, float], alone: Mapping[int, float]) -> Gain:

@@ -27,7 +27,7 @@ class Row(NamedTuple):
         weight (float, optional): Weight of the review, in a table of several weights.
         alone (str, optional): Name of the row with the student alone that it is
             compared with; None means the table's first.
-        seeds (Sequence[int], optional): Its seeds; None means those of the table.
+        seeds (Sequence[int], optional): Seeds of its runs; None means the table's.
     """
 
     name: str

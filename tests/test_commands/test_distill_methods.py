@@ -150,6 +150,21 @@ def test_a_weight_and_several_methods(merged):
     assert cfg.optim_wrapper.clip_grad == dict(max_norm=1)
 
 
+def test_a_weight_that_follows_gradients(merged):
+    assert merged('--weight', 'auto')[1].model.review == dict(weight='auto')
+
+
+@pytest.mark.parametrize('text, ending', [('atuo', '; near names: auto'), ('1,5', '')])
+def test_a_weight_that_is_no_number(distill, project, capsys, text, ending):
+    assert distill('--weight', text, '--work-dir', project / 'run') == 2
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith(f'error: argument --weight: {text}: must be a number or auto{ending}')
+    )
+    assert not (project / 'run').exists()
+
+
 @pytest.mark.parametrize(
     'flags, message',
     [
@@ -170,6 +185,10 @@ def test_a_weight_and_several_methods(merged):
             '--weight 2.0: is the weight of one method, and --method names 2; use ',
         ),
         (['pkd', '--weight', -1], '--weight -1.0: the weight of the loss pkd must be '),
+        (
+            ['pkd', '--weight', 'auto'],
+            '--weight auto: the weight of the loss pkd must ',
+        ),
         (['binary-kd'], 'compares sigmoid probabilities'),
     ],
 )

@@ -118,17 +118,27 @@ def test_a_teacher_of_another_scale_is_the_same_teacher(kind, factor, tmp_path):
 def test_a_student_of_another_scale_is_the_same_student(kind):
     usual, data = kind.distilled(weight='auto'), kind.batch()
     other = kind.distilled(weight='auto')
+    shown, gradients = [], []
     # large features, so that what BatchNorm adds to their variance is nothing
     for model, scale in ((usual, 1e3), (other, 1e4)):
+        larger = [p for fpn in model.neck.fpn_convs for p in fpn.parameters()]
+        fc = model.roi_head.bbox_head.shared_fcs[0]
+        smaller = [model.rpn_head.rpn_conv.weight, fc.weight]
         with torch.no_grad():
-            for fpn in model.neck.fpn_convs:
-                fpn.conv.weight *= scale
-                fpn.conv.bias *= scale
-            model.rpn_head.rpn_conv.weight /= scale
-            model.roi_head.bbox_head.shared_fcs[0].weight /= scale
-    losses, expected = losses_of(other, data), losses_of(usual, data)
-    for key in ('loss_review', 'review_weight'):
-        torch.testing.assert_close(losses[key], expected[key], rtol=1e-4, atol=0)
+            for parameter in larger:
+                parameter *= scale
+            for parameter in smaller:
+                parameter /= scale
+        losses = losses_of(model, data)
+        model.parse_losses(losses)[0].backward()
+        for parameters, times in ((larger, scale), (smaller, 1 / scale)):
+            for parameter in parameters:
+                parameter.grad *= times
+        shown.append([losses[key] for key in ('loss_review', 'review_weight')])
+        gradients.append({name: p.grad for name, p in model.named_parameters()})
+    torch.testing.assert_close(*shown, rtol=1e-4, atol=0)
+    # some norms are above 100
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize('kind', ['two_stage', 'rtmdet', 'classifier'], indirect=True)

@@ -92,6 +92,10 @@ def test_settings_of_a_config():
     assert (alone.epochs, alone.teacher) == (10, None)
     kd = read_settings(str(configs / 'kd_resnet20_resnet8.py'), ['randomness.seed=0'])
     assert kd.teacher == 'work_dirs/cifar20_resnet20/epoch_10.pth'
+    strong = read_settings(
+        str(configs / 'kd_resnet20_resnet8.py'), ['model.teacher.checkpoint=a.pth']
+    )
+    assert strong.teacher == 'a.pth'
     other = read_settings(str(configs / 'resnet8.py'), ['train_cfg.max_epochs=3'])
     assert other.epochs == 3
     assert len({alone.hash, kd.hash, other.hash}) == 3

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 from mmreviewkd.commands import main
 from mmreviewkd.errors import UserInputError
@@ -188,6 +189,31 @@ def test_a_row_with_seeds_of_its_own(folder):
     assert '5 of 8 runs' in text
 
 
+def test_runs_of_a_table_of_weights_that_diverged(tmp_path):
+    text = TABLE.replace('config: kd.py', 'config: kd.py, weight: 0.5')
+    folder = write_table(tmp_path / 'mine', text)
+    for seed, score in enumerate((50.0, 51.0)):
+        write_record(folder, 'alone', seed, score, teacher=None)
+    assert 'diverged' not in report_table(str(folder))
+    # 5 points are not more than 5
+    write_record(folder, 'kd', 0, 45.0)
+    text = report_table(str(folder))
+    assert '\n\nOf 1 run with a number as weight, none diverged.' in text
+    write_record(folder, 'kd', 1, 45.9)
+    # of a third seed alone is not known, which a loss that is not finite needs not
+    write_record(folder, 'kd', 2, 0.1)
+    write_record(folder, 'pkd', 0, 49.0)
+    assert (
+        '\n\nOf 2 runs with a number as weight, 1 diverged; of 1 other, none.'
+    ) in report_table(str(folder))
+    write_record(folder, 'kd', 2, 60.0, stopped='loss_kd is nan in iteration 9')
+    write_record(folder, 'pkd', 1, 0.1)
+    write_record(folder, 'pkd', 2, 0, stopped='nan', validation=dict(epoch=[]))
+    assert (
+        'Of 3 runs with a number as weight, 2 diverged; of 3 others, 2.'
+    ) in report_table(str(folder))
+
+
 def test_quantiles_of_students_t():
     for freedom, quantile in _T.items():
         t = np.linspace(0, quantile, 20001)
@@ -250,6 +276,50 @@ def test_a_table_of_weights_has_their_curve(tmp_path):
     drawn = (folder / 'gain.svg').read_text()
     assert '>weight of the review<' in drawn and '>0.5<' in drawn
     assert '>student alone<' in drawn and '>PKD<' not in drawn
+
+
+def test_a_table_of_weights_has_the_gradients(tmp_path):
+    weights = [10.0**power for power in range(-4, 5)]
+    head, _ = TABLE.split('  kd:')
+    text = head + ''.join(
+        f'  w{i}: {{title: weight {w:g}, config: kd.py, weight: {w}}}\n'
+        for i, w in enumerate(weights)
+    )
+    folder = write_table(tmp_path / 'mine', text + "  auto: {title: 'auto', config: a}")
+    page = tmp_path / 'page.md'
+    page.write_text('<!-- mine -->\n\n<!-- / -->\n')
+
+    def drawn():
+        report_table(str(folder), str(page))
+        return (folder / 'gradients.svg').read_text()
+
+    write_record(folder, 'alone', 0, 51.0)
+    write_record(folder, 'w0', 0, 51.0)
+    report_table(str(folder), str(page))
+    assert 'gradients' not in page.read_text()
+    assert not (folder / 'gradients.svg').exists()
+    # a warm-up, then levels of which one is not always finite
+    training = {
+        'epoch': [1, 2, 3],
+        'loss': [3.0, 2.0, 1.0],
+        'review_gradient': [None, 0.5, 0.25],
+        'review_gradient_stride8': [None, 0.1, 0.2],
+        'review_gradient_stride64': [None, None, 2e4],
+    }
+    write_record(folder, 'auto', 0, 52.0, training=training)
+    assert '>each level, auto<' in drawn()
+    for row in range(9):
+        write_record(folder, f'w{row}', 0, 52.0, training=training)
+    plot = drawn()
+    title = "The review's gradient relative to the student's own loss's"
+    first, second = (n for n in page.read_text().splitlines() if n.startswith('!['))
+    assert 'mine/gain.svg' in first and second == f'![{title}](mine/gradients.svg)'
+    for label in ('all levels', 'each level, weight 1', 'stride8', 'stride64', 'auto'):
+        assert f'>{label}</text>' in plot
+    # with 'auto' as many as can be told apart
+    lines = re.findall(r'>weight (\S+)</text>', plot)
+    assert lines == [f'{weight:g}' for weight in weights[:7]]
+    assert drawn() == plot
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.methods import Pair, Review, View
+from mmreviewkd.models.gradients import gradient_norms
 from mmreviewkd.models.method_building import build_methods
 
 import pytest
@@ -29,6 +30,37 @@ def test_with_a_weight_of_its_own_the_teachers_scale_is_nothing(factor):
             review.auto.update(norms, torch.tensor([1.0, 2.0]))
             found.append((review.weight_now * loss, review.weight_now, *own))
     torch.testing.assert_close(found[:3], found[3:], rtol=1e-6, atol=1e-9)
+
+
+def test_the_image_size_is_nothing():
+    """A picture of which there are four copies, side by side.
+
+    The distance is the plain one: to HCL's pyramid, the copies are coarser cells.
+    """
+    torch.manual_seed(0)
+    student = [torch.randn(2, c, s, s).double() for c, s in ((4, 8), (8, 4))]
+    teacher = [torch.randn(2, c, s, s).double() for c, s in ((6, 8), (12, 4))]
+    found = []
+    for copies in (1, 2):
+        torch.manual_seed(0)
+        review = Review([4, 8], [6, 12], weight='auto', distance='l2').double()
+        for abf in review.levels:
+            abf.output.conv.padding_mode = 'circular'  # without a border
+        features, targets = (
+            [feature.repeat(1, 1, copies, copies) for feature in levels]
+            for levels in (student, teacher)
+        )
+        for feature in features:
+            feature.requires_grad_()
+        loss = review.losses(View(features), View(targets))['loss']
+        task = torch.stack([feature.pow(4).mean() for feature in features]).sum()
+        own, theirs = (gradient_norms(each, features) for each in (loss, task))
+        review.auto.update(own, theirs)
+        loss = review.weight_now * loss
+        loss.backward()
+        gradients = [parameter.grad for parameter in review.parameters()]
+        found.append((review.weight_now, loss, *gradients))
+    torch.testing.assert_close(*found, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize('weight', ['atuo', '30'])
