@@ -14,10 +14,10 @@ from ..errors import UserInputError
 SHARE = 0.3
 """How strongly the loss pulls by default, relative to the student's own loss."""
 
-INTERVAL = 50
+INTERVAL = 25
 """Iterations from one measurement to the next."""
 
-_MEMORY = 10  # measurements that the mean is over
+_MEMORY = 5  # measurements that the mean is over
 _BOUND = 2.3  # natural logarithm of how much the mean may be off for one measurement
 
 
@@ -73,7 +73,7 @@ class AutoWeight(nn.Module):
             self.begin = iteration
             self.measured.zero_()
         passed = iteration - self.begin
-        return passed % INTERVAL == 0 or passed in (1, 2, 4, 8, 16, 32)
+        return passed % INTERVAL == 0 or passed in (1, 2, 4, 8, 16)
 
     def get_extra_state(self) -> Tensor:
         """Return the first iteration, -1 if there was none."""
