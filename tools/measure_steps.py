@@ -47,6 +47,7 @@ def parse_args():
     )
     parser.add_argument('table', help=f'name of a folder in {RESULTS}')
     parser.add_argument('--device', default='cpu', help='default: cpu')
+    parser.add_argument('--rows', nargs='+', help='names of rows; default: all')
     parser.add_argument('--size', help='of the images, HEIGHTxWIDTH')
     parser.add_argument('--repeats', default='9', help='timed steps; default: 9')
     return parser.parse_args()
@@ -65,7 +66,7 @@ def main():
         arguments += ['--size', args.size]
     waiting = [
         row
-        for row in table.rows
+        for row in table.chosen(args.rows)
         # a student alone has no steps of a distillation
         if row.name not in results and read_settings(row.config, []).teacher
     ]

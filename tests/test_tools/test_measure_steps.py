@@ -54,6 +54,9 @@ def test_each_row_with_a_teacher_once(measure, tmp_path):
     steps = tmp_path / 'docs' / 'results' / 'mine' / 'steps.json'
     assert list(json.loads(steps.read_text())) == ['kd', 'pkd']
     assert measure()[:2] == (None, [])
+    steps.unlink()
+    error, started, _ = measure('--rows', 'pkd')
+    assert error is None and len(started) == 1
 
 
 def test_what_was_measured_before_an_error_is_kept(measure, tmp_path):
