@@ -54,13 +54,16 @@ def build_models(cfg: Config, device: str) -> dict[str, BaseModel]:
         *(distilled.get(key) for key in ('teacher', 'review', 'logits', 'methods'))
     ).teacher
     config = model_config(teacher.config)
+    student = copy.deepcopy(student_config(cfg))
+    # rotated copies are a method's, and not what the student alone is trained with
+    student.get('data_preprocessor', {}).pop('rotations', None)
     with tempfile.TemporaryDirectory() as folder:
         path = osp.join(folder, 'teacher.pth')
         weights = MODELS.build(copy.deepcopy(config)).state_dict()
         torch.save(dict(state_dict=weights), path)
         distilled.teacher.update(config=config, checkpoint=path, weights=None)
         models = dict(
-            student=MODELS.build(copy.deepcopy(student_config(cfg))),
+            student=MODELS.build(student),
             distilled=MODELS.build(distilled),
         )
     models['student'].load_state_dict(models['distilled'].state_dict(), strict=False)

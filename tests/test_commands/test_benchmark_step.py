@@ -144,6 +144,15 @@ def test_a_pair_without_losses_to_measure(tmp_path):
     assert list(result['seconds']) == ['student', 'teacher', 'distilled']
 
 
+def test_the_student_alone_sees_no_rotated_copies(tmp_path):
+    student = classifier()
+    student['data_preprocessor']['rotations'] = True
+    path = write(tmp_path, student, classifier(14, (6, 6, 12, 24)))
+    models = build_models(Config.fromfile(path), 'cpu')
+    assert models['distilled'].data_preprocessor.rotations
+    assert not models['student'].data_preprocessor.rotations
+
+
 def test_the_student_alone_has_the_weights_of_the_distilled(tmp_path):
     path = write(tmp_path, classifier(), classifier(14, (6, 6, 12, 24)))
     models = build_models(Config.fromfile(path), 'cpu')
