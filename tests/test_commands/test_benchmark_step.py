@@ -75,8 +75,8 @@ def test_detectors(family, amp, tmp_path, capsys):
     )
     seconds, peaks = result['seconds'], result['peak_bytes']
     assert list(seconds) == ROWS
-    # the peaks of such small models are nearly alike, and what the profiler lists at one
-    # moment has no order: 1 to 2 % from run to run
+    # the peaks of such small models are nearly alike, and what the profiler lists at
+    # one moment has no order: 1 to 2 % from run to run
     assert peaks['distilled'] > 0.95 * peaks['student'] > 0
     printed = capsys.readouterr().out
     assert 'distil; CPU, 1 threads' in printed and '2 x 3x64x96' in printed
