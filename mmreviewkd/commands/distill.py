@@ -195,7 +195,7 @@ def weight(text: str) -> Union[float, str]:
     """Read the value of ``--weight``.
 
     Raises:
-        ArgumentTypeError: It is neither a number nor ``auto``.
+        ArgumentTypeError: The text is neither a number nor ``auto``.
     """
     try:
         return text if text == 'auto' else float(text)

@@ -4,6 +4,7 @@ import os
 import runpy
 import subprocess
 import sys
+from pathlib import Path
 
 from mmreviewkd.commands import main
 from tests.support.paths import ROOT
@@ -20,6 +21,29 @@ def call(name, *args):
         return stop.code
     finally:
         sys.argv = argv
+
+
+def stand_in(program, monkeypatch):
+    """Let a program, written into the working folder, run in Python's place."""
+    path = Path('program')
+    path.write_text(program)
+    path.chmod(0o755)
+    monkeypatch.setattr(sys, 'executable', str(path.resolve()))
+
+
+def starting(tool, table, capsys):
+    """What calls a tool on a table whose stand-in notes its starts in started.txt.
+
+    It returns the tool's error or None, the lines noted, and the output.
+    """
+
+    def run(*arguments):
+        started = Path('started.txt')
+        started.write_text('')
+        error = call(tool, table, *arguments)
+        return error, started.read_text().splitlines(), capsys.readouterr().out
+
+    return run
 
 
 def process(script, *args, cwd):

@@ -5,6 +5,7 @@ import runpy
 import subprocess
 import sys
 
+from tests.support.commands import stand_in
 from tests.support.paths import ROOT
 from tests.support.tables import write_record, write_table
 
@@ -35,9 +36,7 @@ def table(tmp_path, monkeypatch):
         hashed = hashlib.sha256(path.read_bytes()).hexdigest()
         student = dict(file=str(path), sha256=hashed)
         write_record(folder, row, 0, score, student=student)
-    (tmp_path / 'program').write_text(PROGRAM)
-    (tmp_path / 'program').chmod(0o755)
-    monkeypatch.setattr(sys, 'executable', str(tmp_path / 'program'))
+    stand_in(PROGRAM, monkeypatch)
 
     def run(*arguments):
         monkeypatch.setattr(sys, 'argv', ['students.py', 'mine', *arguments])

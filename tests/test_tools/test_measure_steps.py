@@ -3,7 +3,7 @@
 import json
 import sys
 
-from tests.support.commands import call
+from tests.support.commands import stand_in, starting
 from tests.support.tables import TABLE, write_table
 
 import pytest
@@ -31,17 +31,8 @@ def measure(tmp_path, monkeypatch, capsys):
         teacher = "type='B', teacher=dict(checkpoint='t.pth'))"
         (tmp_path / f'{name}.py').write_text(config + teacher)
     (tmp_path / 'state.txt').write_text('')
-    (tmp_path / 'program').write_text(PROGRAM)
-    (tmp_path / 'program').chmod(0o755)
-    monkeypatch.setattr(sys, 'executable', str(tmp_path / 'program'))
-
-    def run(*arguments):
-        started = tmp_path / 'started.txt'
-        started.write_text('')
-        error = call('measure_steps', 'mine', *arguments)
-        return error, started.read_text().splitlines(), capsys.readouterr().out
-
-    return run
+    stand_in(PROGRAM, monkeypatch)
+    return starting('measure_steps', 'mine', capsys)
 
 
 def test_each_row_with_a_teacher_once(measure, tmp_path):

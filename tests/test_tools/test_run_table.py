@@ -3,7 +3,7 @@
 import json
 import sys
 
-from tests.support.commands import call
+from tests.support.commands import stand_in, starting
 from tests.support.tables import write_table
 
 import pytest
@@ -57,17 +57,8 @@ def driver(tmp_path, monkeypatch, capsys):
     state = {'conv.weight': torch.ones(2), 'kd.fit': torch.ones(3)}
     state['kd._extra_state'] = torch.zeros(1, dtype=torch.uint8)
     torch.save(dict(state_dict=state, meta={}), 'weights.pth')
-    (tmp_path / 'program').write_text(PROGRAM)
-    (tmp_path / 'program').chmod(0o755)
-    monkeypatch.setattr(sys, 'executable', str(tmp_path / 'program'))
-
-    def run(*arguments):
-        started = tmp_path / 'started.txt'
-        started.write_text('')
-        error = call('run_table', 'mine', *arguments)
-        return error, started.read_text().splitlines(), capsys.readouterr().out
-
-    return run
+    stand_in(PROGRAM, monkeypatch)
+    return starting('run_table', 'mine', capsys)
 
 
 def test_teacher_first_then_seed_by_seed_and_once_alone(driver, tmp_path):
