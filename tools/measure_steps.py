@@ -14,13 +14,10 @@ import argparse
 import json
 import os
 import os.path as osp
-import subprocess
-import sys
 import tempfile
 
 from mmreviewkd.engine.one_line_errors import one_line_errors
-from mmreviewkd.errors import UserInputError
-from mmreviewkd.tables import read_table
+from mmreviewkd.tables import read_table, run_command
 from mmreviewkd.tables.record import read_settings
 from mmreviewkd.tables.steps import FILE
 
@@ -31,12 +28,8 @@ def measure(row, options, arguments):
     """Return what mmreviewkd benchmark step writes of a row."""
     with tempfile.TemporaryDirectory() as folder:
         path = osp.join(folder, 'step.json')
-        command = [sys.executable, '-m', 'mmreviewkd', 'benchmark', 'step', row.config]
-        command += ['--json', path, *arguments, '--cfg-options', *options]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            lines = (done.stderr or done.stdout).strip().splitlines() or ['no output']
-            raise UserInputError(f'{row.name}: {lines[-1].removeprefix("error: ")}')
+        command = ['benchmark', 'step', row.config, '--json', path, *arguments]
+        run_command(row.name, *command, '--cfg-options', *options)
         with open(path, encoding='utf-8') as file:
             return json.load(file)
 

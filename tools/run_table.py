@@ -25,7 +25,7 @@ from mmreviewkd.commands.export import export_student
 from mmreviewkd.compat.saving import find_latest_whole_checkpoint
 from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.tables import read_record, read_table, record_run, score
+from mmreviewkd.tables import last_line, read_record, read_table, record_run, score
 from mmreviewkd.tables.record import epochs_done, file_hash, read_settings
 
 import torch
@@ -113,9 +113,7 @@ class Run:
         self.notes['memory_mb'] = max(self.notes['memory_mb'], memory_mb)
         self._note()
         with open(self.console, encoding='utf-8', errors='replace') as file:
-            last = ([line.strip() for line in file if line.strip()] or ['no output'])[
-                -1
-            ]
+            last = last_line(file.read())
         if code and STOPPED not in last:
             return f'{self.name}: exit code {code}, {last} ({self.console})'
         self.keep(last if code else '')

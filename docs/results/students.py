@@ -16,13 +16,11 @@ import json
 import os
 import os.path as osp
 import shutil
-import subprocess
-import sys
 import tempfile
 
 from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.tables import percent, read_record, read_table, score
+from mmreviewkd.tables import percent, read_record, read_table, run_command, score
 from mmreviewkd.tables.record import file_hash
 
 RESULTS = 'docs/results'
@@ -81,12 +79,8 @@ def check(table, seeds):
 def test(path, row, options, key):
     """The score of a student, in percent, from mmreviewkd test."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, '-m', 'mmreviewkd', 'test', row.config, path]
-        command += ['--work-dir', folder, '--cfg-options', *options, *row.options]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            lines = (done.stderr or done.stdout).strip().splitlines() or ['no output']
-            raise UserInputError(f'{path}: {lines[-1].removeprefix("error: ")}')
+        command = ['test', row.config, path, '--work-dir', folder]
+        run_command(path, *command, '--cfg-options', *options, *row.options)
         (log,) = glob.glob(osp.join(folder, '*', '*.json'))
         with open(log, encoding='utf-8') as file:
             return percent(json.load(file), key)

@@ -1,5 +1,6 @@
 """Tables of many runs: which they are, what is kept of each, and what is reported."""
 
+from .command import last_line, run_command
 from .record import Record, read_record, record_run
 from .report import report_table
 from .summary import Gain, gain, percent, score
@@ -11,10 +12,12 @@ __all__ = [
     'Row',
     'Table',
     'gain',
+    'last_line',
     'percent',
     'read_record',
     'read_table',
     'record_run',
     'report_table',
+    'run_command',
     'score',
 ]

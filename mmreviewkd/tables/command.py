@@ -1,0 +1,30 @@
+"""Commands of this package, each in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from ..errors import UserInputError
+
+
+def last_line(output: str) -> str:
+    """Return the last line of what a command printed, which says why it ended."""
+    return (output.strip().splitlines() or ['no output'])[-1].strip()
+
+
+def run_command(name: str, *arguments: str) -> None:
+    """Run ``mmreviewkd`` in a process of its own, without its output.
+
+    Args:
+        name (str): What it is run for, which the message of an error begins with.
+        arguments (str): What follows ``mmreviewkd`` on the command line.
+
+    Raises:
+        UserInputError: The command failed. The message has the command's own.
+    """
+    command = [sys.executable, '-m', 'mmreviewkd', *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        reason = last_line(done.stderr or done.stdout).removeprefix('error: ')
+        raise UserInputError(f'{name}: {reason}')
