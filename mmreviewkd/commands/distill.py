@@ -182,7 +182,11 @@ def check_methods(args: argparse.Namespace) -> None:
         if name not in PUBLISHED:
             raise UserInputError(
                 f'--method {name}: is no method'
-                + (near(name, PUBLISHED) or f'; there are {", ".join(PUBLISHED)}')
+                + (
+                    near(name, PUBLISHED)
+                    or near(name, FOR_CLASSIFIERS)
+                    or f'; there are {", ".join(PUBLISHED)}'
+                )
             )
     if args.weight is not None and len(args.method) > 1:
         raise UserInputError(

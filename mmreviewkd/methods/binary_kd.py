@@ -5,7 +5,8 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..compat.precision import in_float32
-from .method import Method, View, check_numbers
+from .checks import check_numbers
+from .method import Method, View
 
 
 def binary_kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

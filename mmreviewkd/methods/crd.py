@@ -15,7 +15,8 @@ from torch import Tensor
 
 from ..compat.precision import in_float32
 from ..errors import UserInputError
-from .method import Pair, TrainedMethod, View, check_numbers
+from .checks import check_numbers
+from .method import Pair, TrainedMethod, View
 
 
 def contrastive_loss(scores: Tensor, log_normalizer: Tensor, images: int) -> Tensor:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ..compat.precision import in_float32
 from .align import AlignedMethod, total
-from .method import View, check_numbers
+from .checks import check_numbers
+from .method import View
 
 
 def cwd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -6,8 +6,9 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..compat.precision import in_float32
+from .checks import check_flags, check_numbers
 from .kd import standardized
-from .method import Method, View, check_numbers
+from .method import Method, View
 
 
 def dkd_loss(
@@ -88,6 +89,7 @@ class DKDLoss(Method):
     ) -> None:
         super().__init__(weight)
         check_numbers('DKDLoss', temperature=temperature)
+        check_flags('DKDLoss', standardize=standardize)
         check_numbers('DKDLoss', above=False, alpha=alpha, beta=beta)
         self.alpha, self.beta, self.temperature = alpha, beta, temperature
         self.standardize = standardize

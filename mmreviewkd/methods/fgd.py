@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..compat.precision import in_float32
 from .align import AlignedMethod, squared_error
-from .method import Pair, View, check_numbers
+from .checks import check_numbers
+from .method import Pair, View
 
 
 class Attention(NamedTuple):

@@ -5,7 +5,8 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..compat.precision import in_float32
-from .method import Method, View, check_numbers
+from .checks import check_flags, check_numbers
+from .method import Method, View
 
 
 def kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -72,6 +73,7 @@ class KDLoss(Method):
     ) -> None:
         super().__init__(weight)
         check_numbers('KDLoss', temperature=temperature)
+        check_flags('KDLoss', standardize=standardize)
         self.temperature, self.standardize = temperature, standardize
 
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:

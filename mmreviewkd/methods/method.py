@@ -29,7 +29,6 @@ import torch.nn as nn
 from mmengine.logging import print_log
 from torch import Tensor
 
-from ..errors import UserInputError
 from .auto_weight import AutoWeight
 
 
@@ -105,48 +104,6 @@ class View(NamedTuple):
     def pooled(self) -> Tensor:
         """The deepest feature as vectors, (N, C); the mean of a map's cells."""
         return self.features[-1].flatten(2).mean(2)
-
-
-def need_maps(method: str, pair: Pair) -> list[int]:
-    """Return the indices of the levels that are maps, for a method that compares maps.
-
-    Args:
-        method (str): Name of the method's class, for the message.
-        pair (Pair): The student and the teacher.
-
-    Raises:
-        UserInputError: All levels are vectors.
-    """
-    if not pair.maps:
-        raise UserInputError(
-            f'{method} compares maps, and all levels of this pair are vectors: '
-            f'{", ".join(pair.levels)}; choose others with levels=[...]'
-        )
-    return list(pair.maps)
-
-
-def check_numbers(
-    method: str, above: bool = True, whole: bool = False, **settings: Any
-) -> None:
-    """Refuse settings of a method that are not numbers from 0 on.
-
-    Args:
-        method (str): Name of the method's class, for the message.
-        above (bool): Whether 0 itself is refused, too.
-        whole (bool): Whether fractions are refused, too.
-        **settings: Values by the names of the settings.
-
-    Raises:
-        UserInputError: A setting is no number, or too small. The message names it.
-    """
-    kinds, number = ((int,), 'whole number') if whole else ((int, float), 'number')
-    for name, value in settings.items():
-        right = isinstance(value, kinds) and not isinstance(value, bool)
-        if not right or not (value > 0 if above else value >= 0):
-            sign = '>' if above else '>='
-            raise UserInputError(
-                f'{method}({name}={value!r}): must be a {number} {sign} 0'
-            )
 
 
 class Method(nn.Module):

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..errors import UserInputError
 from .align import AlignedMethod, squared_error, total
-from .method import View, check_numbers
+from .checks import check_numbers
+from .method import View
 
 
 def masked(feature: Tensor, ratio: float) -> Tensor:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ..compat.precision import in_float32
 from ..errors import UserInputError
-from .method import Pair, TrainedMethod, View, need_maps
+from .checks import need_maps
+from .method import Pair, TrainedMethod, View
 
 
 def margin(weight: Tensor, bias: Tensor) -> Tensor:

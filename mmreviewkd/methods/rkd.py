@@ -6,7 +6,8 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..compat.precision import in_float32
-from .method import Method, View, check_numbers
+from .checks import check_numbers
+from .method import Method, View
 
 _NEAREST = 1e-6
 """Distance of two images that are closer than this, as in the authors' code."""

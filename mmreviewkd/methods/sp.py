@@ -1,12 +1,17 @@
 """Similarity-preserving distillation (Tung and Mori, arXiv 1907.09682)."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..compat.precision import in_float32
-from .method import Method, View
+from ..errors import UserInputError
+from .method import Method, Pair, View
 
 
 def similarity(feature: Tensor) -> Tensor:
@@ -49,6 +54,9 @@ class SimilarityPreserving(Method):
         level (int): Index of the level, from the deepest if negative. By default the
             last map of a classifier, before its pooled vector, as published.
 
+    Raises:
+        UserInputError: The pair has no such level.
+
     Examples:
         >>> method = MODELS.build(dict(type='SimilarityPreserving', weight=3000.0))
         >>> student = View(features=[torch.rand(4, 8, 2, 2), torch.rand(4, 8, 1, 1)])
@@ -60,6 +68,16 @@ class SimilarityPreserving(Method):
     def __init__(self, weight: float = 1.0, level: int = -2) -> None:
         super().__init__(weight)
         self.level = level
+
+    @classmethod
+    def for_pair(cls, pair: Pair, **settings: Any) -> SimilarityPreserving:
+        method, count = cls(**settings), len(pair.levels)
+        if method.level not in range(-count, count):
+            raise UserInputError(
+                f'SimilarityPreserving(level={method.level!r}): must be the index of '
+                f'a level, from {-count} to {count - 1}'
+            )
+        return method
 
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:
         features = student.features[self.level], teacher.features[self.level]

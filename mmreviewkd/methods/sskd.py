@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from .checks import check_numbers
 from .kd import kd_loss
-from .method import Pair, TrainedMethod, View, check_numbers
+from .method import Pair, TrainedMethod, View
 from .self_supervision import (
     load_head,
     own_images,

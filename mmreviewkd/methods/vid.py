@@ -12,7 +12,8 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..compat.precision import in_float32
-from .method import Pair, TrainedMethod, View, need_maps
+from .checks import need_maps
+from .method import Pair, TrainedMethod, View
 
 _FIRST_VARIANCE = 5.0
 _LEAST_VARIANCE = 1e-5

@@ -169,6 +169,7 @@ def test_a_weight_that_is_no_number(distill, project, capsys, text, ending):
     'flags, message',
     [
         (['pdk'], '--method pdk: is no method; near names: pkd'),
+        (['sskdd'], '--method sskdd: is no method; near names: sskd'),
         (['PKD'], '--method PKD: is no method; near names: pkd'),
         (['pkd', 'xyz'], '--method xyz: is no method; there are review, mimic, pkd, '),
         *(

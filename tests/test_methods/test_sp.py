@@ -1,8 +1,9 @@
 """Similarity-preserving distillation, against its formula."""
 
+from mmreviewkd.errors import UserInputError
 from mmreviewkd.methods import View
-from mmreviewkd.methods.sp import similarity, similarity_loss
-from tests.support.views import feature
+from mmreviewkd.methods.sp import SimilarityPreserving, similarity, similarity_loss
+from tests.support.views import PAIR, feature
 
 import pytest
 import torch
@@ -63,3 +64,14 @@ def test_the_method_takes_the_last_map():
     assert method.losses(*views)['loss'] == similarity_loss(maps[1], others[1])
     deepest = MODELS.build(dict(type='SimilarityPreserving', level=-1))
     assert deepest.losses(*views)['loss'] == similarity_loss(maps[2], others[2])
+
+
+@pytest.mark.parametrize('level', [-5, 4, 'deepest', None])
+def test_a_level_that_the_pair_has_not(level):
+    with pytest.raises(UserInputError) as error:
+        SimilarityPreserving.for_pair(PAIR, level=level)
+    assert str(error.value) == (
+        f'SimilarityPreserving(level={level!r}): must be the index of a level, from '
+        '-4 to 3'
+    )
+    assert SimilarityPreserving.for_pair(PAIR, level=-2).level == -2

@@ -60,6 +60,14 @@ def distilled(kind, **settings):
             "methods.kd=dict(weight='1'): the weight of the loss kd must be a number",
         ),
         (
+            dict(kd=dict(type='KDLoss', standardize='no')),
+            "KDLoss(standardize='no'): must be True or False",
+        ),
+        (
+            dict(dkd=dict(type='DKDLoss', standardize=1)),
+            'DKDLoss(standardize=1): must be True or False',
+        ),
+        (
             dict(review=dict(type='Review', in_channels=[4])),
             '__init__() got multiple values for argument',
         ),
