@@ -141,7 +141,7 @@ def test_bad_input_exits_with_1_and_no_traceback(project):
             pytest.param(
                 *('train', 'train', content, workers),
                 marks=()
-                if (workers, content) in [(0, None), (1, None), (0, b'')]
+                if (workers, content) in [(0, None), (0, b'')]
                 else pytest.mark.slow,
             )
             for workers in (0, 1)
