@@ -36,7 +36,8 @@ def check_machine(cfg: Config) -> None:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if cfg.launcher != 'none':
         _check_launcher(cfg, gpus)
-    if not gpus and 'Amp' in (cfg.get('optim_wrapper') or {}).get('type', ''):
+    # no others, such as one that computes in bfloat16 on the CPU
+    if not gpus and type_name(cfg.get('optim_wrapper') or {}) == 'AmpOptimWrapper':
         raise UserInputError(
             "mmengine's mixed precision (--amp) needs a GPU, "
             f'and torch {torch.__version__} sees none here'

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine._strategy import FSDPStrategy
 from mmengine.config import Config
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 
 GLOO = dict(dist_cfg=dict(backend='gloo'))
 
@@ -14,16 +15,15 @@ GLOO = dict(dist_cfg=dict(backend='gloo'))
 def machine(monkeypatch, tmp_path):
     """Checks a run on a machine with so many GPUs and these variables."""
 
-    def check(gpus, launcher, env_cfg=None, **variables):
+    def check(gpus, launcher, env_cfg=None, optim_wrapper='OptimWrapper', **variables):
         monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpus > 0)
         monkeypatch.setattr(torch.cuda, 'device_count', lambda: gpus)
         for name in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'):
             monkeypatch.delenv(name, raising=False)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        check_machine(
-            Config(dict(work_dir=str(tmp_path), launcher=launcher, env_cfg=env_cfg))
-        )
+        cfg = dict(work_dir=str(tmp_path), launcher=launcher, env_cfg=env_cfg)
+        check_machine(Config(dict(cfg, optim_wrapper=dict(type=optim_wrapper))))
 
     return check
 
@@ -45,6 +45,15 @@ def test_without_gpu_the_backend_is_named(machine, env_cfg):
         f'{torch.__version__} sees no GPU here. To run on the CPU: '
         '--cfg-options env_cfg.dist_cfg.backend=gloo'
     )
+
+
+@pytest.mark.parametrize('optim_wrapper', ['AmpOptimWrapper', AmpOptimWrapper])
+def test_mixed_precision_needs_a_gpu(machine, optim_wrapper):
+    machine(1, 'none', optim_wrapper=optim_wrapper)
+    with pytest.raises(UserInputError, match=r"^mmengine's mixed precision \(--amp\)"):
+        machine(0, 'none', optim_wrapper=optim_wrapper)
+    machine(0, 'none', optim_wrapper='mmreviewkd.commands.training_steps.CPUAmp')
+    machine(0, 'none', optim_wrapper=OptimWrapper)
 
 
 def test_more_processes_than_gpus(machine):
