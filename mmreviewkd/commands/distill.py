@@ -91,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--warmup',
-        type=int,
+        type=epochs,
         metavar='EPOCHS',
         help='epochs in which the weights of the review and of other methods grow '
         'from 0',
@@ -193,6 +193,17 @@ def check_methods(args: argparse.Namespace) -> None:
             f'--weight {args.weight}: is the weight of one method, and --method names '
             f'{len(args.method)}; use --set, as in model.methods.pkd.weight=6.0'
         )
+
+
+def epochs(text: str) -> int:
+    """Read the value of ``--warmup``.
+
+    Raises:
+        ArgumentTypeError: The text is no whole number from 0 on.
+    """
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'{text}: must be a whole number >= 0')
+    return int(text)
 
 
 def weight(text: str) -> Union[float, str]:
