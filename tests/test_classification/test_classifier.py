@@ -51,6 +51,9 @@ def test_a_public_file_fills_student_teacher_and_plain(trained, tmp_path, wrappe
     model = distilled_classifier(dict(config=classifier(), checkpoint=path))
     assert equal(model.distillation.teacher.model, trained)
     assert not equal(model.backbone, trained.backbone)
+    heir = MODELS.build(classifier())
+    model.distillation.teacher.bequeath(heir, ['backbone'])
+    assert equal(heir, trained)
     review = copy.deepcopy(model.review)
     load_checkpoint(model, path)  # what load_from does
     assert equal(model.backbone, trained.backbone)
