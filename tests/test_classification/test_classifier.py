@@ -229,6 +229,18 @@ def folder(tmp_path, trained):
     return tmp_path
 
 
+def test_images_without_labels_are_predicted(trained):
+    images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    trained.eval()
+    labelled = trained.test_step(
+        dict(inputs=images, data_samples=torch.tensor([4, 0, 9]))
+    )
+    assert [each['gt_label'] for each in labelled] == [4, 0, 9]
+    for each, known in zip(trained.test_step(dict(inputs=images)), labelled):
+        assert list(each) == ['pred_scores']
+        assert torch.equal(each['pred_scores'], known['pred_scores'])
+
+
 def test_tools_test(trained, folder, capsys):
     path = public(folder / 'public.pth', trained.backbone, True)
     run = ('test', folder / 'classifier.py', path, '--work-dir', folder / 'run')
