@@ -9,7 +9,7 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from ..errors import UserInputError
+from ..errors import UserInputError, few
 from ..models.logit_rows import image_labels
 
 
@@ -125,12 +125,10 @@ class ImageClassifier(BaseModel):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _modules(network: nn.Module, limit: int = 40) -> str:
+def _modules(network: nn.Module) -> str:
     """List the names of a network's modules for a message, outermost first."""
     names = sorted(
         (name for name, _ in network.named_modules() if name),
         key=lambda name: name.count('.'),
     )
-    return ', '.join(names[:limit]) + (
-        f', ... {len(names)} in all' if len(names) > limit else ''
-    )
+    return few(names, limit=40)
