@@ -1,7 +1,7 @@
 """Pictures and tables that compare training runs, and pictures of the review."""
 
 from .comparison import draw_comparison, draw_labels, markdown_table
-from .curves import epoch_means, plot_curves, read_scalars, read_test_metrics
+from .curves import epoch_means, plot_curves, read_scalars, read_test_metrics, unit_of
 from .disagreement import disagreement
 from .masks import as_bitmap
 from .page import check_new, make_folder, write_page
@@ -22,5 +22,6 @@ __all__ = [
     'read_test_metrics',
     'review_maps',
     'shown_image',
+    'unit_of',
     'write_page',
 ]

@@ -68,6 +68,12 @@ def epoch_means(entries: Sequence[dict], key: str) -> tuple[list[int], list[floa
     return list(values), [float(np.mean(each)) for each in values.values()]
 
 
+def unit_of(entries: Sequence[dict]) -> str:
+    """Return the unit in which a run counts: ``'epoch'`` or ``'iteration'``."""
+    # mmengine logs no epochs for iteration-based runs
+    return 'epoch' if any('epoch' in entry for entry in entries) else 'iteration'
+
+
 def _methods_of(work_dir: str) -> set[str]:
     """Names of the methods that a run learns by, which its log does not tell apart."""
     methods = {'review', 'logits'}
@@ -135,7 +141,7 @@ def plot_curves(
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
     for axes in (losses, scores, *pulls):
-        axes.set(xlabel='epoch')
+        axes.set(xlabel=' or '.join(sorted(set(map(unit_of, logs.values())))))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
     figure.legend(

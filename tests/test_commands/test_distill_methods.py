@@ -195,6 +195,10 @@ def test_a_flag_that_is_no_number(distill, project, capsys, flag, text, message)
         ),
         (['pkd', '--weight', -1], '--weight -1.0: the weight of the loss pkd must be '),
         (
+            ['pkd', '--set', 'model.methods.pkd.weight=-1'],
+            'pkd=dict(weight=-1): the weight of the loss pkd must be ',
+        ),
+        (
             ['pkd', '--weight', 'auto'],
             '--weight auto: the weight of the loss pkd must ',
         ),
