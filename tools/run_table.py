@@ -260,6 +260,11 @@ def main():
         for row in rows
         if seed in table.seeds_of(row)
     ]
+    if not runs:
+        raise UserInputError(
+            f'--seeds {" ".join(map(str, args.seeds))}: none of these rows has such a '
+            f'seed; {osp.join(table.folder, "table.yml")} lists them'
+        )
     # what mmengine tells of each checkpoint that is read
     MMLogger.get_current_instance().setLevel('ERROR')
     # ends the trainings, too

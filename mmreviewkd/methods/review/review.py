@@ -62,6 +62,7 @@ class Review(TrainedMethod):
     """
 
     levels: Sequence[ABF]
+    standardize: Sequence[Standardize]
 
     def __init__(
         self,
@@ -84,7 +85,9 @@ class Review(TrainedMethod):
             )
         if weight == 'auto':
             self.auto = AutoWeight(SHARE if share is None else share)
-            self.standardize = nn.ModuleList(map(Standardize, out_channels))
+            self.standardize = nn.ModuleList(  # type: ignore[assignment]
+                map(Standardize, out_channels)
+            )
         for name, value, known in (
             ('fusion', fusion, ('abf', 'sum', 'pairs', 'none')),
             ('distance', distance, ('hcl', 'l2')),
