@@ -57,14 +57,11 @@ class PKD(AlignedMethod):
     code.
 
     Args:
-        student_channels (Sequence[int]): Channels of the student's levels.
-        teacher_channels (Sequence[int]): Channels of the teacher's levels.
+        pair (Pair): The student and the teacher.
         weight (float): Weight of the loss.
 
     Examples:
-        >>> method = MODELS.build(
-        ...     dict(type='PKD', student_channels=[8], teacher_channels=[8])
-        ... )
+        >>> method = PKD(Pair(['a'], [8], [8]))
         >>> feature = torch.rand(2, 8, 16, 16)
         >>> loss = method.losses(View([3 * feature + 1]), View([feature]))['loss']
         >>> bool(loss < 1e-6), len(list(method.parameters()))
