@@ -3,7 +3,7 @@
 import runpy
 import subprocess
 
-from mmreviewkd.commands.speed_tables import read_results
+from mmreviewkd.tables.speed import read_results
 from tests.support.markdown import read_table
 from tests.support.paths import ROOT
 

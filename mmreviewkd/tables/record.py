@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from ..compat.saving import find_latest_whole_checkpoint
 from ..errors import UserInputError
+from ..logs import epoch_means, read_scalars
 from ..models.configs import load_config
-from ..visualization import epoch_means, read_scalars
 
 # what a log entry has beside losses
 _OTHER = ('epoch', 'iter', 'step', 'lr', 'time', 'data_time', 'memory')

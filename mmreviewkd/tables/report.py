@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import UserInputError
-from ..visualization import markdown_table
+from .markdown import markdown_table
 from .page import find_place
-from .plot import plot_gains, plot_gradients, plot_sweep
 from .steps import Steps, read_steps
 from .summary import (
     Summary,
@@ -85,6 +84,8 @@ def _check_teachers(table: Table, rows: Sequence[Summary]) -> None:
 
 def _draw(table: Table, rows: Sequence[Summary], steps: Steps) -> dict[str, str]:
     """Draw what there is to draw of a table; return the titles by file name."""
+    from .plot import plot_gains, plot_sweep  # matplotlib, where something is drawn
+
     alone, *others = rows
     score, plot = next(iter(table.metrics)), osp.join(table.folder, PLOT)
     sweep = {each.row.weight: each.scores for each in rows if each.row.weight}
@@ -108,6 +109,8 @@ def _draw(table: Table, rows: Sequence[Summary], steps: Steps) -> dict[str, str]
 
 def _draw_gradients(table: Table, rows: Sequence[Summary]) -> dict[str, str]:
     """Draw the gradients of a table of weights, of the first run of each row."""
+    from .plot import plot_gradients
+
     curves = {
         each.row.name: gradient_curves(next(iter(each.runs.values())))
         for each in rows

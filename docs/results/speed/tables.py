@@ -6,9 +6,9 @@ It needs the package, installed or by PYTHONPATH.
 
 from pathlib import Path
 
-from mmreviewkd.commands.speed_tables import read_results
+from mmreviewkd.tables.markdown import markdown_table
 from mmreviewkd.tables.page import find_place
-from mmreviewkd.visualization import markdown_table
+from mmreviewkd.tables.speed import read_results
 
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
