@@ -6,8 +6,8 @@ import tempfile
 import torch
 from mmengine.config import Config
 
+from ..compat.type_name import type_name
 from ..errors import UserInputError
-from ..models.configs import type_name
 from .loggers import check_loggers
 
 # for each launcher: its command, and the environment variables that it sets
@@ -36,7 +36,8 @@ def check_machine(cfg: Config) -> None:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if cfg.launcher != 'none':
         _check_launcher(cfg, gpus)
-    if not gpus and 'Amp' in (cfg.get('optim_wrapper') or {}).get('type', ''):
+    wrapper = type_name(cfg.get('optim_wrapper') or {})
+    if not gpus and wrapper == 'AmpOptimWrapper':
         raise UserInputError(
             "mmengine's mixed precision (--amp) needs a GPU, "
             f'and torch {torch.__version__} sees none here'

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine._strategy import FSDPStrategy
 from mmengine.config import Config
+from mmengine.optim import AmpOptimWrapper
 
 GLOO = dict(dist_cfg=dict(backend='gloo'))
 
@@ -70,6 +71,21 @@ def test_launcher_that_has_not_launched(machine, launcher, name, command):
     assert str(error.value) == (
         f'--launcher {launcher}: {name} is not set in the environment; start '
         f'the processes by {command}'
+    )
+
+
+@pytest.mark.parametrize('kind', ['AmpOptimWrapper', AmpOptimWrapper, 'CPUAmp'])
+def test_mixed_precision_without_gpu(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    cfg = dict(work_dir=str(tmp_path), launcher='none', optim_wrapper=dict(type=kind))
+    if kind == 'CPUAmp':
+        check_machine(Config(cfg))
+        return
+    with pytest.raises(UserInputError) as error:
+        check_machine(Config(cfg))
+    assert str(error.value) == (
+        "mmengine's mixed precision (--amp) needs a GPU, and torch "
+        f'{torch.__version__} sees none here'
     )
 
 
