@@ -33,8 +33,7 @@ def gains(table):
     for each in others:
         found[each.row.title] = 'not run'
         if each.complete and alone.complete:
-            mean, margin = gain(each.scores, alone.scores)
-            found[each.row.title] = f'{mean:+.1f} ± {margin:.1f}'
+            found[each.row.title] = gain(each.scores, alone.scores).text(1)
     return found
 
 

@@ -161,7 +161,8 @@ def _cells(
         compared = whole and is_row and alone.complete and each is not alone
         line['mean'] = _number(mean_score(each, key) if whole else None, digits)
         line['deviation'] = _number(deviation(each.scores) if whole else None, digits)
-        line['to alone (95 %)'] = _gain(each, alone, digits) if compared else ''
+        gained = gain(each.scores, alone.scores).text(digits) if compared else ''
+        line['to alone (95 %)'] = gained
         for other in others:
             value = mean_score(each, table.metrics[other]) if whole else None
             line[other] = _number(value, digits)
@@ -184,13 +185,6 @@ def _seed(summary: Summary, key: str, seed: int, digits: int) -> str:
 
 def _number(value: float | None, digits: int) -> str:
     return '' if value is None else f'{value:.{digits}f}'
-
-
-def _gain(summary: Summary, alone: Summary, digits: int) -> str:
-    mean, margin = gain(summary.scores, alone.scores)
-    if margin is None:
-        return f'{mean:+.{digits}f}'
-    return f'{mean:+.{digits}f} ± {margin:.{digits}f}'
 
 
 def _notes(table: Table, rows: Sequence[Summary], steps: Steps) -> list[str]:
