@@ -10,7 +10,7 @@ from .align import AlignedMethod, total
 from .method import View
 
 
-def standardized(feature: Tensor) -> Tensor:
+def standardized_channels(feature: Tensor) -> Tensor:
     """Return each channel with mean 0 and deviation 1 over images and positions.
 
     Args:
@@ -42,7 +42,8 @@ def pkd_loss(student: Tensor, teacher: Tensor) -> Tensor:
     Returns:
         Tensor: Scalar, the mean over all elements.
     """
-    return F.mse_loss(standardized(student), standardized(teacher)) / 2
+    ours, theirs = map(standardized_channels, (student, teacher))
+    return F.mse_loss(ours, theirs) / 2
 
 
 @MODELS.register_module()

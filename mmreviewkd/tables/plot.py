@@ -150,7 +150,7 @@ def plot_gradients(
 
 
 def save_plot(figure: Figure, out_file: str) -> None:
-    """Write a plot: of the same figures, the same file.
+    """Write a plot; the same figures give the same file.
 
     Args:
         figure (Figure): The plot.

@@ -35,7 +35,7 @@ class Record(NamedTuple):
     content: dict[str, Any]
 
 
-class Settings(NamedTuple):
+class RunSettings(NamedTuple):
     """What has to be known of a config before it is run.
 
     Args:
@@ -135,7 +135,7 @@ def epochs_done(work_dir: str) -> int:
     return int(found[1]) if found else 0
 
 
-def read_settings(config: str, options: Sequence[str]) -> Settings:
+def read_run_settings(config: str, options: Sequence[str]) -> RunSettings:
     """Read what has to be known of a config before it is run.
 
     Args:
@@ -147,7 +147,7 @@ def read_settings(config: str, options: Sequence[str]) -> Settings:
     given = dict(option.split('=', 1) for option in options)
     teacher = cfg.model.get('teacher', {}).get('checkpoint')
     text = json.dumps([cfg.to_dict(), given], sort_keys=True, default=str)
-    return Settings(
+    return RunSettings(
         hashlib.sha256(text.encode()).hexdigest(),
         int(given.get('train_cfg.max_epochs', cfg.train_cfg.max_epochs)),
         given.get('model.teacher.checkpoint', teacher),
