@@ -55,10 +55,10 @@ def in_one_line(error: Exception) -> str:
     return message.splitlines()[-1].partition(': ')[2]
 
 
-def few(names: Sequence[str]) -> str:
+def few(names: Sequence[str], limit: int = 3) -> str:
     """Return the first names of a list that may be long, and their number."""
-    return ', '.join(str(name) for name in names[:3]) + (
-        f', ... {len(names)} in all' if len(names) > 3 else ''
+    return ', '.join(str(name) for name in names[:limit]) + (
+        f', ... {len(names)} in all' if len(names) > limit else ''
     )
 
 

@@ -62,3 +62,9 @@ def epoch_means(entries: Sequence[dict], key: str) -> tuple[list[int], list[floa
             # in validation entries, the step is the epoch
             values[entry.get('epoch', entry['step'])].append(entry[key])
     return list(values), [float(np.mean(each)) for each in values.values()]
+
+
+def unit_of(entries: Sequence[dict]) -> str:
+    """Return the unit in which a run counts: ``'epoch'`` or ``'iteration'``."""
+    # mmengine logs no epochs for iteration-based runs
+    return 'epoch' if any('epoch' in entry for entry in entries) else 'iteration'

@@ -35,3 +35,4 @@ def test_few():
     assert few([]) == ''
     assert few(('a', 2, 'c')) == 'a, 2, c'
     assert few(list('abcd')) == 'a, b, c, ... 4 in all'
+    assert few(list('abcd'), limit=4) == 'a, b, c, d'

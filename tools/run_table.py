@@ -22,7 +22,7 @@ from contextlib import redirect_stdout
 from importlib import import_module
 
 from mmreviewkd.commands.export import export_student
-from mmreviewkd.compat.saving import find_latest_whole_checkpoint
+from mmreviewkd.compat.saving import latest_whole_checkpoint
 from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.tables import last_line, read_record, read_table, record_run, score
@@ -121,7 +121,7 @@ class Run:
 
     def keep(self, stopped=''):
         teacher, exported = self.settings.teacher, ''
-        file = find_latest_whole_checkpoint(self.work_dir)
+        file = latest_whole_checkpoint(self.work_dir)
         if file and self.row in self.table.rows:
             folder = f'work_dirs/tables/{self.table.name}/students'
             exported = f'{folder}/{self.row.name}_{self.seed}.pth'
@@ -260,6 +260,11 @@ def main():
         for row in rows
         if seed in table.seeds_of(row)
     ]
+    if not runs:
+        raise UserInputError(
+            f'--seeds {" ".join(map(str, args.seeds))}: none of these rows has such a '
+            f'seed; {osp.join(table.folder, "table.yml")} lists them'
+        )
     # what mmengine tells of each checkpoint that is read
     MMLogger.get_current_instance().setLevel('ERROR')
     # ends the trainings, too

@@ -32,8 +32,9 @@ class Accuracy(BaseMetric):
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         for sample in data_samples:
             scores = sample['pred_scores']
-            # rank of the right class: how many scores are at least as high
-            self.results.append(int((scores >= scores[sample['gt_label']]).sum()))
+            # rank of the right class: how many scores are at least as high, or nan
+            lower = scores < scores[sample['gt_label']]
+            self.results.append(int((~lower).sum()))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         return {

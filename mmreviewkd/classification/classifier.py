@@ -9,7 +9,7 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from ..errors import UserInputError
+from ..errors import UserInputError, few
 from ..models.logit_rows import image_labels
 
 
@@ -68,20 +68,24 @@ class ImageClassifier(BaseModel):
         Args:
             inputs (Tensor): Images, (N, 3, H, W).
             data_samples (Tensor | dict, optional): Labels, (N, ), or a dict that
-                contains them, see :func:`image_labels`.
+                contains them, see :func:`image_labels`; only ``'loss'`` needs them.
             mode (str): ``'tensor'``, ``'loss'`` or ``'predict'``.
         """
         logits = self.backbone(inputs)
         if mode == 'tensor':
             return logits
+        if mode == 'predict':
+            predictions = [dict(pred_scores=row) for row in logits.softmax(1).cpu()]
+            if data_samples is None:
+                return predictions
+            labels = image_labels(data_samples).tolist()
+            return [
+                dict(prediction, gt_label=label)
+                for prediction, label in zip(predictions, labels)
+            ]
         assert data_samples is not None, f'mode {mode!r} needs labels'
-        labels = image_labels(data_samples)
-        if mode == 'loss':
-            return dict(loss_cls=self.loss_weight * F.cross_entropy(logits, labels))
-        return [
-            dict(pred_scores=scores, gt_label=label)
-            for scores, label in zip(logits.softmax(1).cpu(), labels.tolist())
-        ]
+        loss = F.cross_entropy(logits, image_labels(data_samples))
+        return dict(loss_cls=self.loss_weight * loss)
 
     def level_names(self, role: str) -> list[str]:
         """Modules whose outputs or inputs are the levels of a student or teacher.
@@ -121,12 +125,10 @@ class ImageClassifier(BaseModel):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _modules(network: nn.Module, limit: int = 40) -> str:
+def _modules(network: nn.Module) -> str:
     """List the names of a network's modules for a message, outermost first."""
     names = sorted(
         (name for name, _ in network.named_modules() if name),
         key=lambda name: name.count('.'),
     )
-    return ', '.join(names[:limit]) + (
-        f', ... {len(names)} in all' if len(names) > limit else ''
-    )
+    return few(names, limit=40)

@@ -69,9 +69,11 @@ class CropFlipPreprocessor(ImgDataPreprocessor):
         elif training and (self.padding or self.flip):
             images = random_crop_and_flip(images, self.padding, self.flip)
         data = super().forward(
-            dict(inputs=images, data_samples=data['data_samples']), training
+            dict(inputs=images, data_samples=data.get('data_samples')), training
         )
         samples, device = data['data_samples'], images.device
+        if samples is None:  # images alone, to be predicted
+            return data
         named = samples if isinstance(samples, dict) else dict(gt_label=samples)
         named = {
             key: torch.as_tensor(each, device=device) for key, each in named.items()

@@ -10,6 +10,7 @@ from typing import Optional, Union
 import numpy as np
 import torch
 import torchvision
+from filelock import FileLock
 from mmdet.registry import DATASETS
 from mmengine.registry import FUNCTIONS
 from PIL.Image import Image
@@ -97,7 +98,7 @@ class CIFAR(TensorImages):
         only_classes (int, optional): Keeps only this number of first classes.
 
     Raises:
-        UserInputError: The data are missing or damaged.
+        UserInputError: The data are missing or damaged, or cannot be downloaded.
 
     Examples:
         >>> dataset = dict(type='CIFAR', data_root='data/cifar', train=True)
@@ -116,15 +117,26 @@ class CIFAR(TensorImages):
         download: bool = False,
         only_classes: Optional[int] = None,
     ) -> None:
+        if classes not in (10, 100):
+            raise UserInputError(f'CIFAR(classes={classes!r}): must be 10 or 100')
         source = getattr(torchvision.datasets, f'CIFAR{classes}')
+        root = osp.expanduser(data_root)
         try:
-            data = source(data_root, train=train, download=download)
+            data = source(root, train=train)
         except RuntimeError:
-            raise UserInputError(
-                f'{osp.join(data_root, source.base_folder)} is missing or '
-                'damaged; train_dataloader.dataset.download=True fetches '
-                f'CIFAR-{classes}'
-            ) from None
+            where = osp.join(data_root, source.base_folder)
+            if not download:
+                raise UserInputError(
+                    f'{where} is missing or damaged; train_dataloader.dataset.'
+                    f'download=True fetches CIFAR-{classes}'
+                ) from None
+            try:
+                os.makedirs(root, exist_ok=True)
+                # every rank comes here, and torchvision writes without a lock
+                with FileLock(osp.join(root, 'download.lock')):
+                    data = source(root, train=train, download=True)
+            except (RuntimeError, OSError) as error:
+                raise UserInputError(f'{where} cannot be downloaded: {error}') from None
         super().__init__(data.data, data.targets, data.classes, data_root, only_classes)
 
 

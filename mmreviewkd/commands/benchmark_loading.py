@@ -36,6 +36,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from ..errors import UserInputError
 from ..models.configs import load_config
 from .measuring import add_device, check_arguments, machine, show, write_json
 
@@ -139,6 +140,8 @@ def images_per_second(args: argparse.Namespace, epoch: Callable) -> float:
 
 def run(args: argparse.Namespace) -> None:
     check_arguments(args, 'images', 'batch', 'repeats')
+    if min(args.workers) < 0:
+        raise UserInputError(f'--workers {min(args.workers)}: must be at least 0')
     cfg = load_config('mmreviewkd::_base_/cifar100.py')
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
 from ..errors import UserInputError
-from ..logs import read_scalars, read_test_metrics
+from ..logs import read_scalars, read_test_metrics, unit_of
 from ..tables import percent, report_table
 from ..tables.markdown import markdown_table
 from ..visualization import check_new, make_folder, plot_curves
@@ -37,12 +37,15 @@ class Run(NamedTuple):
         end (str): Epoch or iteration of the last validation, ``'test'``, or
             ``'-'`` if there is none.
         metrics (dict[str, float]): Metrics of that validation or test, by key.
+        unit (str): Whether ``end`` is an ``'epoch'`` or an ``'iteration'``;
+            ``''`` if it is neither.
     """
 
     folder: str
     trained: bool
     end: str
     metrics: dict[str, float]
+    unit: str = ''
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -128,9 +131,7 @@ def read_run(folder: str) -> Run:
     if not validations:
         return Run(folder, True, '-', {})
     last = validations[-1]
-    # mmengine logs no epochs for iteration-based runs
-    unit = '' if any('epoch' in entry for entry in entries) else 'iteration '
-    return Run(folder, True, f'{unit}{last["step"]}', numbers(last))
+    return Run(folder, True, str(last['step']), numbers(last), unit_of(entries))
 
 
 def numbers(entry: dict) -> dict[str, float]:
@@ -152,7 +153,8 @@ def write_report(runs: dict[str, Run]) -> str:
     if not keys:
         raise UserInputError('none of the runs has logged a validation')
     first = next(iter(runs.values()))
-    rows = [{'': 'epoch', **{name: run.end for name, run in runs.items()}}]
+    unit, ends = ends_of(runs)
+    rows = [{'': unit, **ends}]
     for key in keys:
         rows.append(
             {
@@ -166,14 +168,27 @@ def write_report(runs: dict[str, Run]) -> str:
     return '\n\n'.join([markdown_table(rows), *notes(runs, keys)]) + '\n'
 
 
+def ends_of(runs: dict[str, Run]) -> tuple[str, dict[str, str]]:
+    """Return the unit in which the runs count, and where each ends.
+
+    If some count epochs and some iterations, the ends of the latter say so.
+    """
+    units = {run.unit for run in runs.values() if run.unit}
+    unit = 'iteration' if units == {'iteration'} else 'epoch'
+    return unit, {
+        name: run.end if run.unit in ('', unit) else f'{run.unit} {run.end}'
+        for name, run in runs.items()
+    }
+
+
 def notes(runs: dict[str, Run], keys: Sequence[str]) -> list[str]:
     lines = []
     if len(runs) > 1:
         lines.append(f'In brackets: difference to {next(iter(runs))}.')
-    ends = {name: run.end for name, run in runs.items() if run.metrics}
+    unit, ends = ends_of({name: run for name, run in runs.items() if run.metrics})
     if len(set(ends.values())) > 1:
         lines.append(
-            'Warning: the runs do not end at the same epoch: '
+            f'Warning: the runs do not end at the same {unit}: '
             + ', '.join(f'{name} {end}' for name, end in ends.items())
         )
     missing = [name for name, run in runs.items() if not run.metrics]

@@ -31,7 +31,7 @@ from ..demo import make_dataset
 from ..errors import UserInputError
 from ..models.configs import load_config
 from ..tables.markdown import markdown_table
-from ..visualization import draw_comparison, plot_curves
+from ..visualization import draw_comparison, make_folder, plot_curves
 from .arguments import add_path
 
 TEACHER = 'mmreviewkd::demo/faster-rcnn_r18-w32_fpn_6e_shapes.py'
@@ -45,6 +45,8 @@ RUNS = {
 }
 TITLES = dict(teacher='teacher', student='student alone', distilled='distilled student')
 RESULTS = ('table.md', 'summary.json', 'predictions.png', 'curves.png')
+MARKER = 'made_by_mmreviewkd_demo'
+"""The first file that a demo writes; a folder without it is somebody else's."""
 
 
 def add_arguments(parser: argparse.ArgumentParser, folder: str = 'demo') -> None:
@@ -80,7 +82,20 @@ def run(args: argparse.Namespace) -> None:
 
 
 def clear(work_dir: str, results: Sequence[str]) -> None:
-    """Remove the files of an earlier run."""
+    """Make the demo's folder, or remove the files of an earlier run from it.
+
+    Raises:
+        UserInputError: There are files in the folder, and no demo has made it.
+    """
+    marker = osp.join(work_dir, MARKER)
+    if osp.isdir(work_dir) and os.listdir(work_dir) and not osp.exists(marker):
+        raise UserInputError(
+            f'{work_dir} is not empty and has no file {MARKER}, which a demo writes '
+            'first: choose another --work-dir, or remove the folder if the demo of an '
+            'earlier version wrote it'
+        )
+    make_folder(work_dir)
+    open(marker, 'w').close()
     for name in TITLES:
         shutil.rmtree(osp.join(work_dir, name), ignore_errors=True)
     for name in results:

@@ -91,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--warmup',
-        type=int,
+        type=epochs,
         metavar='EPOCHS',
         help='epochs in which the weights of the review and of other methods grow '
         'from 0',
@@ -134,7 +134,7 @@ def run(args: argparse.Namespace) -> None:
     try:
         check_pair(cfg)
     except SettingError as error:
-        raise UserInputError(name_flag(error)) from None
+        raise UserInputError(name_flag(error, args)) from None
     check_machine(cfg)
     path = osp.join(cfg.work_dir, f'{name}.py')
     with locked_work_dir(cfg):
@@ -157,12 +157,19 @@ def refuse_second_run(cfg: Config, args: argparse.Namespace) -> None:
         )
 
 
-def name_flag(error: SettingError) -> str:
-    """Return an error's message with the flag in place of the config's setting."""
-    flag = dict(weights='teacher-weights').get(error.name, error.name)
+def name_flag(error: SettingError, args: argparse.Namespace) -> str:
+    """Return an error's message, with the flag in place of the setting if it has one.
+
+    A setting that ``--set`` has changed is named as it is, since ``--set`` comes last.
+    """
+    flag = dict(weights='teacher_weights').get(error.name, error.name)
+    changed = {path.rpartition('.')[2] for path in args.set or ()}
+    if not hasattr(args, flag) or error.name in changed:
+        return str(error)
     many = isinstance(error.value, (list, tuple))
     values = error.value if many else [error.value]
-    return error.message.replace('{}', ' '.join(map(str, [f'--{flag}', *values])))
+    words = [f'--{flag.replace("_", "-")}', *values]
+    return error.message.replace('{}', ' '.join(map(str, words)))
 
 
 def check_methods(args: argparse.Namespace) -> None:
@@ -193,6 +200,17 @@ def check_methods(args: argparse.Namespace) -> None:
             f'--weight {args.weight}: is the weight of one method, and --method names '
             f'{len(args.method)}; use --set, as in model.methods.pkd.weight=6.0'
         )
+
+
+def epochs(text: str) -> int:
+    """Read the value of ``--warmup``.
+
+    Raises:
+        ArgumentTypeError: The text is no whole number from 0 on.
+    """
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'{text}: must be a whole number >= 0')
+    return int(text)
 
 
 def weight(text: str) -> Union[float, str]:

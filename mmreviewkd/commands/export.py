@@ -10,7 +10,7 @@ import os.path as osp
 from mmengine.runner import CheckpointLoader, save_checkpoint
 
 from ..errors import UserInputError
-from ..models.weights import methods_in
+from ..models.weights import methods_in, weights_of
 from ..version import __version__
 from .arguments import add_path
 
@@ -19,11 +19,12 @@ def export_student(source: str, target: str) -> None:
     """Write only the student's weights and ``dataset_meta`` of a checkpoint.
 
     Args:
-        source (str): Checkpoint of a distillation run.
+        source (str): Checkpoint of a distillation run, a file or URL.
         target (str): File to write. Missing folders are created, and the file is
             either complete or not there.
     """
-    if osp.exists(target) and osp.samefile(source, target):
+    is_file = osp.exists(source)  # or else a URL
+    if is_file and osp.exists(target) and osp.samefile(source, target):
         raise UserInputError(
             f'{target} is the input itself; its optimizer and '
             'review weights would be lost'
@@ -39,11 +40,12 @@ def export_student(source: str, target: str) -> None:
             f'{source} has no "state_dict"; it is not a checkpoint of mmengine'
         )
     meta = checkpoint.get('meta') or {}
-    methods = methods_in(checkpoint['state_dict'])
+    weights = weights_of(checkpoint)
+    methods = methods_in(weights)
     student = dict(
         state_dict={
             key: value
-            for key, value in checkpoint['state_dict'].items()
+            for key, value in weights.items()
             if key.partition('.')[0] not in methods
         },
         meta={
@@ -54,13 +56,13 @@ def export_student(source: str, target: str) -> None:
     save_checkpoint(student, target)
     print(
         f'{target}: {len(student["state_dict"])} tensors, '
-        f'{osp.getsize(target) / 2**20:.1f} MiB '
-        f'(from {osp.getsize(source) / 2**20:.1f} MiB)'
+        f'{osp.getsize(target) / 2**20:.1f} MiB'
+        + (f' (from {osp.getsize(source) / 2**20:.1f} MiB)' if is_file else '')
     )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_path(parser, 'source', metavar='IN', help='checkpoint of a run')
+    add_path(parser, 'source', metavar='IN', help="a run's checkpoint, file or URL")
     add_path(parser, 'target', metavar='OUT', help='file to write')
 
 

@@ -116,12 +116,17 @@ def find_images(cfg: Config, given: Sequence[str]) -> list[dict]:
             for path in expand(given)
         ]
     else:
-        # evenly over the data, whose neighbours may be alike
-        infos = infos[:: max(1, len(infos) // _SEARCHED)][:_SEARCHED]
+        infos = evenly(infos, _SEARCHED)
     unreadable = [info['img_path'] for info in infos if not is_image(info['img_path'])]
     if unreadable:
         raise UserInputError('cannot be read as images: ' + ', '.join(unreadable))
     return infos
+
+
+def evenly(infos: Sequence[dict], number: int) -> list[dict]:
+    """Choose up to ``number``, evenly over the data, whose neighbours may be alike."""
+    number = min(number, len(infos))
+    return [infos[i * len(infos) // number] for i in range(number)]
 
 
 def expand(given: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""torch.compile of models whose modules get hooks for the time of one pass.
+"""torch.compile of models in which features are recorded and gradients measured.
 
 torch 2.1 to 2.14: compiled code is not made anew when a module gets a hook, so that
 hooks such as those that record features would not be called.
@@ -13,6 +13,18 @@ def notice_hooks() -> None:
     from torch._dynamo import config
 
     config.skip_nnmodule_hook_guards = False
+
+
+def keep_buffers() -> None:
+    """Let code that is compiled from here on be differentiated more than once.
+
+    torch 2.6 to 2.14: the backward pass of compiled code otherwise uses up what
+    another one needs, such as that in which gradients are measured.
+    """
+    from torch._functorch import config
+
+    if hasattr(config, 'donated_buffer'):
+        config.donated_buffer = False
 
 
 def is_compiling() -> bool:

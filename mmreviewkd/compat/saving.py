@@ -61,8 +61,8 @@ def remove_parts(folder: str) -> None:
         os.remove(part)
 
 
-def find_latest_whole_checkpoint(path: str) -> Optional[str]:
-    """Return the checkpoint to resume from: the last one, if it is whole.
+def latest_whole_checkpoint(path: str) -> Optional[str]:
+    """Return the last checkpoint of a run, if it is whole.
 
     Args:
         path (str): Work dir.
@@ -71,33 +71,48 @@ def find_latest_whole_checkpoint(path: str) -> Optional[str]:
         str or None: The file that ``last_checkpoint`` names or, if that is broken
         or missing, the newest whole checkpoint beside it.
     """
-    last = None
-    note = osp.join(path, 'last_checkpoint')
-    if osp.isfile(note):
-        with open(note) as file:
-            last = file.read().strip()
-        if (last and '://' in last) or _is_whole(last):
-            return last
+    noted = _noted_checkpoint(path)
+    if '://' in noted or _is_whole(noted):
+        return noted
     candidates = [
         name
         for name in glob.glob(osp.join(path, '*.pth'))
         if not osp.basename(name).startswith('best_')
     ]
-    for candidate in sorted(candidates, key=osp.getmtime, reverse=True):
-        if _is_whole(candidate):
-            print_log(
-                f'{last or note} is missing or not whole; resuming from '
-                f'{candidate}, the newest checkpoint that is',
-                'current',
-                logging.WARNING,
-            )
-            return candidate
-    print_log(
-        f'{path} has no whole checkpoint to resume from; the run starts anew',
-        'current',
-        logging.WARNING,
-    )
-    return None
+    newest = sorted(candidates, key=osp.getmtime, reverse=True)
+    return next(filter(_is_whole, newest), None)
+
+
+def find_latest_whole_checkpoint(path: str) -> Optional[str]:
+    """Replacement of mmengine's ``find_latest_checkpoint``; warns of a broken one.
+
+    Args:
+        path (str): Work dir.
+
+    Returns:
+        str or None: The checkpoint to resume from.
+    """
+    found, noted = latest_whole_checkpoint(path), _noted_checkpoint(path)
+    warning = None
+    if found is None:
+        warning = f'{path} has no whole checkpoint to resume from; the run starts anew'
+    elif found != noted:
+        warning = (
+            f'{noted or osp.join(path, "last_checkpoint")} is missing or not whole; '
+            f'resuming from {found}, the newest checkpoint that is'
+        )
+    if warning:
+        print_log(warning, 'current', logging.WARNING)
+    return found
+
+
+def _noted_checkpoint(path: str) -> str:
+    """Return what ``last_checkpoint`` names, empty without such a file."""
+    note = osp.join(path, 'last_checkpoint')
+    if not osp.isfile(note):
+        return ''
+    with open(note) as file:
+        return file.read().strip()
 
 
 def _is_whole(filename: str) -> bool:

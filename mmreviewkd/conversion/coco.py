@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import UserInputError
+from ..errors import UserInputError, few
 
 _ROUNDING = 0.02
 """How far a box may reach beyond the image, as a share of the image's side: labels are
@@ -78,8 +78,7 @@ def to_coco(
             )
     if invalid and not skip_invalid:
         raise UserInputError(
-            f'{"; ".join(invalid[:5])}{", ..." if len(invalid) > 5 else ""} '
-            f'({len(invalid)} in all): correct them, or leave them out with '
+            f'{few(invalid, limit=5)}. Correct them, or leave them out with '
             '--skip-invalid'
         )
     return coco, invalid

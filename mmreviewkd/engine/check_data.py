@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 from ..compat.coco import name_annotation_files
 from ..compat.empty_dataset import name_empty_datasets
 from ..compat.images import name_unreadable_images
-from ..errors import UnreadableImageError, UserInputError
+from ..errors import UnreadableImageError, UserInputError, few
 from .check_categories import check_categories, warn_of_boxes_left_out
 
 
@@ -101,9 +101,7 @@ def named_images(runner: Runner, *splits: str) -> Iterator[None]:
         if not broken:
             raise
         raise UnreadableImageError(
-            f'{len(broken)} images are missing or empty: '
-            + ', '.join(broken[:5])
-            + (', ...' if len(broken) > 5 else '')
+            f'images are missing or empty: {few(broken, limit=5)}'
         ) from error
 
 

@@ -88,6 +88,7 @@ def check_settings(cfg: Config, *splits: str) -> None:
         cfg (Config): The whole config.
         splits (str): Splits whose data are loaded: ``'train'``, ``'val'`` or
             ``'test'``. With ``'train'``, optimizer and schedule are checked too.
+            A config may be without validation.
 
     Raises:
         UserInputError: The message names each wrong setting with its path, its
@@ -139,13 +140,20 @@ def _scheduler_problems(schedulers: Any) -> Iterator[str]:
 
 
 def _split_problems(cfg: Config, split: str) -> Iterator[str]:
-    """Check that all settings of a split are given, or none, as mmengine requires."""
-    if split != 'train' and cfg.get(f'{split}_dataloader') is None:
-        for key in (f'{split}_cfg', f'{split}_evaluator'):
-            if cfg.get(key) is not None:
-                yield (
-                    f'{split}_dataloader=None: {key} must be None as well, or neither'
-                )
+    """Check that all settings of a split are given, or of validation none."""
+    loader = f'{split}_dataloader'
+    beside = (
+        f'{split}_cfg',
+        'optim_wrapper' if split == 'train' else f'{split}_evaluator',
+    )
+    if cfg.get(loader) is None and split != 'val':
+        yield f'{loader}=None: the config has no data to {split} with'
+        return
+    for key in beside:
+        if cfg.get(loader) is None and cfg.get(key) is not None:
+            yield f'{loader}=None: {key} must be None as well, or neither'
+        elif cfg.get(loader) is not None and cfg.get(key) is None:
+            yield f'{key}=None: must be given beside {loader}'
 
 
 def _loader_problems(cfg: Config, name: str) -> Iterator[str]:

@@ -36,8 +36,8 @@ def check_machine(cfg: Config) -> None:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if cfg.launcher != 'none':
         _check_launcher(cfg, gpus)
-    wrapper = type_name(cfg.get('optim_wrapper') or {})
-    if not gpus and wrapper == 'AmpOptimWrapper':
+    # no others, such as CPUAmp
+    if not gpus and type_name(cfg.get('optim_wrapper') or {}) == 'AmpOptimWrapper':
         raise UserInputError(
             "mmengine's mixed precision (--amp) needs a GPU, "
             f'and torch {torch.__version__} sees none here'

@@ -3,6 +3,7 @@
 import argparse
 import os
 import os.path as osp
+import traceback
 
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, ConfigDict
@@ -11,7 +12,7 @@ from mmengine.runner import Runner
 
 from ..compat.coco import quiet_coco
 from ..compat.compiling import notice_hooks
-from ..compat.saving import find_latest_whole_checkpoint
+from ..compat.saving import latest_whole_checkpoint
 from ..errors import UserInputError
 from ..models.configs import load_config
 from .broadcast_buffers_hook import BroadcastBuffersHook
@@ -83,13 +84,11 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
             with named_images(runner, 'train', 'val'):
                 check_indices(runner)
                 runner.train()
-            last = find_latest_whole_checkpoint(cfg.work_dir)
+            last = latest_whole_checkpoint(cfg.work_dir)
             if last:
                 runner.logger.info(f'The last checkpoint is {last}')
     except (ValueError, RuntimeError) as error:
-        if not cfg.get('resume') or not (
-            'parameter group' in str(error) or 'must match' in str(error)
-        ):
+        if not cfg.get('resume') or not _is_for_other_parameters(error):
             raise
         raise UserInputError(
             'cannot resume: the optimizer of the checkpoint is for other '
@@ -97,6 +96,17 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
             'of levels changed? To start a new run with its weights: '
             f'--cfg-options load_from=CHECKPOINT ({error})'
         ) from None
+
+
+def _is_for_other_parameters(error: Exception) -> bool:
+    """Whether an optimizer says that its state has other groups or shapes."""
+    texts = ('parameter group', 'must match')
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(text in str(error) for text in texts) and any(
+        # a method's own mistake says 'must match', too
+        str(frame.f_globals.get('__name__')).startswith('torch.optim.')
+        for frame, _ in frames
+    )
 
 
 def _add_resume_hook(cfg: Config) -> None:

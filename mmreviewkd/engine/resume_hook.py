@@ -9,7 +9,7 @@ from mmengine.dist import all_gather_object
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import IterBasedTrainLoop, Runner, get_priority
 
-from ..compat.saving import find_latest_whole_checkpoint
+from ..compat.saving import latest_whole_checkpoint
 from ..errors import UserInputError
 from .random_state import check_random_state, random_state, set_random_state
 from .remembered_settings import remember, warn_of_other_settings
@@ -107,7 +107,7 @@ class ResumeHook(Hook):
         try:
             _check_resumable(checkpoint, meta)
         except UserInputError as error:
-            file = runner.cfg.get('load_from') or find_latest_whole_checkpoint(
+            file = runner.cfg.get('load_from') or latest_whole_checkpoint(
                 runner.work_dir
             )
             raise UserInputError(

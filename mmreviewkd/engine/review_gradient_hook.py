@@ -6,6 +6,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ..compat.compiling import keep_buffers
 from ..compat.unwrap import unwrap
 from ..errors import UserInputError
 from ..models import Distilled
@@ -58,6 +59,7 @@ class ReviewGradientHook(Hook):
             raise UserInputError(
                 f'ReviewGradientHook needs a ReviewKD model, not {type(model).__name__}'
             )
+        keep_buffers()
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None

@@ -9,6 +9,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from ..compat.unwrap import unwrap
 from ..errors import UserInputError
+from ..methods import Method
 from ..models import Distilled
 
 
@@ -53,15 +54,16 @@ class ReviewWeightHook(Hook):
         by_epoch: bool = True,
         methods: Optional[Sequence[str]] = None,
     ) -> None:
-        points = [0, warmup, *(decay or ())]
-        if stop is not None:
-            points.append(stop)
-        if points != sorted(points) or (
-            decay and (len(decay) != 2 or decay[0] == decay[1])
+        fall = decay if isinstance(decay, (list, tuple)) else [decay] * bool(decay)
+        points = [0, warmup, *fall, *([] if stop is None else [stop])]
+        if (
+            not all(type(point) in (int, float) for point in points)
+            or points != sorted(points)
+            or (fall and (len(fall) != 2 or fall[0] == fall[1]))
         ):
             raise UserInputError(
-                f'ReviewWeightHook(warmup={warmup}, decay={decay}, '
-                f'stop={stop}): must be at least 0, and in this order'
+                f'ReviewWeightHook(warmup={warmup!r}, decay={decay!r}, '
+                f'stop={stop!r}): must be numbers from 0 on, in this order'
             )
         self.warmup, self.decay, self.stop = warmup, decay, stop
         self.by_epoch = by_epoch
@@ -83,10 +85,21 @@ class ReviewWeightHook(Hook):
                 'ReviewWeightHook counts epochs, and this run is iteration '
                 'based: set by_epoch=False, and points in iterations'
             )
+        self._varied(runner)
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None
     ) -> None:
+        factor = self.factor(runner.epoch if self.by_epoch else runner.iter)
+        for name, method in self._varied(runner).items():
+            method.factor = factor
+            # one that follows gradients is logged with the losses
+            if method.auto is None or factor == 0:
+                runner.message_hub.update_scalar(
+                    f'train/{name}_weight', method.weight * factor
+                )
+
+    def _varied(self, runner: Runner) -> dict[str, Method]:
         model = unwrap(runner.model)
         if not isinstance(model, Distilled):
             raise UserInputError(
@@ -99,12 +112,4 @@ class ReviewWeightHook(Hook):
                 f'ReviewWeightHook(methods={self.methods!r}): the methods of this '
                 f'run are {", ".join(known)}'
             )
-        factor = self.factor(runner.epoch if self.by_epoch else runner.iter)
-        for name in names:
-            method = getattr(model, name)
-            method.factor = factor
-            # one that follows gradients is logged with the losses
-            if method.auto is None or factor == 0:
-                runner.message_hub.update_scalar(
-                    f'train/{name}_weight', method.weight * factor
-                )
+        return {name: getattr(model, name) for name in names}

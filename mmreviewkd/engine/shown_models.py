@@ -13,7 +13,7 @@ from ..errors import UserInputError
 from ..models import Distilled, Teacher
 from ..models.adapters import adapter_of
 from ..models.configs import distiller_config, student_config
-from ..models.weights import methods_in
+from ..models.weights import methods_in, weights_of
 from .teacher_check import ShownTeacher
 
 
@@ -79,7 +79,7 @@ def load(model: BaseModel, filename: str, config: str, distilled: bool) -> dict:
             f'{filename} is no checkpoint of a training run: '
             'it lacks weights or class names'
         )
-    weights = checkpoint['state_dict']
+    weights = weights_of(checkpoint)
     methods = methods_in(weights)
     if distilled and 'review' not in methods:
         raise UserInputError(
@@ -92,6 +92,7 @@ def load(model: BaseModel, filename: str, config: str, distilled: bool) -> dict:
             'of the student alone'
         )
     try:
+        # strictly, since levels that only the file's review has would shift the others
         model.load_state_dict(weights)
     except RuntimeError as error:
         first, *more = str(error).splitlines()[1:]

@@ -26,6 +26,7 @@ from ..models.configs import distiller_config, plain_model
 from ..models.settings import read_settings
 from ..models.weights import names_in
 from .evaluation import evaluate, main_metric
+from .random_state import random_state, set_random_state
 
 NEAR = 0.01
 """A score no further than this above zero, or above guessing, means nothing."""
@@ -230,6 +231,8 @@ class TeacherCheckHook(Hook):
     def before_train(self, runner: Runner) -> None:
         if runner.cfg.get('val_dataloader') is None:
             raise UserInputError('TeacherCheckHook needs a val_dataloader')
+        # a run draws the same numbers as without the check
+        state = random_state()
         try:
             check_teacher(
                 distiller_config(runner.cfg),
@@ -242,3 +245,5 @@ class TeacherCheckHook(Hook):
         except UserInputError as error:
             # the features can still teach if the head cannot be evaluated
             runner.logger.warning(f'no teacher check: {error}')
+        finally:
+            set_random_state(state)

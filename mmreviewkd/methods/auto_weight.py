@@ -9,6 +9,7 @@ import torch.nn as nn
 from mmengine.dist import all_reduce
 from torch import Tensor
 
+from ..compat.compiling import keep_buffers
 from ..errors import UserInputError
 
 SHARE = 0.3
@@ -17,7 +18,7 @@ SHARE = 0.3
 INTERVAL = 25
 """Iterations from one measurement to the next."""
 
-_MEMORY = 5  # measurements that the mean is over
+_MEMORY = 2  # from the second measurement on, a new one counts as much as all before
 _BOUND = 2.3  # natural logarithm of how much the mean may be off for one measurement
 
 
@@ -35,6 +36,10 @@ class AutoWeight(nn.Module):
 
     Args:
         share (float): How strongly the loss is to pull, relative to the student's own.
+
+    Attributes:
+        passed (int): Iterations from the first one, in which :meth:`due` was first
+            asked, to the latest one.
 
     Raises:
         UserInputError: ``share`` is no number above 0.
@@ -57,9 +62,11 @@ class AutoWeight(nn.Module):
                 f"review=dict(weight='auto', share={share!r}): must be a number > 0"
             )
         self.share = share
+        keep_buffers()
         self.register_buffer('log_ratio', torch.tensor(torch.nan))
         self.register_buffer('measured', torch.tensor(0.0))
         self.begin: int | None = None
+        self.passed = 0
 
     def due(self, iteration: int) -> bool:
         """Whether to measure in an iteration of the run.
@@ -68,12 +75,12 @@ class AutoWeight(nn.Module):
         then, so that it is measured more often. A run that starts with the weights of
         another one starts anew.
         """
-        if self.begin is None or iteration < self.begin:
-            # what another run measured, which began later, says nothing of this one
+        if self.begin is None or iteration <= self.begin:
+            # a resumed run is past it: what another run measured says nothing of this
             self.begin = iteration
             self.measured.zero_()
-        passed = iteration - self.begin
-        return passed % INTERVAL == 0 or passed in (1, 2, 4, 8, 16)
+        self.passed = iteration - self.begin
+        return self.passed % INTERVAL == 0 or self.passed in (1, 2, 4, 8, 16)
 
     def get_extra_state(self) -> Tensor:
         """Return the first iteration, -1 if there was none."""

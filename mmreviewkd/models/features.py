@@ -1,6 +1,5 @@
 """Features of a model: recorded during a forward pass, and measured before it."""
 
-import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -14,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ..compat.compiling import is_compiling
 from ..compat.internals import times_written
-from ..errors import UserInputError
+from ..errors import UserInputError, near
 from .adapters import Levels, adapter_of
 from .logit_rows import Calls
 from .norms import last_norms
@@ -176,15 +175,10 @@ def _find(model: nn.Module, name: str) -> nn.Module:
         return model.get_submodule(path)
     except AttributeError:
         known = [known for known, _ in model.named_modules(remove_duplicate=False)]
-    near = difflib.get_close_matches(path, known, n=5)
+    parts = ', '.join(child for child, _ in model.named_children())
     raise UserInputError(
-        f'{type(model).__name__} has no module {path}; '
-        + (
-            f'near names: {", ".join(near)}'
-            if near
-            else 'it consists of '
-            + ', '.join(child for child, _ in model.named_children())
-        )
+        f'{type(model).__name__} has no module {path}'
+        + (near(path, known) or f'; it consists of {parts}')
     )
 
 

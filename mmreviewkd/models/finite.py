@@ -121,8 +121,8 @@ class FiniteCheck:
             raise FloatingPointError(
                 f'{unset[0]} could not be set in iteration {step.iteration}: on the '
                 "features that are compared, the gradient of the student's own loss, "
-                'or of this one, is zero, not finite or switched off. Give the weight '
-                'as a number'
+                'or of this one, is zero, not finite or switched off, as in a '
+                'classifier that is compiled whole. Give the weight as a number'
             )
         # A method's logged values follow its loss. The last is named, since the name
         # of a logged value tells the level.

@@ -159,7 +159,7 @@ class Teacher(nn.Module):
         return cut(features), self.adapter.crop(outputs, cut)
 
     def bequeath(self, student: nn.Module, parts: Sequence[str]) -> None:
-        """Copy parts of the teacher's checkpoint, heads included, into the student.
+        """Copy parts of the teacher, dropped heads included, into the student.
 
         Args:
             student (nn.Module): Student; its tensors of equal name and shape are set.
@@ -168,9 +168,13 @@ class Teacher(nn.Module):
         Raises:
             UserInputError: No tensor of a part fits.
         """
-        weights = read_checkpoint(
-            self.settings.checkpoint, entry=self.settings.weights
-        )['state_dict']
+        # the file for heads that were dropped; its names may be others than the model's
+        weights = {
+            **read_checkpoint(self.settings.checkpoint, entry=self.settings.weights)[
+                'state_dict'
+            ],
+            **self.model.state_dict(),
+        }
         for part in parts:
             own = {
                 key: value

@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..compat.saving import find_latest_whole_checkpoint
+from ..compat.saving import latest_whole_checkpoint
 from ..errors import UserInputError
 from ..logs import epoch_means, read_scalars
 from ..models.configs import load_config
@@ -129,9 +129,7 @@ def record_run(path: str, work_dir: str, facts: Mapping[str, Any]) -> Record:
 
 def epochs_done(work_dir: str) -> int:
     """Return the epoch of a run's last checkpoint, 0 if there is none."""
-    found = re.search(
-        r'epoch_(\d+)\.pth$', find_latest_whole_checkpoint(work_dir) or ''
-    )
+    found = re.search(r'epoch_(\d+)\.pth$', latest_whole_checkpoint(work_dir) or '')
     return int(found[1]) if found else 0
 
 

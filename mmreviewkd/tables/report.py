@@ -14,13 +14,13 @@ from .steps import Steps, read_steps
 from .summary import (
     Summary,
     deviation,
-    diverged,
     gain,
     gradient_curves,
     mean_score,
     score,
     summarize,
 )
+from .sweep import against_best, divergence
 from .table import Table, read_table
 
 PLOT = 'gain.svg'
@@ -54,6 +54,10 @@ def report_table(folder: str, page: str | None = None) -> str:
     steps = read_steps(table)
     parts = [markdown_table(_cells(table, [*teachers, *rows], steps))]
     parts += _notes(table, rows, steps)
+    by_name = {each.row.name: each for each in rows}
+    alone = {row.name: by_name[row.alone or table.rows[0].name] for row in table.rows}
+    parts += divergence(rows, alone)
+    parts += against_best(rows, _digits(table))
     if place:
         start = osp.relpath(folder, osp.dirname(place.page) or '.')
         parts[1:1] = [
@@ -141,13 +145,17 @@ def _draw_gradients(table: Table, rows: Sequence[Summary]) -> dict[str, str]:
     return {GRADIENTS: title}
 
 
+def _digits(table: Table) -> int:
+    return 1 if 'AP' in next(iter(table.metrics.values())) else 2
+
+
 def _cells(
     table: Table, summaries: Sequence[Summary], steps: Steps
 ) -> list[dict[str, Any]]:
     """Return the rows of the Markdown table; the keys are its header."""
     name, *others = table.metrics
     key = table.metrics[name]
-    digits = 1 if 'AP' in key else 2
+    digits = _digits(table)
     by_name = {each.row.name: each for each in summaries}
     lines = []
     for each in summaries:
@@ -216,7 +224,6 @@ def _notes(table: Table, rows: Sequence[Summary], steps: Steps) -> list[str]:
             'Time and peak memory: of a step, relative to the student alone '
             f'({steps.setting}).'
         )
-    paragraphs += _divergence(rows)
     for name, run in runs:
         if run.stopped:
             epochs = run.content['validation']['epoch']
@@ -225,26 +232,6 @@ def _notes(table: Table, rows: Sequence[Summary], steps: Steps) -> list[str]:
                 f'† {name} was stopped: {run.stopped}. Last epoch with a score: {last}.'
             )
     return paragraphs
-
-
-def _divergence(rows: Sequence[Summary]) -> list[str]:
-    """Say how many runs diverged, in a table of weights."""
-    alone, *others = rows
-    numbers = [run for e in others if e.row.weight for run in diverged(e, alone)]
-    rest = [run for e in others if not e.row.weight for run in diverged(e, alone)]
-    if not numbers:
-        return []
-    text = f'Of {_count(numbers, "run")} with a number as weight, {_some(numbers)}'
-    ending = f'; of {_count(rest, "other")}, {_some(rest)}' if rest else ''
-    return [f'{text} diverged{ending}.']
-
-
-def _count(runs: Sequence[bool], noun: str) -> str:
-    return f'{len(runs)} {noun}' + ('s' if len(runs) > 1 else '')
-
-
-def _some(runs: Sequence[bool]) -> str:
-    return str(sum(runs)) if any(runs) else 'none'
 
 
 def _all(values: Any) -> str:

@@ -1,6 +1,6 @@
 """Pictures and tables that compare training runs, and pictures of the review."""
 
-from ..logs import epoch_means, read_scalars, read_test_metrics
+from ..logs import epoch_means, read_scalars, read_test_metrics, unit_of
 from ..tables.markdown import markdown_table
 from .comparison import draw_comparison, draw_labels
 from .curves import plot_curves
@@ -24,5 +24,6 @@ __all__ = [
     'read_test_metrics',
     'review_maps',
     'shown_image',
+    'unit_of',
     'write_page',
 ]

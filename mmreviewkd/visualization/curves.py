@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from mmengine.config import Config
 
-from ..logs import epoch_means, read_scalars
+from ..logs import epoch_means, read_scalars, unit_of
 
 
 def _methods_of(work_dir: str) -> set[str]:
@@ -79,7 +79,7 @@ def plot_curves(
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
     for axes in (losses, scores, *pulls):
-        axes.set(xlabel='epoch')
+        axes.set(xlabel=' or '.join(sorted(set(map(unit_of, logs.values())))))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
     figure.legend(

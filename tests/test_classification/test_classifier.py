@@ -51,6 +51,9 @@ def test_a_public_file_fills_student_teacher_and_plain(trained, tmp_path, wrappe
     model = distilled_classifier(dict(config=classifier(), checkpoint=path))
     assert equal(model.distillation.teacher.model, trained)
     assert not equal(model.backbone, trained.backbone)
+    heir = MODELS.build(classifier())
+    model.distillation.teacher.bequeath(heir, ['backbone'])
+    assert equal(heir, trained)
     review = copy.deepcopy(model.review)
     load_checkpoint(model, path)  # what load_from does
     assert equal(model.backbone, trained.backbone)
@@ -224,6 +227,18 @@ def folder(tmp_path, trained):
         f'model = dict(_delete_=True, **{classifier()})\n'
     )
     return tmp_path
+
+
+def test_images_without_labels_are_predicted(trained):
+    images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    trained.eval()
+    labelled = trained.test_step(
+        dict(inputs=images, data_samples=torch.tensor([4, 0, 9]))
+    )
+    assert [each['gt_label'] for each in labelled] == [4, 0, 9]
+    for each, known in zip(trained.test_step(dict(inputs=images)), labelled):
+        assert list(each) == ['pred_scores']
+        assert torch.equal(each['pred_scores'], known['pred_scores'])
 
 
 def test_tools_test(trained, folder, capsys):

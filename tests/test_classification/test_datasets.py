@@ -1,6 +1,7 @@
 """Data in memory and in folders, and files that cannot be used."""
 
 import pickle
+from urllib.error import URLError
 
 from mmreviewkd.classification import FolderImages
 from mmreviewkd.errors import UnreadableImageError, UserInputError, in_one_line
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock, Timeout
 from mmdet.registry import DATASETS
 from mmengine.runner import Runner
 from PIL import Image
@@ -100,6 +102,10 @@ def test_files_and_folders_that_are_missing_or_broken(tmp_path):
         build(dict(type='ArchiveImages', num_classes=5, path=str(path)))
     with pytest.raises(UserInputError, match='download=True fetches CIFAR-10'):
         build(dict(type='CIFAR', data_root=str(tmp_path), train=True))
+    with pytest.raises(
+        UserInputError, match=r'^CIFAR\(classes=20\): must be 10 or 100'
+    ):
+        build(dict(type='CIFAR', data_root=str(tmp_path), train=True, classes=20))
     folder = dict(type='FolderImages', num_classes=2, train=True, input_size=32)
     with pytest.raises(UserInputError, match='no such folder'):
         build(dict(folder, data_root=str(tmp_path / 'none')))
@@ -113,6 +119,44 @@ def test_files_and_folders_that_are_missing_or_broken(tmp_path):
     (tmp_path / 'set' / 'dog').mkdir()
     with pytest.raises(UserInputError, match='Found no valid file'):
         build(dict(folder, data_root=str(tmp_path / 'set')))
+
+
+class Downloaded:
+    """Stands in for torchvision's CIFAR10, which writes without a lock."""
+
+    base_folder = 'batches'
+    data, targets = np.zeros((2, 32, 32, 3), np.uint8), [0, 1]
+    classes = ('a', 'b')
+    error = None
+
+    def __init__(self, root, train, download=False):
+        if not download:
+            raise RuntimeError('not found')
+        with pytest.raises(Timeout):
+            FileLock(f'{root}/download.lock').acquire(timeout=0)
+        if self.error:
+            raise self.error
+
+
+@pytest.mark.parametrize(
+    'error, reason',
+    [
+        (None, None),
+        (URLError('no route'), '<urlopen error no route>'),
+        (RuntimeError('File not found or corrupted.'), 'File not found or corrupted.'),
+    ],
+)
+def test_downloads_take_turns(tmp_path, monkeypatch, error, reason):
+    monkeypatch.setattr('torchvision.datasets.CIFAR10', Downloaded)
+    monkeypatch.setattr(Downloaded, 'error', error)
+    root = tmp_path / 'data' / 'cifar'
+    cfg = dict(type='CIFAR', data_root=str(root), train=True, classes=10, download=True)
+    if error is None:
+        assert len(DATASETS.build(cfg)) == 2
+        return
+    with pytest.raises(UserInputError) as refusal:
+        DATASETS.build(cfg)
+    assert str(refusal.value) == f'{root}/batches cannot be downloaded: {reason}'
 
 
 def test_folder_of_images(tmp_path):

@@ -36,6 +36,7 @@ def test_prints_speeds_and_ratios(tmp_path, capsys):
     'arguments, message',
     [
         (['--images', '0'], '--images 0: must be at least 1'),
+        (['--workers', '0', '-1'], '--workers -1: must be at least 0'),
         (['--device', 'gpu'], '--device gpu: must be cpu, cuda or cuda:N'),
     ],
 )

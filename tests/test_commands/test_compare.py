@@ -151,11 +151,20 @@ def test_masks_names_and_iterations(tool, tmp_path):
         'x/run', 'y/run', '--names', 'one', 'the other', '--out-dir', 'out'
     )
     assert not error
-    assert table['epoch'] == dict.fromkeys(('one', 'the other'), 'iteration 20')
+    assert table['iteration'] == dict.fromkeys(('one', 'the other'), '20')
     assert table['mask AP'] == {'one': '25.0', 'the other': '25.0 (+0.0)'}
     assert table['mask AP large']['one'] == '35.0'
     assert 'AP by class is that of masks' in notes
     assert sorted(os.listdir('out')) == ['curves.png', 'curves_mask.png', 'table.md']
+
+
+def test_epochs_and_iterations(tool, tmp_path):
+    top1 = {'accuracy/top1': 50.0}
+    write_run(tmp_path / 'a', (2, top1))
+    write_run(tmp_path / 'b', (20, top1), train=[dict(loss=1.0, iter=20, step=20)])
+    _, table, notes = tool('a', 'b')
+    assert table['epoch'] == dict(a='2', b='iteration 20')
+    assert 'do not end at the same epoch: a 2, b iteration 20' in notes
 
 
 def test_classifiers(tool, tmp_path):

@@ -54,7 +54,7 @@ def test_an_invalid_box_leaves_nothing(yolo, tmp_path, capsys):
     (tmp_path / 'labels/val/0.txt').write_text('0 1.5 0.5 0.1 0.2')
     line = call('convert', yolo, tmp_path / 'coco')
     assert line.startswith('error: ') and line.endswith(
-        'labels/val/0.txt: box 1 reaches beyond the image (1 in all): correct them, '
+        'labels/val/0.txt: box 1 reaches beyond the image. Correct them, '
         'or leave them out with --skip-invalid'
     )
     assert not (tmp_path / 'coco').exists()

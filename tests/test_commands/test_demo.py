@@ -7,7 +7,9 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+from mmreviewkd.commands.demo import MARKER, clear
 from mmreviewkd.demo import CLASSES
+from tests.support.commands import refused
 from tests.support.paths import ROOT
 
 import cv2
@@ -57,6 +59,27 @@ class TestConfigs:
         )
 
 
+@pytest.mark.parametrize('tool', ['demo', 'demo_cls'])
+def test_a_folder_of_somebody_else_stays_as_it_is(tmp_path, tool):
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data' / 'mine').touch()
+    line = refused(tool, '--work-dir', tmp_path)
+    assert line.startswith(f'{tmp_path} is not empty and has no file {MARKER}, which ')
+    assert os.listdir(tmp_path) == ['data']
+    assert os.listdir(tmp_path / 'data') == ['mine']
+
+
+def test_files_of_an_earlier_run_are_removed(tmp_path):
+    folder = tmp_path / 'demo'
+    clear(str(folder), RESULTS)
+    assert os.listdir(folder) == [MARKER]
+    (folder / 'teacher').mkdir()
+    for name in ('teacher/epoch_1.pth', 'table.md', 'notes'):
+        (folder / name).touch()
+    clear(str(folder), RESULTS)
+    assert sorted(os.listdir(folder)) == [MARKER, 'notes']
+
+
 def run_demo(*arguments):
     return subprocess.run(
         [sys.executable, osp.join(ROOT, 'tools', 'demo.py'), *arguments],
@@ -68,6 +91,7 @@ def run_demo(*arguments):
 
 @pytest.mark.slow
 def test_demo(tmp_path):
+    (tmp_path / MARKER).touch()
     stale = tmp_path / 'student' / 'stale'
     stale.parent.mkdir()
     stale.touch()
@@ -93,6 +117,7 @@ def test_demo(tmp_path):
 
 @pytest.mark.slow
 def test_failing_stage(tmp_path):
+    (tmp_path / MARKER).touch()
     # a file where the teacher's folder should be
     (tmp_path / 'teacher').touch()
     (tmp_path / 'table.md').write_text('of an earlier run')

@@ -6,6 +6,7 @@ import os.path as osp
 import subprocess
 import sys
 
+from mmreviewkd.commands.demo import MARKER
 from mmreviewkd.demo.glyphs import CLASSES, make_archives
 from tests.support.paths import ROOT
 
@@ -64,6 +65,7 @@ class TestConfigs:
 
 @pytest.mark.slow
 def test_demo(tmp_path):
+    (tmp_path / MARKER).touch()
     stale = tmp_path / 'student' / 'stale'
     stale.parent.mkdir()
     stale.touch()

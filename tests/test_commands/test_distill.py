@@ -69,12 +69,18 @@ def distill(project, teachers, coco):
             'plain.py',
             '--teacher-weights ema: teacher checkpoint ',
         ),
+        (
+            ['--set', 'model.teacher.levels=after'],
+            'plain.py',
+            "error: teacher=dict(levels='after'): is for classifiers, not for a det",
+        ),
     ],
 )
 def test_flags_are_named_before_anything_is_written(
     distill, project, capfd, flags, student, message
 ):
-    assert message in distill(*flags, student=student, tool=refused)
+    line = distill(*flags, student=student, tool=refused)
+    assert message in f'error: {line}'
     assert not (project / 'merged').exists()
     out, err = capfd.readouterr()
     assert out == err == ''

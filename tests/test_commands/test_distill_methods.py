@@ -154,13 +154,21 @@ def test_a_weight_that_follows_gradients(merged):
     assert merged('--weight', 'auto')[1].model.review == dict(weight='auto')
 
 
-@pytest.mark.parametrize('text, ending', [('atuo', '; near names: auto'), ('1,5', '')])
-def test_a_weight_that_is_no_number(distill, project, capsys, text, ending):
-    assert distill('--weight', text, '--work-dir', project / 'run') == 2
+@pytest.mark.parametrize(
+    'flag, text, message',
+    [
+        ('--weight', 'atuo', 'must be a number or auto; near names: auto'),
+        ('--weight', '1,5', 'must be a number or auto'),
+        ('--warmup', '-1', 'must be a whole number >= 0'),
+        ('--warmup', '1.5', 'must be a whole number >= 0'),
+    ],
+)
+def test_a_flag_that_is_no_number(distill, project, capsys, flag, text, message):
+    assert distill(f'{flag}={text}', '--work-dir', project / 'run') == 2
     assert (
         capsys.readouterr()
         .err.splitlines()[-1]
-        .endswith(f'error: argument --weight: {text}: must be a number or auto{ending}')
+        .endswith(f'error: argument {flag}: {text}: {message}')
     )
     assert not (project / 'run').exists()
 
@@ -186,6 +194,10 @@ def test_a_weight_that_is_no_number(distill, project, capsys, text, ending):
             '--weight 2.0: is the weight of one method, and --method names 2; use ',
         ),
         (['pkd', '--weight', -1], '--weight -1.0: the weight of the loss pkd must be '),
+        (
+            ['pkd', '--set', 'model.methods.pkd.weight=-1'],
+            'pkd=dict(weight=-1): the weight of the loss pkd must be ',
+        ),
         (
             ['pkd', '--weight', 'auto'],
             '--weight auto: the weight of the loss pkd must ',

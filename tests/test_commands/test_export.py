@@ -50,6 +50,21 @@ def test_export_student(run, tmp_path, capsys):
     assert target.stat().st_size < source.stat().st_size / 3
 
 
+def test_a_wrapped_checkpoint_at_a_url_in_place_of_an_older_one(
+    tmp_path, monkeypatch, capsys
+):
+    names = 'module.fc.weight', 'module.review.w', 'module.review._extra_state'
+    monkeypatch.setattr(
+        'mmreviewkd.commands.export.CheckpointLoader.load_checkpoint',
+        lambda url, device: dict(state_dict={name: torch.ones(2) for name in names}),
+    )
+    target = tmp_path / 'student.pth'
+    target.write_bytes(b'old')
+    assert call('export_student', 'https://example.org/run.pth', target) is None
+    assert list(load_from_local(str(target))['state_dict']) == ['fc.weight']
+    assert capsys.readouterr().out == f'{target}: 1 tensors, 0.0 MiB\n'
+
+
 def test_export_refuses_what_would_lose_something(run, tmp_path):
     _, work_dir = run
     source = work_dir / 'epoch_2.pth'
@@ -61,6 +76,10 @@ def test_export_refuses_what_would_lose_something(run, tmp_path):
         'export_student', missing, tmp_path / 'out.pth'
     )
     assert 'is a folder' in call('export_student', source, tmp_path)
+    assert f'error: checkpoint {missing} does not exist' == call(
+        'export_student', missing, source
+    )
+    assert source.read_bytes() == before
     for content, message in (
         ([1], 'holds a list, not weights'),
         (dict(a=1), 'has no "state_dict"'),

@@ -184,7 +184,7 @@ def test_images_that_cannot_be_read(
         ]
     else:
         assert error == (
-            f'error: 2 images are missing or empty: {broken[0]}, {broken[1]}'
+            f'error: images are missing or empty: {broken[0]}, {broken[1]}'
         )
     # the epoch before the validation that failed is saved
     assert (work_dir / 'epoch_1.pth').exists() == (split == 'val' and tool == 'train')

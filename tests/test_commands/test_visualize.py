@@ -263,6 +263,13 @@ def test_teacher_of_larger_images(tool, project, unseen):
     assert [list(columns) for columns in unseen] == [['teacher', 'distilled student']]
 
 
+@pytest.mark.parametrize('number, steps', [(3, {1}), (79, {1, 2}), (159, {3, 4})])
+def test_images_are_searched_evenly(number, steps):
+    chosen = visualize.evenly(range(number), 40)
+    assert len(chosen) == min(number, 40) and chosen[0] == 0
+    assert {b - a for a, b in zip(chosen, [*chosen[1:], number])} == steps
+
+
 def found(*labels):
     """Boxes at one place, of these classes."""
     return InstanceData(

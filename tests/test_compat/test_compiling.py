@@ -1,12 +1,14 @@
 """Features are recorded inside of compiled code, in every pass."""
 
 from mmreviewkd.compat.compiling import notice_hooks
+from mmreviewkd.methods.auto_weight import AutoWeight
 from mmreviewkd.models.features import record
 
 import pytest
 import torch
 import torch.nn as nn
 from torch._dynamo import config
+from torch._functorch import config as functorch
 
 
 @pytest.mark.skipif(
@@ -35,3 +37,12 @@ def test_hooks_of_every_pass_are_called():
             assert torch.equal(feature, value)
     # one graph without hooks and one with them, none of them in pieces
     assert len(graphs) == 2
+
+
+@pytest.mark.skipif(
+    not hasattr(functorch, 'donated_buffer'), reason='torch < 2.6 uses up nothing'
+)
+def test_a_measured_weight_keeps_what_a_second_backward_pass_needs():
+    with functorch.patch(donated_buffer=True):
+        AutoWeight()
+        assert functorch.donated_buffer is False

@@ -4,7 +4,11 @@ import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from mmreviewkd.compat.saving import find_latest_whole_checkpoint, remove_parts
+from mmreviewkd.compat.saving import (
+    find_latest_whole_checkpoint,
+    latest_whole_checkpoint,
+    remove_parts,
+)
 
 import pytest
 import torch
@@ -119,6 +123,7 @@ def test_a_torn_one_is_not(tmp_path, monkeypatch, note):
         (tmp_path / 'last_checkpoint').write_text(
             dict(torn=torn, gone=str(tmp_path / 'epoch_4.pth'), empty='')[note]
         )
+    assert latest_whole_checkpoint(str(tmp_path)) == whole and not said
     assert find_latest_whole_checkpoint(str(tmp_path)) == whole
     assert f'resuming from {whole}' in said[0]
 
@@ -130,5 +135,6 @@ def test_nothing_whole(tmp_path, monkeypatch):
     )
     torn = write(tmp_path, 'epoch_1.pth', 100, size=10)
     (tmp_path / 'last_checkpoint').write_text(torn)
+    assert latest_whole_checkpoint(str(tmp_path)) is None and not said
     assert find_latest_whole_checkpoint(str(tmp_path)) is None
     assert 'no whole checkpoint' in said[0] and 'starts anew' in said[0]

@@ -66,8 +66,7 @@ def test_boxes_that_cannot_be_learned(box, what):
     with pytest.raises(UserInputError) as error:
         to_coco(images, ['crab'])
     assert str(error.value) == (
-        f'a.txt: box 2 {what} (1 in all): correct them, or leave them out with '
-        '--skip-invalid'
+        f'a.txt: box 2 {what}. Correct them, or leave them out with --skip-invalid'
     )
     coco, left_out = to_coco(images, ['crab'], skip_invalid=True)
     assert left_out == [f'a.txt: box 2 {what}']

@@ -28,6 +28,8 @@ def config():
             auto_scale_lr=dict(base_batch_size=16),
             train_dataloader=loader,
             val_dataloader=dict(loader),
+            val_cfg=dict(),
+            val_evaluator=dict(type='CocoMetric'),
             default_scope='mmdet',
         )
     )
@@ -98,13 +100,10 @@ def test_what_cannot_be(setting, value, kind):
         (SEED, 2**32 - 1),
         (SIZE, 1),
         (STEPS, ()),
-        ('optim_wrapper', None),
         ('optim_wrapper__clip_grad', None),
         ('param_scheduler', None),
         ('param_scheduler', dict(_delete_=True, milestones=(3,))),
-        ('train_cfg', None),
         ('randomness__seed', 3),
-        ('val_dataloader', None),
         ('optim_wrapper', dict(generator=dict(optimizer=dict(lr='fast')))),
         ('optim_wrapper__optimizer__type', 'torch.optim.AdamW'),
     ],
@@ -137,11 +136,43 @@ def test_what_stops_a_run_later(setting, value, what):
     assert problems(**{setting: value}).startswith(f'{path}={value!r}: must be {what}')
 
 
-def test_a_split_is_whole_or_not_there():
-    assert (
-        problems('val', val_dataloader=None, val_cfg=dict())
-        == 'val_dataloader=None: val_cfg must be None as well, or neither'
-    )
+NO_VALIDATION = dict(val_dataloader=None, val_cfg=None, val_evaluator=None)
+
+
+@pytest.mark.parametrize(
+    'splits, options, problem',
+    [
+        (['train', 'val'], NO_VALIDATION, None),
+        (
+            ['val'],
+            dict(val_dataloader=None, val_evaluator=None),
+            'val_dataloader=None: val_cfg must be None as well, or neither',
+        ),
+        (
+            ['train', 'val'],
+            dict(val_evaluator=None),
+            'val_evaluator=None: must be given beside val_dataloader',
+        ),
+        (
+            ['train'],
+            dict(train_cfg=None),
+            'train_cfg=None: must be given beside train_dataloader',
+        ),
+        (
+            ['train'],
+            dict(optim_wrapper=None),
+            'optim_wrapper=None: must be given beside train_dataloader',
+        ),
+        (
+            ['train'],
+            dict(train_dataloader=None),
+            'train_dataloader=None: the config has no data to train with',
+        ),
+        (['test'], {}, 'test_dataloader=None: the config has no data to test with'),
+    ],
+)
+def test_a_split_is_whole_or_not_there(splits, options, problem):
+    assert problems(*splits, **options) == problem
 
 
 def test_a_value_where_a_dict_belongs():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine._strategy import FSDPStrategy
 from mmengine.config import Config
-from mmengine.optim import AmpOptimWrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 
 GLOO = dict(dist_cfg=dict(backend='gloo'))
 
@@ -15,16 +15,15 @@ GLOO = dict(dist_cfg=dict(backend='gloo'))
 def machine(monkeypatch, tmp_path):
     """Checks a run on a machine with so many GPUs and these variables."""
 
-    def check(gpus, launcher, env_cfg=None, **variables):
+    def check(gpus, launcher, env_cfg=None, optim_wrapper='OptimWrapper', **variables):
         monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpus > 0)
         monkeypatch.setattr(torch.cuda, 'device_count', lambda: gpus)
         for name in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'):
             monkeypatch.delenv(name, raising=False)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        check_machine(
-            Config(dict(work_dir=str(tmp_path), launcher=launcher, env_cfg=env_cfg))
-        )
+        cfg = dict(work_dir=str(tmp_path), launcher=launcher, env_cfg=env_cfg)
+        check_machine(Config(dict(cfg, optim_wrapper=dict(type=optim_wrapper))))
 
     return check
 
@@ -46,6 +45,15 @@ def test_without_gpu_the_backend_is_named(machine, env_cfg):
         f'{torch.__version__} sees no GPU here. To run on the CPU: '
         '--cfg-options env_cfg.dist_cfg.backend=gloo'
     )
+
+
+@pytest.mark.parametrize('optim_wrapper', ['AmpOptimWrapper', AmpOptimWrapper])
+def test_mixed_precision_needs_a_gpu(machine, optim_wrapper):
+    machine(1, 'none', optim_wrapper=optim_wrapper)
+    with pytest.raises(UserInputError, match=r"^mmengine's mixed precision \(--amp\)"):
+        machine(0, 'none', optim_wrapper=optim_wrapper)
+    machine(0, 'none', optim_wrapper='CPUAmp')
+    machine(0, 'none', optim_wrapper=OptimWrapper)
 
 
 def test_more_processes_than_gpus(machine):
@@ -71,21 +79,6 @@ def test_launcher_that_has_not_launched(machine, launcher, name, command):
     assert str(error.value) == (
         f'--launcher {launcher}: {name} is not set in the environment; start '
         f'the processes by {command}'
-    )
-
-
-@pytest.mark.parametrize('kind', ['AmpOptimWrapper', AmpOptimWrapper, 'CPUAmp'])
-def test_mixed_precision_without_gpu(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    cfg = dict(work_dir=str(tmp_path), launcher='none', optim_wrapper=dict(type=kind))
-    if kind == 'CPUAmp':
-        check_machine(Config(cfg))
-        return
-    with pytest.raises(UserInputError) as error:
-        check_machine(Config(cfg))
-    assert str(error.value) == (
-        "mmengine's mixed precision (--amp) needs a GPU, and torch "
-        f'{torch.__version__} sees none here'
     )
 
 

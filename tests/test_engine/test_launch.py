@@ -1,9 +1,12 @@
 """What training and testing share."""
 
+from mmreviewkd.commands import main
 from mmreviewkd.engine.launch import _add_resume_hook
+from mmreviewkd.engine.quiet_runner import QuietRunner
 from mmreviewkd.engine.resume_hook import ResumeHook
 from tests.support.commands import call
 
+import pytest
 from mmengine.config import Config
 
 
@@ -15,6 +18,23 @@ def test_auto_scale_lr_needs_its_base(project):
         '--cfg-options',
         'auto_scale_lr._delete_=True',
     ).startswith('error: --auto-scale-lr needs auto_scale_lr=dict(')
+
+
+def test_a_shape_that_a_method_has_wrong_is_not_the_optimizers(project, monkeypatch):
+    wrong = RuntimeError('The size of tensor a (3) must match the size of tensor b (4)')
+
+    def train(runner):
+        raise wrong
+
+    monkeypatch.setattr(QuietRunner, 'train', train)
+    with pytest.raises(RuntimeError) as error:
+        main(
+            [
+                *('train', str(project / 'distil.py'), '--resume'),
+                *('--work-dir', str(project / 'run')),
+            ]
+        )
+    assert error.value is wrong
 
 
 def test_the_launcher_adds_the_hook_once():

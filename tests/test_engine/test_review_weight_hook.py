@@ -45,6 +45,10 @@ def test_factor(arguments, expected):
         dict(warmup=5, decay=(3, 9)),
         dict(decay=(3, 9), stop=8),
         dict(decay=(1, 2, 3)),
+        dict(decay=5),
+        dict(warmup='5'),
+        dict(warmup=True),
+        dict(decay=(1, None)),
     ],
 )
 def test_points_out_of_order(arguments):
@@ -52,10 +56,14 @@ def test_points_out_of_order(arguments):
         ReviewWeightHook(**arguments)
 
 
-def test_other_models_are_refused():
+def test_other_models_and_methods_are_refused_before_the_first_step(distiller):
     runner = SimpleNamespace(model=torch.nn.Linear(1, 1), epoch=0)
     with pytest.raises(UserInputError, match='needs a ReviewKD model, not Linear'):
-        ReviewWeightHook().before_train_iter(runner, 0)
+        ReviewWeightHook(by_epoch=False).before_train(runner)
+    runner.model = distiller()
+    ReviewWeightHook(by_epoch=False, methods=['review']).before_train(runner)
+    with pytest.raises(UserInputError, match='methods of this run are review$'):
+        ReviewWeightHook(by_epoch=False, methods=['kd']).before_train(runner)
 
 
 def test_epochs_are_not_counted_where_there_are_none(project):

@@ -37,9 +37,15 @@ def test_all_three(cfg, saved):
         assert torch.equal(value.cpu(), weights[name])
 
 
-def test_without_one_trained_alone(cfg, saved):
+def test_without_one_trained_alone_as_saved_in_a_wrapper(cfg, saved):
+    checkpoint = torch.load(saved['distil'], weights_only=False)
+    weights = checkpoint['state_dict']
+    checkpoint['state_dict'] = {f'module.{name}': weights[name] for name in weights}
+    torch.save(checkpoint, saved['distil'])
     models, _ = load_models(cfg, saved['distil'])
     assert list(models) == ['teacher', 'distilled student']
+    loaded = models['distilled student'].state_dict()
+    assert all(torch.equal(loaded[name].cpu(), weights[name]) for name in weights)
 
 
 @pytest.mark.parametrize(

@@ -271,7 +271,9 @@ def test_data_preprocessor_beside_the_model(project, lines):
         model=MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor)),
         logger=None,
     )
+    state = torch.get_rng_state()
     TeacherCheckHook(num_images=1).before_train(runner)
+    assert torch.equal(torch.get_rng_state(), state)
     assert lines[0].endswith('(1 validation images)')
     cfg.pop('data_preprocessor')
     with pytest.raises(UserInputError, match='student has no data_preproc'):

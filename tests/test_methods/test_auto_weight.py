@@ -33,13 +33,13 @@ def test_the_geometric_mean_of_the_latest():
     assert measured(2.0, 8.0).value.item() == pytest.approx(SHARE / 4)
     weight = measured(*[1.0] * 30)
     update(weight, math.e)
-    assert weight.log_ratio.item() == pytest.approx(0.2, rel=1e-4)
+    assert weight.log_ratio.item() == pytest.approx(0.5, rel=1e-4)
 
 
 def test_one_measurement_counts_as_ten_times_the_mean_at_most():
     for wild, sign in ((1e12, 1), (1e-12, -1)):
         weight = measured(*[1.0] * 9, wild)
-        assert weight.log_ratio.item() == pytest.approx(sign * 0.46, rel=1e-4)
+        assert weight.log_ratio.item() == pytest.approx(sign * 1.15, rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,21 @@ def test_when_it_is_measured():
         assert resumed.begin == each.begin
 
 
-def test_a_run_from_the_weights_of_another_starts_anew():
+@pytest.mark.parametrize('begin, first', [(0, 0), (300, 0), (38, 38)])
+def test_a_run_from_the_weights_of_another_starts_anew(begin, first):
     weight = measured(*[100.0] * 20)
-    weight.begin = 300
-    assert [i for i in range(10) if weight.due(i)] == [0, 1, 2, 4, 8]
+    weight.begin = begin
+    run = range(first, first + 10)
+    assert [i - first for i in run if weight.due(i)] == [0, 1, 2, 4, 8]
     update(weight, 1.0)
     assert weight.value.item() == pytest.approx(SHARE)
+
+
+def test_a_resumed_run_does_not():
+    weight = measured(100.0)
+    weight.begin = 0
+    assert not weight.due(INTERVAL + 1)
+    assert weight.measured == 1 and weight.passed == INTERVAL + 1
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])

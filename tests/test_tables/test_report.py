@@ -214,6 +214,44 @@ def test_runs_of_a_table_of_weights_that_diverged(tmp_path):
     ) in report_table(str(folder))
 
 
+def test_what_comes_near_the_best_weight(tmp_path):
+    """It is compared on the seeds that did not choose the weight."""
+    text = TABLE.replace('config: kd.py', 'config: kd.py, weight: 0.5').replace(
+        'config: pkd.py', 'config: pkd.py, weight: 2'
+    )
+    text += '  auto: { title: "\'auto\'", config: auto.py, seeds: [1, 2, 3] }\n'
+    folder = write_table(tmp_path / 'mine', text.replace('[0, 1, 2]', '[0, 1, 2, 3]'))
+    for seed in range(4):
+        write_record(folder, 'alone', seed, 50.0, teacher=None)
+    write_record(folder, 'kd', 0, 52.0)
+    for seed, value in enumerate((54.0, 50.0, 51.0)):
+        write_record(folder, 'pkd', seed, value)
+    assert 'the best on' not in report_table(str(folder))
+    write_record(folder, 'auto', 1, 52.0)
+    write_record(folder, 'auto', 2, 51.0)
+    # 2 and 0 above; 12.706 * sqrt(2) / sqrt(2)
+    assert (
+        "\n\nOn seeds 1, 2, 'auto' is +1.0 ± 12.7 to PKD, the best on seed 0."
+    ) in report_table(str(folder))
+    # as good on the seed that chooses: the smaller weight
+    write_record(folder, 'kd', 0, 54.0)
+    write_record(folder, 'kd', 3, 52.5)
+    write_record(folder, 'auto', 3, 52.0)
+    assert ("\n\nOn seed 3, 'auto' is -0.5 to KD, the best on seed 0.") in report_table(
+        str(folder)
+    )
+
+
+def test_runs_under_other_settings_that_diverged(tmp_path):
+    """Each is compared with its own student alone."""
+    text = TABLE.replace('config: pkd.py', 'config: pkd.py, alone: kd')
+    folder = write_table(tmp_path / 'mine', text)
+    write_record(folder, 'alone', 0, 50.0, teacher=None)
+    write_record(folder, 'kd', 0, 40.0)
+    write_record(folder, 'pkd', 0, 36.0)
+    assert 'Of 2 runs, 1 diverged.' in report_table(str(folder))
+
+
 def test_quantiles_of_students_t():
     for freedom, quantile in _T.items():
         t = np.linspace(0, quantile, 20001)

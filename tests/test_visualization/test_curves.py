@@ -32,6 +32,19 @@ def test_one_validation_has_a_whole_epoch_below_it(tmp_path, monkeypatch):
         assert ticks == [1]
 
 
+def test_the_axis_has_the_unit_of_the_logs(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(Figure, 'savefig', lambda self, *a, **kw: figures.append(self))
+    runs = dict(
+        steps=write_log(tmp_path / 'steps', [dict(loss=2.0, step=10)]),
+        epochs=write_log(tmp_path / 'epochs', [dict(loss=2.0, epoch=1, step=10)]),
+    )
+    for names in (['steps'], ['epochs'], ['steps', 'epochs']):
+        plot_curves({name: runs[name] for name in names}, 'curves.png')
+    labels = [[axes.get_xlabel() for axes in figure.axes[:2]] for figure in figures]
+    assert labels == [['iteration'] * 2, ['epoch'] * 2, ['epoch or iteration'] * 2]
+
+
 def test_losses_of_all_methods_are_left_out(tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr(Figure, 'savefig', lambda self, *a, **kw: figures.append(self))

@@ -17,7 +17,7 @@ from ..auto_weight import SHARE, AutoWeight
 from ..method import Pair, TrainedMethod, View
 from .abf import ABF
 from .hcl import hcl_loss, l2_loss
-from .standardize import Standardize
+from .standardize import BATCHES, Standardize
 
 
 @MODELS.register_module()
@@ -62,6 +62,7 @@ class Review(TrainedMethod):
     """
 
     levels: Sequence[ABF]
+    standardize: Sequence[Standardize]
 
     def __init__(
         self,
@@ -84,7 +85,9 @@ class Review(TrainedMethod):
             )
         if weight == 'auto':
             self.auto = AutoWeight(SHARE if share is None else share)
-            self.standardize = nn.ModuleList(map(Standardize, out_channels))
+            self.standardize = nn.ModuleList(  # type: ignore[assignment]
+                map(Standardize, out_channels)
+            )
         for name, value, known in (
             ('fusion', fusion, ('abf', 'sum', 'pairs', 'none')),
             ('distance', distance, ('hcl', 'l2')),
@@ -166,6 +169,9 @@ class Review(TrainedMethod):
         """
         if self.auto is None:
             return features
+        if self.training and self.auto.passed < BATCHES:
+            for standardize, feature in zip(self.standardize, features):
+                standardize.update(feature, anew=self.auto.passed == 0)
         return [each(x) for each, x in zip(self.standardize, features)]
 
     def forward(

@@ -9,15 +9,18 @@ from torch import Tensor
 
 from ...compat.precision import in_float32
 
+BATCHES = 100
+"""Batches at the beginning of a run that mean and variance are taken from."""
+
 _FLOOR = 1e-2
 
 
 class Standardize(nn.Module):
     """Subtract each channel's mean and divide by its standard deviation.
 
-    Mean and variance are those of all cells of all batches so far, in all processes.
-    The teacher does not change, so that they soon do not, either. A channel that hardly
-    varies is not divided by less than a tenth of the level's root mean variance.
+    Mean and variance are the means of those batches that it was updated with, in all
+    processes. A channel that hardly varies is not divided by less than a tenth of the
+    level's root mean variance.
 
     Args:
         channels (int): Number of channels.
@@ -25,8 +28,9 @@ class Standardize(nn.Module):
     Examples:
         >>> standardize = Standardize(2)
         >>> x = torch.randn(4, 2, 8, 8)
-        >>> tenfold = Standardize(2)(10 * x)
-        >>> torch.allclose(standardize(x), tenfold, atol=1e-5)
+        >>> standardize.update(10 * x + 3)
+        >>> result = standardize(10 * x + 3)
+        >>> torch.allclose(result.mean((0, 2, 3)), torch.zeros(2), atol=1e-5)
         True
     """
 
@@ -41,15 +45,26 @@ class Standardize(nn.Module):
         self.register_buffer('batches', torch.tensor(0.0))
 
     @torch.no_grad()
+    def update(self, feature: Tensor, anew: bool = False) -> None:
+        """Take a batch's feature into mean and variance.
+
+        Args:
+            feature (Tensor): Feature, (N, C, H, W).
+            anew (bool): Whether to forget the batches before.
+        """
+        feature = in_float32(feature)
+        if anew:
+            self.batches.zero_()
+        self.batches += 1
+        moments = torch.stack([feature, feature.square()]).mean((1, 3, 4)).float()
+        all_reduce(moments, 'mean')  # in place
+        for known, new in zip((self.mean, self.square), moments):
+            known += (new - known) / self.batches
+
+    @torch.no_grad()
     def forward(self, feature: Tensor) -> Tensor:
         """Standardize a feature, (N, C, H, W), in float32 or float64."""
         feature = in_float32(feature)
-        if self.training:
-            self.batches += 1
-            moments = torch.stack([feature, feature.square()]).mean((1, 3, 4)).float()
-            all_reduce(moments, 'mean')  # in place
-            for known, new in zip((self.mean, self.square), moments):
-                known += (new - known) / self.batches
         variance = (self.square - self.mean.square()).clamp(min=0)
         # differences below a ten thousandth of the feature's size are rounding
         floor = _FLOOR * variance.mean() + 1e-8 * self.square.mean()
@@ -59,4 +74,4 @@ class Standardize(nn.Module):
         shift, scale = (
             each.to(feature)[:, None, None] for each in (self.mean, deviation)
         )
-        return (feature - shift) / scale
+        return (feature - shift).div_(scale)

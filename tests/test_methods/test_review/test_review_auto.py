@@ -63,6 +63,38 @@ def test_the_image_size_is_nothing():
     torch.testing.assert_close(*found, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.slow
+def test_a_compiled_review_is_measured_after_a_step_that_is_not():
+    review = Review([4, 8], [6, 12], weight='auto', compile=True)
+    shapes = ((4, 8), (8, 4))
+    features = [torch.randn(2, c, s, s).requires_grad_() for c, s in shapes]
+    targets = [torch.randn(2, c, s, s) for c, s in ((6, 8), (12, 4))]
+    # compiled with the first backward pass, which keeps nothing
+    review.losses(View(features), View(targets))['loss'].backward()
+    loss = review.losses(View(features), View(targets))['loss']
+    norms = gradient_norms(loss, features)
+    loss.backward()
+    assert (norms > 0).all()
+
+
+def test_the_teacher_is_looked_at_in_the_first_batches_of_a_run(monkeypatch):
+    monkeypatch.setattr('mmreviewkd.methods.review.review.BATCHES', 3)
+    review = Review([4], [6], weight='auto')
+
+    def run(iterations, mean):
+        for iteration in iterations:
+            review.auto.due(iteration)
+            review.targets([mean + torch.randn(2, 6, 8, 8)])
+        return review.standardize[0].mean.mean().item()
+
+    first = run(range(3), 0.0)
+    assert run(range(3, 5), 50.0) == first
+    # one that starts with these weights and has another teacher
+    assert run(range(2), 50.0) == pytest.approx(50, abs=1)
+    review.eval()
+    assert run([2], 0.0) == pytest.approx(50, abs=1)
+
+
 @pytest.mark.parametrize('weight', ['atuo', '30'])
 def test_a_word_is_no_weight(weight):
     with pytest.raises(UserInputError, match='must be a number >= 0'):
