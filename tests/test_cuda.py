@@ -6,11 +6,11 @@
 import copy
 from contextlib import contextmanager, nullcontext
 
-from mmreviewkd.commands.training_steps import CPUAmp
 from mmreviewkd.compat import load_from_local
 from mmreviewkd.demo.random_batches import random_images, random_scenes
+from mmreviewkd.engine import CPUAmp
+from mmreviewkd.logs import read_scalars
 from mmreviewkd.methods import Review
-from mmreviewkd.visualization import read_scalars
 from tests.support.classifiers import classifier, distilled_classifier
 from tests.support.commands import process
 from tests.support.detectors import save_weights, tiny_detector

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import mmreviewkd
+from mmreviewkd.methods import Pair
 from mmreviewkd.models import ADAPTERS, settings
 
 import pytest
@@ -73,7 +74,12 @@ def test_examples_run(name, tmp_path, monkeypatch):
     init_default_scope('mmdet')
     monkeypatch.chdir(tmp_path)  # examples write small files
     names = dict(
-        torch=torch, MODELS=MODELS, HOOKS=HOOKS, DATASETS=DATASETS, METRICS=METRICS
+        torch=torch,
+        Pair=Pair,
+        MODELS=MODELS,
+        HOOKS=HOOKS,
+        DATASETS=DATASETS,
+        METRICS=METRICS,
     )
     results = doctest.testmod(
         importlib.import_module(name.removesuffix('.__init__')),

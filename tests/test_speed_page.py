@@ -3,7 +3,7 @@
 import runpy
 import subprocess
 
-from mmreviewkd.commands.speed_tables import read_results
+from mmreviewkd.tables.speed import read_results
 from tests.support.markdown import read_table
 from tests.support.paths import ROOT
 
@@ -109,5 +109,5 @@ def test_the_plot(tables, tmp_path):
     assert [label.get_text() for label in batches.get_xticklabels()] == ['1', '2', '4']
     assert list(levels.lines[0].get_ydata()) == [7.0, 14.0, 31.5, 28.0, 35.0]
     assert sizes.get_ylim()[0] == 0 and levels.get_ylim()[1] > 35
-    tables['save'](figure, tmp_path / 'plot.svg')
+    tables['save_plot'](figure, str(tmp_path / 'plot.svg'))
     assert (tmp_path / 'plot.svg').stat().st_size < 60_000

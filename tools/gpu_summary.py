@@ -5,9 +5,10 @@ import json
 import sys
 from pathlib import Path
 
-from mmreviewkd.commands.speed_tables import read_results, speed_tables
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.visualization import markdown_table, read_scalars
+from mmreviewkd.logs import read_scalars
+from mmreviewkd.tables.markdown import markdown_table
+from mmreviewkd.tables.speed import read_results, speed_tables
 
 
 def read_stages(folder):

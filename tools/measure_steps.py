@@ -18,7 +18,7 @@ import tempfile
 
 from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.tables import read_table, run_command
-from mmreviewkd.tables.record import read_settings
+from mmreviewkd.tables.record import read_run_settings
 from mmreviewkd.tables.steps import FILE
 
 RESULTS = 'docs/results'
@@ -61,7 +61,7 @@ def main():
         row
         for row in table.chosen(args.rows)
         # a student alone has no steps of a distillation
-        if row.name not in results and read_settings(row.config, []).teacher
+        if row.name not in results and read_run_settings(row.config, []).teacher
     ]
     for number, row in enumerate(waiting, 1):
         result = measure(row, [*table.options, *row.options], arguments)

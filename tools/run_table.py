@@ -26,7 +26,7 @@ from mmreviewkd.compat.saving import latest_whole_checkpoint
 from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.tables import last_line, read_record, read_table, record_run, score
-from mmreviewkd.tables.record import epochs_done, file_hash, read_settings
+from mmreviewkd.tables.record import epochs_done, file_hash, read_run_settings
 
 import torch
 from mmengine.logging import MMLogger
@@ -49,7 +49,7 @@ class Run:
         self.result = table.result(row, seed)
         seeded = f'randomness.seed={seed}'
         self.options = [*OPTIONS, *table.options, *row.options, seeded]
-        self.settings = read_settings(row.config, self.options)
+        self.settings = read_run_settings(row.config, self.options)
         # of the starts so far: commits, seconds, peak memory
         self.notes = dict(config_hash=self.settings.hash, commits=[], seconds=0.0)
         self.notes['memory_mb'] = 0.0

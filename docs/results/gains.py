@@ -7,11 +7,11 @@ It needs the package, installed or by PYTHONPATH.
 from pathlib import Path
 
 from mmreviewkd.tables import gain, read_table
+from mmreviewkd.tables.markdown import markdown_table
 from mmreviewkd.tables.page import find_place
 from mmreviewkd.tables.report import PLOT
 from mmreviewkd.tables.steps import read_steps
 from mmreviewkd.tables.summary import summarize
-from mmreviewkd.visualization import markdown_table
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / 'methods.md'
@@ -33,8 +33,7 @@ def gains(table):
     for each in others:
         found[each.row.title] = 'not run'
         if each.complete and alone.complete:
-            mean, margin = gain(each.scores, alone.scores)
-            found[each.row.title] = f'{mean:+.1f} ± {margin:.1f}'
+            found[each.row.title] = gain(each.scores, alone.scores).text(1)
     return found
 
 

@@ -60,18 +60,22 @@ def keep(table, seeds):
 def check(table, seeds):
     """Test the students, and compare their scores with those that are kept."""
     key = next(iter(table.metrics.values()))
-    wrong = []
+    folder = osp.join(table.folder, 'students')
+    tested, wrong = 0, []
     for row, seed, record in kept_runs(table, seeds):
         name = osp.basename(record.content['student']['file'])
-        path = osp.join(table.folder, 'students', name)
+        path = osp.join(folder, name)
         if not osp.isfile(path):
             continue
         if file_hash(path) != record.content['student']['sha256']:
             raise UserInputError(f'{path} is not the one of {table.name}')
         kept, now = score(record, key), test(path, row, table.options, key)
         print(f'{row.title}, seed {seed}: kept {kept:.2f}, now {now:.2f}', flush=True)
+        tested += 1
         if abs(kept - now) > NEAR:
             wrong.append(name)
+    if not tested:
+        raise UserInputError(f'{folder} has no student of these runs')
     if wrong:
         raise UserInputError(f'other scores than those kept: {", ".join(wrong)}')
 

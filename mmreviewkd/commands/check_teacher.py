@@ -10,7 +10,7 @@ from ..engine import check_teacher
 from ..engine.check_data import check_data
 from ..engine.launch import read_config
 from ..models.configs import distiller_config, student_config
-from ..models.weights import load_whole, read_checkpoint
+from ..models.weights import load_file, load_whole
 from .arguments import add_cfg_options, add_path
 
 
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
         student = MODELS.build(student_config(cfg))
         load_whole(
             student.to(get_device()),
-            read_checkpoint(args.student_checkpoint, 'student'),
+            load_file(args.student_checkpoint, 'student'),
             args.student_checkpoint,
         )
     check_teacher(

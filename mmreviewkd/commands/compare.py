@@ -12,16 +12,10 @@ from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
 from ..errors import UserInputError
+from ..logs import read_scalars, read_test_metrics, unit_of
 from ..tables import percent, report_table
-from ..visualization import (
-    check_new,
-    make_folder,
-    markdown_table,
-    plot_curves,
-    read_scalars,
-    read_test_metrics,
-    unit_of,
-)
+from ..tables.markdown import markdown_table
+from ..visualization import check_new, make_folder, plot_curves
 from .arguments import add_path
 
 _SIZES = dict(s=' small', m=' medium', l=' large')

@@ -30,12 +30,8 @@ from ..compat.config_names import config_folder
 from ..demo import make_dataset
 from ..errors import UserInputError
 from ..models.configs import load_config
-from ..visualization import (
-    draw_comparison,
-    make_folder,
-    markdown_table,
-    plot_curves,
-)
+from ..tables.markdown import markdown_table
+from ..visualization import draw_comparison, make_folder, plot_curves
 from .arguments import add_path
 
 TEACHER = 'mmreviewkd::demo/faster-rcnn_r18-w32_fpn_6e_shapes.py'

@@ -20,7 +20,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from ..demo.glyphs import CLASSES, make_archives
 from ..models.configs import load_config
 from ..models.logit_rows import image_labels
-from ..models.weights import load_strictly
+from ..models.weights import load_file, load_whole
 from ..visualization import draw_labels, plot_curves
 from . import demo
 from .demo import TITLES, clear, print_end, train_all, write_table
@@ -93,9 +93,8 @@ def evaluate(work_dir: str, examples: int = 10) -> tuple:
         cfg.merge_from_dict(data_settings(work_dir))
         # the student's config is enough for the distilled student, too
         models[name] = MODELS.build(cfg.model).to(get_device()).eval()
-        load_strictly(
-            models[name], find_latest_checkpoint(osp.join(work_dir, name)), config
-        )
+        filename = find_latest_checkpoint(osp.join(work_dir, name))
+        load_whole(models[name], load_file(filename, name), filename)
         metrics[name] = Evaluator(cfg.test_evaluator)
     loader = Runner.build_dataloader(cfg.test_dataloader)
     speeds: dict[str, list[float]] = {name: [] for name in RUNS}

@@ -25,8 +25,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from ..errors import UserInputError
+from ..tables.markdown import markdown_table
 from ..version import __version__
-from ..visualization import markdown_table
 from .arguments import add_path
 
 Step = Callable[[], Any]

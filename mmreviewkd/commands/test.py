@@ -5,13 +5,14 @@ import argparse
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
 
+from ..compat.type_name import type_name
 from ..engine import StrictLoadHook
 from ..engine.check_data import check_data, named_images
 from ..engine.check_settings import check_settings
 from ..engine.checks import check_machine
 from ..engine.launch import add_test_time_augmentation, build_runner, read_config
 from ..errors import UserInputError
-from ..models.configs import student_config, type_name
+from ..models.configs import student_config
 from .arguments import CONFIG, add_path, add_run_arguments
 
 

@@ -15,7 +15,6 @@ from itertools import chain, repeat
 from typing import Any, Callable
 
 import torch
-import torch.nn as nn
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
@@ -31,15 +30,6 @@ from ..tables.steps import MEASURING
 from .measuring import Step
 
 TRAININGS = ('student', 'distilled')
-
-
-class CPUAmp(OptimWrapper):
-    """Mixed precision in bfloat16 on the CPU, which mmengine's wrapper refuses."""
-
-    @contextmanager
-    def optim_context(self, model: nn.Module) -> Iterator[None]:
-        with super().optim_context(model), torch.autocast('cpu', torch.bfloat16):
-            yield
 
 
 def build_models(cfg: Config, device: str) -> dict[str, BaseModel]:
@@ -171,7 +161,7 @@ def build_optimizer(
     if args.amp and args.device == 'cpu':
         kept = ('optimizer', 'paramwise_cfg', 'constructor', 'clip_grad')
         settings = {key: settings[key] for key in kept if key in settings}
-        settings['type'] = CPUAmp
+        settings['type'] = 'CPUAmp'
     elif args.amp:
         # as mmreviewkd train --amp does it
         settings.update(type='AmpOptimWrapper', loss_scale='dynamic')

@@ -54,7 +54,9 @@ def in_precision(
 
 
 def in_float32(values: Tensor) -> Tensor:
-    """Return values in float32 at least: squares and sums of half precision overflow.
+    """Return values in float32 at least.
+
+    Squares and sums of half precision overflow, and some kernels do not take it.
 
     Args:
         values (Tensor): Values, in any precision; those of float64 stay as they are.

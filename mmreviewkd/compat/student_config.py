@@ -11,6 +11,8 @@ from typing import Any
 
 from mmengine.config import ConfigDict
 
+from .type_name import type_name
+
 
 def answer_for_the_student() -> None:
     """Look up a ReviewKD config's missing attributes in its student's config."""
@@ -33,13 +35,3 @@ def _is_distillation(config: ConfigDict) -> bool:
     return type_name(config) == 'ReviewKD' and isinstance(
         config.get('student'), ConfigDict
     )
-
-
-def type_name(config: dict) -> str:
-    """Return the bare name of the class that a config builds, or ``''``.
-
-    ``type`` may be a class or function, or its name with or without a scope
-    (``'mmdet.ReviewKD'``) or module (``'mmreviewkd.models.ReviewKD'``).
-    """
-    kind = config.get('type') or ''
-    return kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__

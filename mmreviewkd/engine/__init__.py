@@ -1,4 +1,5 @@
 from .broadcast_buffers_hook import BroadcastBuffersHook
+from .cpu_amp import CPUAmp
 from .resume_hook import ResumeHook
 from .review_gradient_hook import ReviewGradientHook
 from .review_visualization_hook import ReviewVisualizationHook
@@ -8,6 +9,7 @@ from .teacher_check import TeacherCheckHook, check_teacher
 
 __all__ = [
     'BroadcastBuffersHook',
+    'CPUAmp',
     'ResumeHook',
     'ReviewGradientHook',
     'ReviewVisualizationHook',

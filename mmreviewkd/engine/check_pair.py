@@ -10,12 +10,8 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger, print_log
 from mmengine.registry import DefaultScope
 
-from ..models.configs import (
-    distiller_config,
-    model_config,
-    student_config,
-    type_name,
-)
+from ..compat.type_name import type_name
+from ..models.configs import distiller_config, model_config, student_config
 
 
 def check_pair(cfg: Config) -> None:

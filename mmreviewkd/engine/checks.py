@@ -6,8 +6,8 @@ import tempfile
 import torch
 from mmengine.config import Config
 
+from ..compat.type_name import type_name
 from ..errors import UserInputError
-from ..models.configs import type_name
 from .loggers import check_loggers
 
 # for each launcher: its command, and the environment variables that it sets
@@ -36,7 +36,7 @@ def check_machine(cfg: Config) -> None:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if cfg.launcher != 'none':
         _check_launcher(cfg, gpus)
-    # no others, such as one that computes in bfloat16 on the CPU
+    # no others, such as CPUAmp
     if not gpus and type_name(cfg.get('optim_wrapper') or {}) == 'AmpOptimWrapper':
         raise UserInputError(
             "mmengine's mixed precision (--amp) needs a GPU, "

@@ -91,13 +91,13 @@ def _annotations_of(images: set, ann_file: str, folder: str) -> str:
 
 
 def main_metric(metrics: dict[str, float]) -> float:
-    """Return the box AP or the top-1 accuracy, from 0 to 1; 0 without metrics.
+    """Return the box AP, else the top-1 accuracy, else PQ, from 0 to 1.
 
-    mmdet computes no metrics at all if nothing was detected.
+    Without any of these, the first metric is returned as it is, and 0 without metrics:
+    mmdet computes none at all if nothing was detected.
     """
-    for name, value in metrics.items():
-        if name.endswith('bbox_mAP'):
-            return value
-        if name.endswith('accuracy/top1'):
-            return value / 100
+    for ending, whole in (('bbox_mAP', 1), ('accuracy/top1', 100), ('/PQ', 100)):
+        for name, value in metrics.items():
+            if name.endswith(ending):
+                return value / whole
     return next(iter(metrics.values()), 0.0)

@@ -5,8 +5,8 @@ from typing import Optional
 
 from mmengine.config import Config
 
+from ..compat.type_name import type_name
 from ..errors import UserInputError
-from ..models.configs import type_name
 
 # for each of mmengine's loggers that needs a package: the package
 _PACKAGES = dict(

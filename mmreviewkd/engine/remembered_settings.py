@@ -25,7 +25,7 @@ def remember(model: nn.Module, meta: dict) -> None:
         meta['distillation'] = as_json(student.distillation.settings)
 
 
-def compare(model: nn.Module, meta: dict) -> None:
+def warn_of_other_settings(model: nn.Module, meta: dict) -> None:
     """Log a warning if the checkpoint is of a distillation with other settings.
 
     Args:

@@ -12,7 +12,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner, get_priority
 from ..compat.saving import latest_whole_checkpoint
 from ..errors import UserInputError
 from .random_state import check_random_state, random_state, set_random_state
-from .remembered_settings import compare, remember
+from .remembered_settings import remember, warn_of_other_settings
 from .worker_seeds import WorkerSeeds
 
 
@@ -115,7 +115,7 @@ class ResumeHook(Hook):
                 f'its weights: --cfg-options load_from={file}, without '
                 '--resume'
             ) from None
-        compare(runner.model, meta)
+        warn_of_other_settings(runner.model, meta)
 
     def before_train(self, runner: Runner) -> None:
         by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
@@ -125,7 +125,7 @@ class ResumeHook(Hook):
         states, data = (self.states, self.data) if resumed else (None, None)
         if states and data:
             self._use_seed(runner, by_iteration, data['seed'])
-            _compare(runner, by_iteration, data)
+            _warn_of_other_draws(runner, by_iteration, data)
         elif resumed:
             runner.logger.info(
                 'The checkpoint has no random states: what is '
@@ -183,7 +183,7 @@ class ResumeHook(Hook):
             loop.dataloader_iterator = type(loop.dataloader_iterator)(loop.dataloader)
 
 
-def _compare(runner: Runner, by_iteration: bool, saved: dict) -> None:
+def _warn_of_other_draws(runner: Runner, by_iteration: bool, saved: dict) -> None:
     """Warn if the resumed run differs from the saved one."""
     now = _data(runner)
     other = [

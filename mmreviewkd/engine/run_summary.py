@@ -10,9 +10,9 @@ from mmengine.dist import get_world_size
 from mmengine.model import BaseModel
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from ..compat.type_name import type_name
 from ..compat.unwrap import unwrap
 from ..models import Distilled
-from ..models.configs import type_name
 
 
 def run_summary(runner: Runner, changed: dict[str, Any]) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import torch
 import torch.nn as nn
@@ -23,8 +22,7 @@ class AlignedMethod(TrainedMethod):
     is resized bilinearly to the teacher's.
 
     Args:
-        student_channels (Sequence[int]): Channels of the student's levels.
-        teacher_channels (Sequence[int]): Channels of the teacher's levels.
+        pair (Pair): The student and the teacher.
         weight (float): Weight of the loss.
 
     Attributes:
@@ -34,23 +32,14 @@ class AlignedMethod(TrainedMethod):
 
     aligns_equal = False
 
-    def __init__(
-        self,
-        student_channels: Sequence[int],
-        teacher_channels: Sequence[int],
-        weight: float = 1.0,
-    ) -> None:
+    def __init__(self, pair: Pair, weight: float = 1.0) -> None:
         super().__init__(weight)
         self.align = nn.ModuleList(
             nn.Conv2d(ours, theirs, 1)
             if self.aligns_equal or ours != theirs
             else nn.Identity()
-            for ours, theirs in zip(student_channels, teacher_channels)
+            for ours, theirs in zip(pair.student_channels, pair.teacher_channels)
         )
-
-    @classmethod
-    def for_pair(cls, pair: Pair, **settings: Any) -> AlignedMethod:
-        return cls(pair.student_channels, pair.teacher_channels, **settings)
 
     def aligned(self, student: View, teacher: View) -> list[tuple[Tensor, Tensor]]:
         """Return the two features of each level, of one shape, shallow to deep."""

@@ -1,11 +1,11 @@
 """Attention transfer (Zagoruyko and Komodakis, arXiv 1612.03928)."""
 
-import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..compat.precision import in_float32
+from .align import total
 from .method import Method, View
 
 
@@ -65,4 +65,4 @@ class AttentionTransfer(Method):
 
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:
         levels = map(attention_loss, student.features, teacher.features)
-        return dict(loss=torch.stack(list(levels)).sum())
+        return dict(loss=total(levels))

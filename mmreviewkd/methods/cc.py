@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch.nn as nn
 from mmdet.registry import MODELS
 from torch import Tensor
@@ -59,10 +57,6 @@ class CC(TrainedMethod):
         super().__init__(weight)
         self.embed_student = nn.Linear(pair.student_channels[-1], _CHANNELS)
         self.embed_teacher = nn.Linear(pair.teacher_channels[-1], _CHANNELS)
-
-    @classmethod
-    def for_pair(cls, pair: Pair, **settings: Any) -> CC:
-        return cls(pair, **settings)
 
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:
         ours = self.embed_student(student.pooled)

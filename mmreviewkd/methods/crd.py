@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn as nn
@@ -58,8 +56,7 @@ class CRD(TrainedMethod):
     for CIFAR-100. An exported student has none of them.
 
     Args:
-        channels (Sequence[int]): Channels of the student's and of the teacher's last
-            level. The config leaves them out.
+        pair (Pair): The student and the teacher.
         num_samples (int): Number of images in the training set, 50000 for CIFAR-100.
         feat_dim (int): Length of an embedding.
         num_negatives (int): Number of images of other classes for each image.
@@ -72,9 +69,7 @@ class CRD(TrainedMethod):
             is found in the first two epochs.
 
     Examples:
-        >>> crd = MODELS.build(
-        ...     dict(type='CRD', channels=(8, 32), num_samples=9, num_negatives=4)
-        ... )
+        >>> crd = CRD(Pair(['a'], [8], [32]), num_samples=9, num_negatives=4)
         >>> known = dict(labels=torch.tensor([0, 1]), sample_idx=torch.tensor([3, 7]))
         >>> student = View(features=[torch.rand(2, 8, 1, 1)], **known)
         >>> teacher = View(features=[torch.rand(2, 32, 1, 1)], **known)
@@ -91,7 +86,7 @@ class CRD(TrainedMethod):
 
     def __init__(
         self,
-        channels: Sequence[int],
+        pair: Pair,
         num_samples: int,
         feat_dim: int = 128,
         num_negatives: int = 16384,
@@ -118,8 +113,8 @@ class CRD(TrainedMethod):
             raise UserInputError(f'CRD(momentum={momentum}): must be less than 1')
         self.num_samples, self.num_negatives = num_samples, num_negatives
         self.temperature, self.momentum = temperature, momentum
-        self.embed_student = nn.Linear(channels[0], feat_dim)
-        self.embed_teacher = nn.Linear(channels[1], feat_dim)
+        self.embed_student = nn.Linear(pair.student_channels[-1], feat_dim)
+        self.embed_teacher = nn.Linear(pair.teacher_channels[-1], feat_dim)
         bound = math.sqrt(3 / feat_dim)
         self.register_buffer(
             'memories', torch.empty(2, num_samples, feat_dim).uniform_(-bound, bound)
@@ -128,17 +123,6 @@ class CRD(TrainedMethod):
         self.register_buffer('classes', torch.full((num_samples,), -1))
         self.register_buffer('log_normalizers', torch.full((2, 1, 1), torch.nan))
         self._unchecked = 2 * num_samples
-
-    @classmethod
-    def for_pair(cls, pair: Pair, **settings: Any) -> CRD:
-        """Build it for the pooled levels of a pair.
-
-        Args:
-            pair (Pair): The student and the teacher.
-            settings: Arguments of the class beside ``channels``.
-        """
-        channels = pair.student_channels[-1], pair.teacher_channels[-1]
-        return cls(channels, **settings)
 
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:
         index, labels = student.sample_idx, student.labels

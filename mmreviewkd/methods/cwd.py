@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
@@ -11,7 +9,7 @@ from torch import Tensor
 from ..compat.precision import in_float32
 from .align import AlignedMethod, total
 from .checks import check_numbers
-from .method import View
+from .method import Pair, View
 
 
 def cwd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -43,8 +41,7 @@ class CWD(AlignedMethod):
     (``ReviewKD(strides=...)``), and with weight 10 for Faster R-CNN, on all levels.
 
     Args:
-        student_channels (Sequence[int]): Channels of the student's levels.
-        teacher_channels (Sequence[int]): Channels of the teacher's levels.
+        pair (Pair): The student and the teacher.
         weight (float): Weight of the loss.
         temperature (float): Divides the features before the softmax.
 
@@ -52,9 +49,7 @@ class CWD(AlignedMethod):
         UserInputError: The temperature is no number above 0.
 
     Examples:
-        >>> method = MODELS.build(
-        ...     dict(type='CWD', student_channels=[8], teacher_channels=[8])
-        ... )
+        >>> method = CWD(Pair(['a'], [8], [8]))
         >>> feature = torch.rand(2, 8, 16, 16)
         >>> loss = method.losses(View([feature + 1]), View([feature]))['loss']
         >>> bool(loss < 1e-4)
@@ -63,12 +58,11 @@ class CWD(AlignedMethod):
 
     def __init__(
         self,
-        student_channels: Sequence[int],
-        teacher_channels: Sequence[int],
+        pair: Pair,
         weight: float = 1.0,
         temperature: float = 1.0,
     ) -> None:
-        super().__init__(student_channels, teacher_channels, weight)
+        super().__init__(pair, weight)
         check_numbers('CWD', temperature=temperature)
         self.temperature = temperature
 

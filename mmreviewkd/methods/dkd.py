@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..compat.precision import in_float32
 from .checks import check_flags, check_numbers
-from .kd import standardized
+from .kd import standardized_logits
 from .method import Method, View
 
 
@@ -66,8 +66,9 @@ class DKDLoss(Method):
         beta (float): Weight of the other classes' part.
         temperature (float): Divides the logits before the softmax.
         weight (float): Weight of the whole loss.
-        standardize (bool): Whether both models' logits are :func:`standardized` first;
-            published with weights of 9 to 18 and temperatures of 2 to 3 on CIFAR-100.
+        standardize (bool): Whether both models' logits are standardized first, see
+            :func:`standardized_logits`; published with weights of 9 to 18 and
+            temperatures of 2 to 3 on CIFAR-100.
 
     Examples:
         >>> method = MODELS.build(dict(type='DKDLoss', alpha=1.0, beta=0.25))
@@ -97,6 +98,6 @@ class DKDLoss(Method):
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:
         ours, theirs = student.logits, teacher.logits
         if self.standardize:
-            ours, theirs = standardized(ours), standardized(theirs)
+            ours, theirs = map(standardized_logits, (ours, theirs))
         settings = self.alpha, self.beta, self.temperature
         return dict(loss=dkd_loss(ours, theirs, student.labels, *settings))

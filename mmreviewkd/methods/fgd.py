@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -166,9 +165,7 @@ class FGD(AlignedMethod):
     known; results may differ from them.
 
     Args:
-        student_channels (Sequence[int]): Channels of the student's levels.
-        teacher_channels (Sequence[int]): Channels of the teacher's levels.
-        strides (Sequence[int]): Pixels of the student's image per cell of each level.
+        pair (Pair): The student and the teacher.
         weight (float): Weight of the whole loss.
         foreground (float): Weight of the objects, the paper's alpha.
         background (float): Weight of the background, the paper's beta.
@@ -180,11 +177,7 @@ class FGD(AlignedMethod):
         UserInputError: A weight or the temperature is no number, or too small.
 
     Examples:
-        >>> method = MODELS.build(
-        ...     dict(
-        ...         type='FGD', student_channels=[8], teacher_channels=[8], strides=[4]
-        ...     )
-        ... )
+        >>> method = FGD(Pair(['a'], [8], [8], strides=[4]))
         >>> boxes = [torch.tensor([[8.0, 8.0, 40.0, 24.0]]), torch.zeros(0, 4)]
         >>> student = View([torch.rand(2, 8, 16, 16)], boxes=boxes)
         >>> list(method.losses(student, View([torch.rand(2, 8, 16, 16)])))
@@ -195,9 +188,7 @@ class FGD(AlignedMethod):
 
     def __init__(
         self,
-        student_channels: Sequence[int],
-        teacher_channels: Sequence[int],
-        strides: Sequence[int],
+        pair: Pair,
         weight: float = 1.0,
         foreground: float = 1e-3,
         background: float = 5e-4,
@@ -205,7 +196,7 @@ class FGD(AlignedMethod):
         relation: float = 5e-6,
         temperature: float = 0.5,
     ) -> None:
-        super().__init__(student_channels, teacher_channels, weight)
+        super().__init__(pair, weight)
         self.weights: dict[str, Any] = dict(
             foreground=foreground,
             background=background,
@@ -214,15 +205,10 @@ class FGD(AlignedMethod):
         )
         check_numbers('FGD', above=False, **self.weights)
         check_numbers('FGD', temperature=temperature)
-        self.strides, self.temperature = strides, temperature
+        self.strides, self.temperature = pair.strides, temperature
         self.student_context, self.teacher_context = (
-            nn.ModuleList(map(GlobalContext, teacher_channels)) for _ in range(2)
+            nn.ModuleList(map(GlobalContext, pair.teacher_channels)) for _ in range(2)
         )
-
-    @classmethod
-    def for_pair(cls, pair: Pair, **settings: Any) -> FGD:
-        channels = pair.student_channels, pair.teacher_channels
-        return cls(*channels, pair.strides, **settings)
 
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:
         """Return the loss, and its four terms with their weights, which are logged."""

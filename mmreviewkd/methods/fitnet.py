@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch.nn as nn
 import torch.nn.functional as F
 from mmdet.registry import MODELS
@@ -98,10 +96,6 @@ class FitNet(TrainedMethod):
                 'another level'
             )
         self.level, self.regressor = level, made
-
-    @classmethod
-    def for_pair(cls, pair: Pair, **settings: Any) -> FitNet:
-        return cls(pair, **settings)
 
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:
         feature = self.regressor(student.features[self.level])

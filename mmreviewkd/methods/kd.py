@@ -29,7 +29,7 @@ def kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     return divergence * temperature**2
 
 
-def standardized(logits: Tensor) -> Tensor:
+def standardized_logits(logits: Tensor) -> Tensor:
     """Give the logits of each row the mean 0 and the standard deviation 1.
 
     The student then need not match the range of the teacher's logits (Sun et al., arXiv
@@ -55,8 +55,9 @@ class KDLoss(Method):
     Args:
         weight (float): Weight of the loss.
         temperature (float): Divides the logits before the softmax.
-        standardize (bool): Whether both models' logits are :func:`standardized` first;
-            published with weight 9 and temperature 2 on CIFAR-100.
+        standardize (bool): Whether both models' logits are standardized first, see
+            :func:`standardized_logits`; published with weight 9 and temperature 2 on
+            CIFAR-100.
 
     Examples:
         >>> method = MODELS.build(dict(type='KDLoss', weight=0.9, temperature=4.0))
@@ -79,5 +80,5 @@ class KDLoss(Method):
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:
         ours, theirs = student.logits, teacher.logits
         if self.standardize:
-            ours, theirs = standardized(ours), standardized(theirs)
+            ours, theirs = map(standardized_logits, (ours, theirs))
         return dict(loss=kd_loss(ours, theirs, self.temperature))

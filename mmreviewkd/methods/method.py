@@ -186,7 +186,8 @@ class TrainedMethod(Method):
     """Base class of methods with parameters, which are trained with the student's.
 
     The parameters are saved in the checkpoint under the method's name, together with
-    the settings that they were trained with.
+    the settings that they were trained with. Their shapes follow from the pair, which
+    is the first argument of a constructor, unless :meth:`for_pair` is overridden.
 
     Attributes:
         settings (dict): The settings that it is trained with, as JSON values.
@@ -202,6 +203,10 @@ class TrainedMethod(Method):
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__(weight)
         self.settings: dict[str, Any] = {}
+
+    @classmethod
+    def for_pair(cls, pair: Pair, **settings: Any) -> TrainedMethod:
+        return cls(pair, **settings)  # type: ignore[arg-type]  # subclasses take it
 
     def get_extra_state(self) -> Tensor:
         """Return ``settings`` as bytes, since a state dict has to hold tensors."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn as nn
 from mmdet.registry import MODELS
@@ -12,7 +10,7 @@ from torch import Tensor
 from ..errors import UserInputError
 from .align import AlignedMethod, squared_error, total
 from .checks import check_numbers
-from .method import View
+from .method import Pair, View
 
 
 def masked(feature: Tensor, ratio: float) -> Tensor:
@@ -48,8 +46,7 @@ class MGD(AlignedMethod):
     own. They are summed in float32.
 
     Args:
-        student_channels (Sequence[int]): Channels of the student's levels.
-        teacher_channels (Sequence[int]): Channels of the teacher's levels.
+        pair (Pair): The student and the teacher.
         weight (float): Weight of the loss, the paper's alpha.
         mask_ratio (float): Probability of a cell to be masked, the paper's lambda.
 
@@ -57,9 +54,7 @@ class MGD(AlignedMethod):
         UserInputError: ``mask_ratio`` is not from 0 to below 1.
 
     Examples:
-        >>> method = MODELS.build(
-        ...     dict(type='MGD', student_channels=[8], teacher_channels=[32])
-        ... )
+        >>> method = MGD(Pair(['a'], [8], [32]))
         >>> student = View(features=[torch.rand(2, 8, 16, 16)])
         >>> teacher = View(features=[torch.rand(2, 32, 16, 16)])
         >>> method.losses(student, teacher)['loss'].shape
@@ -68,12 +63,11 @@ class MGD(AlignedMethod):
 
     def __init__(
         self,
-        student_channels: Sequence[int],
-        teacher_channels: Sequence[int],
+        pair: Pair,
         weight: float = 1.0,
         mask_ratio: float = 0.65,
     ) -> None:
-        super().__init__(student_channels, teacher_channels, weight)
+        super().__init__(pair, weight)
         check_numbers('MGD', above=False, mask_ratio=mask_ratio)
         if mask_ratio >= 1:
             raise UserInputError(
@@ -87,7 +81,7 @@ class MGD(AlignedMethod):
                 nn.ReLU(),
                 nn.Conv2d(channels, channels, 3, padding=1),
             )
-            for channels in teacher_channels
+            for channels in pair.teacher_channels
         )
 
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:

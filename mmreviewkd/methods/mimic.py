@@ -22,14 +22,11 @@ class Mimic(AlignedMethod):
     for detectors.
 
     Args:
-        student_channels (Sequence[int]): Channels of the student's levels.
-        teacher_channels (Sequence[int]): Channels of the teacher's levels.
+        pair (Pair): The student and the teacher.
         weight (float): Weight of the loss.
 
     Examples:
-        >>> method = MODELS.build(
-        ...     dict(type='Mimic', student_channels=[8], teacher_channels=[32])
-        ... )
+        >>> method = Mimic(Pair(['a'], [8], [32]))
         >>> student = View(features=[torch.rand(2, 8, 16, 16)])
         >>> teacher = View(features=[torch.rand(2, 32, 16, 16)])
         >>> method.losses(student, teacher)['loss'].shape

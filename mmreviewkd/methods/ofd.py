@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 import torch.nn as nn
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from ..compat.precision import in_float32
 from ..errors import UserInputError
+from .align import total
 from .checks import need_maps
 from .method import Pair, TrainedMethod, View
 
@@ -137,14 +137,10 @@ class OFD(TrainedMethod):
                 )
             self.stages.append(Stage(pair.student_channels[level], norm))
 
-    @classmethod
-    def for_pair(cls, pair: Pair, **settings: Any) -> OFD:
-        return cls(pair, **settings)
-
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:
         losses = [
             stage(student.features[level], teacher.features[level])
             for level, stage in zip(self.maps, self.stages)
         ]
         halves = [0.5**k * loss for k, loss in enumerate(reversed(losses))]
-        return dict(loss=torch.stack(halves).sum())
+        return dict(loss=total(halves))

@@ -10,7 +10,7 @@ from .align import AlignedMethod, total
 from .method import View
 
 
-def standardized(feature: Tensor) -> Tensor:
+def standardized_channels(feature: Tensor) -> Tensor:
     """Return each channel with mean 0 and deviation 1 over images and positions.
 
     Args:
@@ -42,7 +42,8 @@ def pkd_loss(student: Tensor, teacher: Tensor) -> Tensor:
     Returns:
         Tensor: Scalar, the mean over all elements.
     """
-    return F.mse_loss(standardized(student), standardized(teacher)) / 2
+    ours, theirs = map(standardized_channels, (student, teacher))
+    return F.mse_loss(ours, theirs) / 2
 
 
 @MODELS.register_module()
@@ -57,14 +58,11 @@ class PKD(AlignedMethod):
     code.
 
     Args:
-        student_channels (Sequence[int]): Channels of the student's levels.
-        teacher_channels (Sequence[int]): Channels of the teacher's levels.
+        pair (Pair): The student and the teacher.
         weight (float): Weight of the loss.
 
     Examples:
-        >>> method = MODELS.build(
-        ...     dict(type='PKD', student_channels=[8], teacher_channels=[8])
-        ... )
+        >>> method = PKD(Pair(['a'], [8], [8]))
         >>> feature = torch.rand(2, 8, 16, 16)
         >>> loss = method.losses(View([3 * feature + 1]), View([feature]))['loss']
         >>> bool(loss < 1e-6), len(list(method.parameters()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Callable
 
 import torch
@@ -92,8 +91,7 @@ class SSKD(TrainedMethod):
     checkpoints.
 
     Args:
-        channels (Sequence[int]): Channels of the student's and of the teacher's last
-            level. The config leaves them out.
+        pair (Pair): The student and the teacher.
         teacher_head (str): Checkpoint of the teacher's head, a file or URL.
         weight (float): Weight of the whole loss.
         kd_weight (float): Weight of the original images' classes.
@@ -112,9 +110,7 @@ class SSKD(TrainedMethod):
     Examples:
         >>> head = torch.nn.ModuleDict(dict(head=projection_head(32)))
         >>> torch.save(head.state_dict(), 'head.pth')
-        >>> sskd = MODELS.build(
-        ...     dict(type='SSKD', channels=(8, 32), teacher_head='head.pth')
-        ... )
+        >>> sskd = SSKD(Pair(['a'], [8], [32]), teacher_head='head.pth')
         >>> labels = torch.tensor([3, -100, -100, -100, 7, -100, -100, -100])
         >>> student = View([torch.rand(8, 8, 1, 1)], torch.rand(8, 10), labels)
         >>> teacher = View([torch.rand(8, 32, 1, 1)], torch.rand(8, 10), labels)
@@ -128,7 +124,7 @@ class SSKD(TrainedMethod):
 
     def __init__(
         self,
-        channels: Sequence[int],
+        pair: Pair,
         teacher_head: str,
         weight: float = 1.0,
         kd_weight: float = 0.9,
@@ -160,22 +156,11 @@ class SSKD(TrainedMethod):
         self.temperature = temperature
         self.similarity_temperature = similarity_temperature
         self.rotated_ratio, self.similarity_ratio = rotated_ratio, similarity_ratio
-        self.head = projection_head(channels[0])
-        frozen = projection_head(channels[1]).requires_grad_(False)
+        self.head = projection_head(pair.student_channels[-1])
+        frozen = projection_head(pair.teacher_channels[-1]).requires_grad_(False)
         load_head(frozen, teacher_head)
         # no child, like the teacher itself: no state dict or optimizer has it
         self.__dict__['teacher_head'] = frozen
-
-    @classmethod
-    def for_pair(cls, pair: Pair, **settings: Any) -> SSKD:
-        """Build it for the pooled levels of a pair.
-
-        Args:
-            pair (Pair): The student and the teacher.
-            settings: Arguments of the class beside ``channels``.
-        """
-        channels = pair.student_channels[-1], pair.teacher_channels[-1]
-        return cls(channels, **settings)
 
     def _apply(self, fn: Callable, *args: Any, **kwargs: Any) -> SSKD:
         # .to(), .cuda(), .half() and the like all call this method, torch's own

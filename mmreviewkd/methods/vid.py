@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 import torch.nn as nn
@@ -12,6 +11,7 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..compat.precision import in_float32
+from .align import total
 from .checks import need_maps
 from .method import Pair, TrainedMethod, View
 
@@ -100,13 +100,10 @@ class VID(TrainedMethod):
             for level in self.maps
         )
 
-    @classmethod
-    def for_pair(cls, pair: Pair, **settings: Any) -> VID:
-        return cls(pair, **settings)
-
     def losses(self, student: View, teacher: View) -> dict[str, Tensor]:
-        losses = [
-            predict(student.features[level], teacher.features[level])
-            for level, predict in zip(self.maps, self.predictions)
-        ]
-        return dict(loss=torch.stack(losses).sum())
+        return dict(
+            loss=total(
+                predict(student.features[level], teacher.features[level])
+                for level, predict in zip(self.maps, self.predictions)
+            )
+        )

@@ -13,7 +13,7 @@ from mmengine.hub import get_config
 from mmengine.utils import get_installed_path, is_installed
 
 from ..compat.config_names import PACKAGE, config_folder, config_path
-from ..compat.student_config import type_name
+from ..compat.type_name import type_name
 from ..errors import UserInputError, near
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Optional, Union
 
 from ..compat.precision import check_precision
-from ..compat.student_config import type_name
+from ..compat.type_name import type_name
 from ..errors import SettingError, UserInputError
 from .setting_keys import filled
 

@@ -22,26 +22,36 @@ _OTHER_SHAPE = re.compile(
 )
 
 
-def read_checkpoint(
-    filename: str, role: str = 'teacher', entry: Optional[str] = None
-) -> dict:
-    """Read a checkpoint; its weights are under ``'state_dict'``.
+def load_file(filename: str, role: str) -> dict:
+    """Load what a checkpoint holds, wherever its weights are.
 
     Args:
         filename (str): File or URL.
-        role (str): Owner of the checkpoint, such as ``'teacher'``, for messages.
-        entry (str, optional): Entry of a teacher's file that holds the weights.
+        role (str): Owner of the checkpoint, such as ``'student'``, for the message.
+
+    Raises:
+        UserInputError: The file is missing, or is no checkpoint.
+    """
+    try:
+        return CheckpointLoader.load_checkpoint(filename, 'cpu')
+    except FileNotFoundError as error:
+        others = glob.glob(osp.join(osp.dirname(filename), '*.pth'))
+        raise UserInputError(f'{role} {error}{near(filename, others)}') from None
+
+
+def read_checkpoint(filename: str, entry: Optional[str] = None) -> dict:
+    """Read a teacher's checkpoint; its weights are under ``'state_dict'``.
+
+    Args:
+        filename (str): File or URL.
+        entry (str, optional): Entry of the file that holds the weights.
 
     Raises:
         UserInputError: The file is missing, is no checkpoint, or does not have
             the entry.
     """
-    try:
-        checkpoint = CheckpointLoader.load_checkpoint(filename, 'cpu')
-    except FileNotFoundError as error:
-        others = glob.glob(osp.join(osp.dirname(filename), '*.pth'))
-        raise UserInputError(f'{role} {error}{near(filename, others)}') from None
-    if entry or (role == 'teacher' and 'state_dict' not in checkpoint):
+    checkpoint = load_file(filename, 'teacher')
+    if entry or 'state_dict' not in checkpoint:
         checkpoint = dict(
             checkpoint, state_dict=_weights_under(entry, checkpoint, filename)
         )

@@ -23,7 +23,7 @@ from .summary import Gain
 Curve = Mapping[int, float]
 """Values by epoch; nan is a gap."""
 
-# text stays text, and the same figures give the same file
+# text stays text, and names in the file do not change from one time to the next
 _SVG = {'svg.fonttype': 'none', 'svg.hashsalt': 'mmreviewkd'}
 _LINE = 13  # points from one label to the next
 
@@ -66,7 +66,7 @@ def plot_gains(
     )
     figure.canvas.draw()
     _write_names(axes, gains)
-    _save(figure, out_file)
+    save_plot(figure, out_file)
 
 
 def plot_sweep(
@@ -103,7 +103,7 @@ def plot_sweep(
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
     axes.set(xlabel='weight of the review', ylabel=score)
     axes.legend(frameon=False)
-    _save(figure, out_file)
+    save_plot(figure, out_file)
 
 
 def plot_gradients(
@@ -146,10 +146,16 @@ def plot_gradients(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         below = dict(loc='upper center', bbox_to_anchor=(0.5, -0.15))
         axes.legend(frameon=False, fontsize=8, ncol=3, **below)
-    _save(figure, out_file)
+    save_plot(figure, out_file)
 
 
-def _save(figure: Figure, out_file: str) -> None:
+def save_plot(figure: Figure, out_file: str) -> None:
+    """Write a plot; the same figures give the same file.
+
+    Args:
+        figure (Figure): The plot.
+        out_file (str): File to write, ``.svg`` or ``.png``.
+    """
     with matplotlib.rc_context(_SVG):
         figure.savefig(
             out_file, metadata=dict(Date=None) if out_file.endswith('.svg') else None

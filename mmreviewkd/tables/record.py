@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from ..compat.saving import latest_whole_checkpoint
 from ..errors import UserInputError
+from ..logs import epoch_means, read_scalars
 from ..models.configs import load_config
-from ..visualization import epoch_means, read_scalars
 
 # what a log entry has beside losses
 _OTHER = ('epoch', 'iter', 'step', 'lr', 'time', 'data_time', 'memory')
@@ -35,7 +35,7 @@ class Record(NamedTuple):
     content: dict[str, Any]
 
 
-class Settings(NamedTuple):
+class RunSettings(NamedTuple):
     """What has to be known of a config before it is run.
 
     Args:
@@ -133,7 +133,7 @@ def epochs_done(work_dir: str) -> int:
     return int(found[1]) if found else 0
 
 
-def read_settings(config: str, options: Sequence[str]) -> Settings:
+def read_run_settings(config: str, options: Sequence[str]) -> RunSettings:
     """Read what has to be known of a config before it is run.
 
     Args:
@@ -145,7 +145,7 @@ def read_settings(config: str, options: Sequence[str]) -> Settings:
     given = dict(option.split('=', 1) for option in options)
     teacher = cfg.model.get('teacher', {}).get('checkpoint')
     text = json.dumps([cfg.to_dict(), given], sort_keys=True, default=str)
-    return Settings(
+    return RunSettings(
         hashlib.sha256(text.encode()).hexdigest(),
         int(given.get('train_cfg.max_epochs', cfg.train_cfg.max_epochs)),
         given.get('model.teacher.checkpoint', teacher),

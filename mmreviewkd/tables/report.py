@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import UserInputError
-from ..visualization import markdown_table
+from .markdown import markdown_table
 from .page import find_place
-from .plot import plot_gains, plot_gradients, plot_sweep
 from .steps import Steps, read_steps
 from .summary import (
     Summary,
@@ -89,6 +88,8 @@ def _check_teachers(table: Table, rows: Sequence[Summary]) -> None:
 
 def _draw(table: Table, rows: Sequence[Summary], steps: Steps) -> dict[str, str]:
     """Draw what there is to draw of a table; return the titles by file name."""
+    from .plot import plot_gains, plot_sweep  # matplotlib, where something is drawn
+
     alone, *others = rows
     score, plot = next(iter(table.metrics)), osp.join(table.folder, PLOT)
     sweep = {each.row.weight: each.scores for each in rows if each.row.weight}
@@ -112,6 +113,8 @@ def _draw(table: Table, rows: Sequence[Summary], steps: Steps) -> dict[str, str]
 
 def _draw_gradients(table: Table, rows: Sequence[Summary]) -> dict[str, str]:
     """Draw the gradients of a table of weights, of the first run of each row."""
+    from .plot import plot_gradients
+
     curves = {
         each.row.name: gradient_curves(next(iter(each.runs.values())))
         for each in rows
@@ -166,7 +169,8 @@ def _cells(
         compared = whole and is_row and alone.complete and each is not alone
         line['mean'] = _number(mean_score(each, key) if whole else None, digits)
         line['deviation'] = _number(deviation(each.scores) if whole else None, digits)
-        line['to alone (95 %)'] = _gain(each, alone, digits) if compared else ''
+        gained = gain(each.scores, alone.scores).text(digits) if compared else ''
+        line['to alone (95 %)'] = gained
         for other in others:
             value = mean_score(each, table.metrics[other]) if whole else None
             line[other] = _number(value, digits)
@@ -189,13 +193,6 @@ def _seed(summary: Summary, key: str, seed: int, digits: int) -> str:
 
 def _number(value: float | None, digits: int) -> str:
     return '' if value is None else f'{value:.{digits}f}'
-
-
-def _gain(summary: Summary, alone: Summary, digits: int) -> str:
-    mean, margin = gain(summary.scores, alone.scores)
-    if margin is None:
-        return f'{mean:+.{digits}f}'
-    return f'{mean:+.{digits}f} ± {margin:.{digits}f}'
 
 
 def _notes(table: Table, rows: Sequence[Summary], steps: Steps) -> list[str]:

@@ -34,6 +34,12 @@ class Gain(NamedTuple):
     mean: float
     margin: float | None
 
+    def text(self, digits: int) -> str:
+        """Return the mean with its interval, such as ``'+2.0 ± 2.5'``."""
+        if self.margin is None:
+            return f'{self.mean:+.{digits}f}'
+        return f'{self.mean:+.{digits}f} ± {self.margin:.{digits}f}'
+
 
 class Summary(NamedTuple):
     """A row of a table with what is kept of its runs.

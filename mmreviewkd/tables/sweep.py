@@ -66,10 +66,9 @@ def against_best(rows: Sequence[Summary], digits: int) -> list[str]:
     for each in rows[1:]:
         fresh = sorted(set(each.scores) & set(best.scores) - chosen_by)
         if each.row.weight is None and fresh:
-            mean, margin = gain({s: each.scores[s] for s in fresh}, best.scores)
-            interval = '' if margin is None else f' ± {margin:.{digits}f}'
+            gained = gain({seed: each.scores[seed] for seed in fresh}, best.scores)
             sentences.append(
-                f'On {_seeds(fresh)}, {each.row.title} is {mean:+.{digits}f}{interval} '
+                f'On {_seeds(fresh)}, {each.row.title} is {gained.text(digits)} '
                 f'to {best.row.title}, the best on {_seeds(sorted(chosen_by))}.'
             )
     return sentences

@@ -1,7 +1,9 @@
 """Pictures and tables that compare training runs, and pictures of the review."""
 
-from .comparison import draw_comparison, draw_labels, markdown_table
-from .curves import epoch_means, plot_curves, read_scalars, read_test_metrics, unit_of
+from ..logs import epoch_means, read_scalars, read_test_metrics, unit_of
+from ..tables.markdown import markdown_table
+from .comparison import draw_comparison, draw_labels
+from .curves import plot_curves
 from .disagreement import disagreement
 from .masks import as_bitmap
 from .page import check_new, make_folder, write_page

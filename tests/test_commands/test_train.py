@@ -3,7 +3,7 @@
 import shutil
 
 from mmreviewkd.compat import load_from_local
-from mmreviewkd.visualization import epoch_means, read_scalars
+from mmreviewkd.logs import epoch_means, read_scalars
 from tests.support.commands import call, process, refused
 from tests.support.detectors import save_weights, tiny_detector
 from tests.support.paths import ROOT

@@ -1,6 +1,6 @@
-"""Parts of a step in bfloat16."""
+"""Parts of a step in bfloat16, or in float32."""
 
-from mmreviewkd.compat.precision import check_precision, in_precision
+from mmreviewkd.compat.precision import check_precision, in_float32, in_precision
 from mmreviewkd.errors import UserInputError
 
 import pytest
@@ -40,3 +40,9 @@ def test_a_gpu_without_it(monkeypatch):
         "review=dict(precision='bfloat16'): Some GPU does not compute in it; leave it "
         'out, or train with --amp'
     )
+
+
+def test_half_precision_alone_is_widened():
+    given = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    tensors = [in_float32(torch.ones(2, dtype=dtype)) for dtype in given]
+    assert [tensor.dtype for tensor in tensors] == 3 * [torch.float32] + [torch.float64]

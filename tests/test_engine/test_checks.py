@@ -52,7 +52,7 @@ def test_mixed_precision_needs_a_gpu(machine, optim_wrapper):
     machine(1, 'none', optim_wrapper=optim_wrapper)
     with pytest.raises(UserInputError, match=r"^mmengine's mixed precision \(--amp\)"):
         machine(0, 'none', optim_wrapper=optim_wrapper)
-    machine(0, 'none', optim_wrapper='mmreviewkd.commands.training_steps.CPUAmp')
+    machine(0, 'none', optim_wrapper='CPUAmp')
     machine(0, 'none', optim_wrapper=OptimWrapper)
 
 

@@ -1,6 +1,6 @@
 """Exactly as many images as asked for, or as there are."""
 
-from mmreviewkd.engine.evaluation import evaluate
+from mmreviewkd.engine.evaluation import evaluate, main_metric
 
 import numpy as np
 import pytest
@@ -71,3 +71,19 @@ def test_a_coco_dataset(project, num_images, count):
     cfg = Config.fromfile(project / 'plain.py')
     metrics, shown = evaluate(Echo(), cfg.val_dataloader, dict(type='Seen'), num_images)
     assert metrics == dict(seen=list(range(count))) and shown == count
+
+
+@pytest.mark.parametrize(
+    'metrics, main',
+    [
+        ({'coco/segm_mAP': 0.3, 'coco/bbox_mAP': 0.4}, 0.4),
+        ({'accuracy/top1': 75.0, 'accuracy/top5': 90.0}, 0.75),
+        # percents, as mmdet gives them; beside a box AP it is the latter that counts
+        ({'coco_panoptic/PQ': 40.0, 'coco_panoptic/SQ': 80.0}, 0.4),
+        ({'coco_panoptic/PQ': 40.0, 'coco/bbox_mAP': 0.3}, 0.3),
+        ({'pascal_voc/mAP': 0.7, 'pascal_voc/AP50': 0.7}, 0.7),
+        ({}, 0.0),
+    ],
+)
+def test_main_metric_is_a_fraction(metrics, main):
+    assert main_metric(metrics) == main

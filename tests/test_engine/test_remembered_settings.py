@@ -1,6 +1,6 @@
 """A resume with other settings, where no method has parameters."""
 
-from mmreviewkd.engine.remembered_settings import compare, remember
+from mmreviewkd.engine.remembered_settings import remember, warn_of_other_settings
 
 import pytest
 from mmdet.registry import MODELS
@@ -22,16 +22,16 @@ def test_another_temperature_is_told(build, monkeypatch):
     monkeypatch.setattr(
         'mmreviewkd.methods.method.print_log', lambda line, *_: lines.append(line)
     )
-    compare(build(4.0), meta)
+    warn_of_other_settings(build(4.0), meta)
     assert not lines
-    compare(build(2.0), meta)
+    warn_of_other_settings(build(2.0), meta)
     assert lines == [
         'The distillation of this checkpoint was trained with another kd '
         "{'type': 'KDLoss', 'temperature': 4.0} (now: {'type': 'KDLoss', "
         "'temperature': 2.0})"
     ]
     # a checkpoint of an earlier commit says nothing of it
-    compare(build(2.0), {})
+    warn_of_other_settings(build(2.0), {})
     assert len(lines) == 1
 
 

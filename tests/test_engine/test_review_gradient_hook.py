@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from mmreviewkd.engine import ReviewGradientHook
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.visualization import read_scalars
+from mmreviewkd.logs import read_scalars
 from tests.support.commands import call, process
 from tests.support.paths import ROOT
 

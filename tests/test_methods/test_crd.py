@@ -6,7 +6,7 @@ import os
 
 from mmreviewkd.commands.export import export_student
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.methods import CRD, View
+from mmreviewkd.methods import CRD, Pair, View
 from mmreviewkd.methods.crd import contrastive_loss
 from tests.support.classifiers import classifier
 from tests.support.launching import free_port
@@ -18,6 +18,7 @@ import torch.multiprocessing as mp
 from mmdet.registry import MODELS
 from torch import distributed as dist
 
+PAIR = Pair(['a'], [3], [6])
 IMAGES, OTHERS, LABELS = 12, 5, torch.tensor([0, 0, 1, 2, 1, 2, 0, 1, 2, 0, 1, 2])
 
 
@@ -25,7 +26,7 @@ def built(**replaced):
     settings = dict(num_samples=IMAGES, num_negatives=OTHERS, feat_dim=4)
     settings.update(replaced)
     torch.manual_seed(0)
-    return MODELS.build(dict(type='CRD', channels=(3, 6), **settings)).double()
+    return CRD(PAIR, **settings).double()
 
 
 def views(*images, seed=0, ours=None, theirs=None):
@@ -129,7 +130,7 @@ def test_steps_equal_the_formula(monkeypatch):
 
 
 def test_memories_start_as_published():
-    crd = CRD(channels=(3, 6), num_samples=2000, num_negatives=9, weight=0.8)
+    crd = CRD(PAIR, num_samples=2000, num_negatives=9, weight=0.8)
     assert crd.memories.shape == (2, 2000, 128) and crd.weight == 0.8
     bound = 1 / math.sqrt(128 / 3)
     assert crd.memories.min() >= -bound and crd.memories.max() <= bound

@@ -130,7 +130,7 @@ def test_equals_the_formula():
 
 
 def test_gradcheck():
-    method = trained(FGD([2], [2], [4], **WEIGHTS))
+    method = trained(FGD(Pair(['a'], [2], [2], [4]), **WEIGHTS))
     teacher, boxes = feature(2, 2, 3, 3, seed=1), tensors(BOXES[:2])
 
     def loss(student):
@@ -166,10 +166,11 @@ def test_padding_does_not_move_the_masks():
 
 def test_a_teacher_of_larger_maps():
     # the student's map is resized, so that a cell has fewer pixels than the stride
-    method, boxes = FGD([2], [2], [8]), [torch.tensor([[8.0, 8.0, 15.0, 15.0]])]
+    pair, boxes = Pair(['a'], [2], [2], [8]), [torch.tensor([[8.0, 8.0, 15.0, 15.0]])]
+    method = FGD(pair)
     student = View([feature(1, 2, 3, 5).float()], boxes=boxes)
     teacher = View([feature(1, 2, 6, 10, seed=1).float()], boxes=boxes)
-    fine = FGD([2], [2], [4])
+    fine = FGD(pair._replace(strides=[4]))
     fine.load_state_dict(method.state_dict())
     grown = F.interpolate(student.features[0], (6, 10), mode='bilinear')
     torch.testing.assert_close(

@@ -1,7 +1,7 @@
 """KD, against its definition."""
 
 from mmreviewkd.methods import View
-from mmreviewkd.methods.kd import kd_loss, standardized
+from mmreviewkd.methods.kd import kd_loss, standardized_logits
 from tests.support.logits import (
     assert_computed_in_float32,
     divergence,
@@ -69,19 +69,20 @@ def test_standardized_logits(logits):
     views = View(logits=student), View(logits=7 * teacher + 3)
     torch.testing.assert_close(method.losses(*views)['loss'], loss)
     torch.testing.assert_close(
-        student.std(1) * standardized(student).std(1), student.std(1)
+        student.std(1) * standardized_logits(student).std(1), student.std(1)
     )
-    assert torch.autograd.gradcheck(standardized, student)
+    assert torch.autograd.gradcheck(standardized_logits, student)
 
 
 @pytest.mark.parametrize('shape', [(1, 5), (3, 1), (0, 5)])
 def test_standardized_logits_of_degenerate_batches(shape):
     for logits in (torch.zeros(shape), feature(*shape).half()):
         logits.requires_grad_()
-        loss = kd_loss(standardized(logits), standardized(torch.ones(shape)), 2.0)
+        pair = map(standardized_logits, (logits, torch.ones(shape)))
+        loss = kd_loss(*pair, 2.0)
         if len(logits):
             loss.backward()
             assert loss.isfinite() and logits.grad.isfinite().all()
-        assert standardized(logits).dtype == torch.float32
+        assert standardized_logits(logits).dtype == torch.float32
     large = (1e4 * feature(2, 100)).half()
-    assert standardized(large).isfinite().all()
+    assert standardized_logits(large).isfinite().all()

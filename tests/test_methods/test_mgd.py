@@ -47,7 +47,7 @@ def test_equals_the_formula():
 
 def test_gradcheck():
     torch.manual_seed(0)
-    method = MGD([2], [2]).double()
+    method = MGD(Pair(['a'], [2], [2])).double()
     teacher = feature(1, 2, 3, 3, seed=1)
 
     def loss(student):

@@ -1,7 +1,7 @@
 """Pearson correlation distillation, against its formula."""
 
 from mmreviewkd.methods import PKD, Pair, View
-from mmreviewkd.methods.pkd import pkd_loss, standardized
+from mmreviewkd.methods.pkd import pkd_loss, standardized_channels
 from tests.support.views import assert_same_gradients, feature
 
 import pytest
@@ -60,7 +60,7 @@ def test_scale_and_offset_of_a_channel_do_not_count():
 
 def test_a_constant_channel_is_zero():
     constant = torch.full((2, 1, 3, 3), 5.0, requires_grad=True)
-    assert (standardized(constant) == 0).all()
+    assert (standardized_channels(constant) == 0).all()
     pkd_loss(constant, feature(2, 1, 3, 3).float()).backward()
     assert constant.grad.isfinite().all()
 

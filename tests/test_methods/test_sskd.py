@@ -4,7 +4,7 @@ import copy
 
 from mmreviewkd.commands.export import export_student
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.methods import View
+from mmreviewkd.methods import SSKD, Pair, View
 from mmreviewkd.methods.self_supervision import (
     own_images,
     projection_head,
@@ -36,8 +36,7 @@ def save_head(head):
 
 def built(head, **settings):
     torch.manual_seed(0)
-    cfg = dict(type='SSKD', channels=(3, 6), teacher_head=head, **settings)
-    return MODELS.build(cfg).double()
+    return SSKD(Pair(['a'], [3], [6]), head, **settings).double()
 
 
 def views(images=4, classes=5, seed=0):

@@ -1,13 +1,9 @@
 """Configs by path and name, and those that there are not."""
 
+from mmreviewkd.compat.type_name import type_name
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.models import ReviewKD
-from mmreviewkd.models.configs import (
-    distiller_config,
-    load_config,
-    student_config,
-    type_name,
-)
+from mmreviewkd.models.configs import distiller_config, load_config, student_config
 from mmreviewkd.models.settings import TeacherSettings
 from mmreviewkd.models.teacher import Teacher
 

@@ -257,7 +257,7 @@ class Fitted(TrainedMethod):
 
     reads = ('logits', 'labels')
 
-    def __init__(self, **kwargs):
+    def __init__(self, pair, **kwargs):
         super().__init__(**kwargs)
         self.fit = torch.nn.Linear(3, 3)
 

@@ -17,13 +17,10 @@ from mmengine.runner import load_checkpoint
 class TinyMimic(TrainedMethod):
     """The first level's mean squared distance, after a convolution."""
 
-    def __init__(self, channels=(0, 0), sizes=(1, 1), **kwargs):
+    def __init__(self, pair, sizes=(1, 1), **kwargs):
         super().__init__(**kwargs)
+        channels = pair.student_channels[0], pair.teacher_channels[0]
         self.fit = nn.Conv2d(*channels, sizes[0])
-
-    @classmethod
-    def for_pair(cls, pair, **settings):
-        return cls((pair.student_channels[0], pair.teacher_channels[0]), **settings)
 
     def losses(self, student, teacher):
         distance = (self.fit(student.features[0]) - teacher.features[0]).square().mean()

@@ -5,7 +5,7 @@ import re
 from mmreviewkd.errors import SettingError, UserInputError
 from mmreviewkd.models import Teacher
 from mmreviewkd.models.settings import TeacherSettings
-from mmreviewkd.models.weights import load_whole, names_in, read_checkpoint
+from mmreviewkd.models.weights import load_file, load_whole, names_in
 from tests.support.detectors import save_weights, tiny_detector
 
 import pytest
@@ -338,4 +338,4 @@ def test_whose_file_is_missing():
     with pytest.raises(
         UserInputError, match='^student checkpoint none.pth does not exist'
     ):
-        read_checkpoint('none.pth', 'student')
+        load_file('none.pth', 'student')

@@ -4,7 +4,7 @@ import runpy
 
 from tests.support.markdown import read_table
 from tests.support.paths import ROOT
-from tests.support.tables import write_record, write_steps, write_table
+from tests.support.tables import TABLE, write_record, write_steps, write_table
 
 import pytest
 
@@ -34,3 +34,12 @@ def test_gain_and_cost_of_each_row(gains, tmp_path):
         # two seeds of three are missing
         'PKD': ['not run', 'not run', 'not run'],
     }
+
+
+def test_one_seed_has_no_interval(gains, tmp_path):
+    one_seed = TABLE.replace('seeds: [0, 1, 2]', 'seeds: [0]')
+    folder = write_table(tmp_path / 'mine', one_seed)
+    for row, score in (('alone', 50.0), ('kd', 51.0)):
+        write_record(folder, row, 0, score, teacher=None)
+    cells = read_table(gains['report']({str(folder): 'cells'}))
+    assert cells['KD'] == ['+1.0', 'not run', 'not run']

@@ -5,7 +5,7 @@ import math
 
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.tables import read_record, record_run
-from mmreviewkd.tables.record import epochs_done, read_settings
+from mmreviewkd.tables.record import epochs_done, read_run_settings
 from tests.support.paths import ROOT
 
 import pytest
@@ -88,15 +88,16 @@ def test_epochs_of_the_last_checkpoint(tmp_path):
 
 def test_settings_of_a_config():
     configs = ROOT / 'configs' / 'cifar20'
-    alone = read_settings(str(configs / 'resnet8.py'), ['randomness.seed=0'])
+    student, seed = str(configs / 'resnet8.py'), ['randomness.seed=0']
+    alone = read_run_settings(student, seed)
     assert (alone.epochs, alone.teacher) == (10, None)
-    kd = read_settings(str(configs / 'kd_resnet20_resnet8.py'), ['randomness.seed=0'])
+    kd = read_run_settings(str(configs / 'kd_resnet20_resnet8.py'), seed)
     assert kd.teacher == 'work_dirs/cifar20_resnet20/epoch_10.pth'
-    strong = read_settings(
+    strong = read_run_settings(
         str(configs / 'kd_resnet20_resnet8.py'), ['model.teacher.checkpoint=a.pth']
     )
     assert strong.teacher == 'a.pth'
-    other = read_settings(str(configs / 'resnet8.py'), ['train_cfg.max_epochs=3'])
+    other = read_run_settings(student, ['train_cfg.max_epochs=3'])
     assert other.epochs == 3
     assert len({alone.hash, kd.hash, other.hash}) == 3
-    assert alone == read_settings(str(configs / 'resnet8.py'), ['randomness.seed=0'])
+    assert alone == read_run_settings(student, seed)

@@ -66,6 +66,8 @@ def test_copies_with_checksums_and_the_same_scores(table, capsys):
 
 def test_another_score_another_file_and_no_data(table, tmp_path):
     folder, run = table
+    missing = 'error: docs/results/mine/students has no student of these runs'
+    assert run('--check') == missing
     run()
     write_record(folder, 'kd', 0, 53.0, student=_student(tmp_path / 'work/kd_0.pth'))
     assert run('--check') == 'error: other scores than those kept: kd_0.pth'

@@ -1,10 +1,6 @@
-"""Tables, and pages of images with boxes or labels."""
+"""Pages of images with boxes or labels."""
 
-from mmreviewkd.visualization import (
-    draw_comparison,
-    draw_labels,
-    markdown_table,
-)
+from mmreviewkd.visualization import draw_comparison, draw_labels
 
 import cv2
 import numpy as np
@@ -41,16 +37,6 @@ class TestComparison:
 
     def test_nothing_found(self, tmp_path):
         assert self.draw(tmp_path, []) == 0
-
-    def test_table(self):
-        assert markdown_table(
-            [dict(model='teacher', AP='50.1'), dict(model='student', AP='9.0')]
-        ).splitlines() == [
-            '| model   |   AP |',
-            '|---------|-----:|',
-            '| teacher | 50.1 |',
-            '| student |  9.0 |',
-        ]
 
 
 def test_page_of_labels(tmp_path):

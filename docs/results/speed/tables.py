@@ -6,11 +6,11 @@ It needs the package, installed or by PYTHONPATH.
 
 from pathlib import Path
 
-from mmreviewkd.commands.speed_tables import read_results
+from mmreviewkd.tables.markdown import markdown_table
 from mmreviewkd.tables.page import find_place
-from mmreviewkd.visualization import markdown_table
+from mmreviewkd.tables.plot import save_plot
+from mmreviewkd.tables.speed import read_results
 
-from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -155,23 +155,12 @@ def plot(results):
     return figure
 
 
-def save(figure, path):
-    """Write a small file, the same for the same figures."""
-    style = {
-        'svg.fonttype': 'none',
-        'svg.hashsalt': 'speed',
-        'font.family': 'sans-serif',
-    }
-    with rc_context(style):
-        figure.savefig(path, metadata={'Date': None})
-
-
 def main():
     results = read_results(HERE)
     find_place(str(PAGE), 'speed').write(table(results))
     figure = plot(results)
     if figure:
-        save(figure, PLOT)
+        save_plot(figure, str(PLOT))
 
 
 if __name__ == '__main__':

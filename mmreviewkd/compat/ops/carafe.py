@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .precision import at_least_float32
+from ..precision import in_float32
 
 
 def carafe_forward(
@@ -32,7 +32,7 @@ def carafe_forward(
         scale_factor (int): Output cells per input cell along each axis.
     """
     rfeatures.copy_(features)
-    features, masks = at_least_float32(features, masks)
+    features, masks = map(in_float32, (features, masks))
     output.copy_(_carafe(features, masks, kernel_size, group_size, scale_factor))
 
 
@@ -51,7 +51,7 @@ def carafe_backward(
     scale_factor: int,
 ) -> None:
     """Gradients of :func:`carafe_forward` with respect to features and masks."""
-    inputs = [x.detach().requires_grad_() for x in at_least_float32(rfeatures, masks)]
+    inputs = [in_float32(x).detach().requires_grad_() for x in (rfeatures, masks)]
     features, masks = inputs
     with torch.enable_grad():
         output = _carafe(features, masks, kernel_size, group_size, scale_factor)

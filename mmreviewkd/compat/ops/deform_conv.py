@@ -7,7 +7,7 @@ torchvision takes them in an order of its own.
 import torch
 from torch import Tensor
 
-from .precision import at_least_float32
+from ..precision import in_float32
 
 _SIZES = (
     *('dH', 'dW', 'padH', 'padW', 'dilationH', 'dilationW'),
@@ -33,7 +33,7 @@ def deform_conv_forward(
     **sizes: int,
 ) -> None:
     """Deformable convolution v1 (arXiv 1703.06211), without bias."""
-    tensors = _with_mask_and_bias(*at_least_float32(input, weight, offset))
+    tensors = _with_mask_and_bias(*map(in_float32, (input, weight, offset)))
     in_order = [sizes[name] for name in _SIZES]
     output.copy_(torch.ops.torchvision.deform_conv2d(*tensors, *in_order, False))
 
@@ -82,10 +82,10 @@ def _deform_conv_backward(
     grad_output: Tensor,
     sizes: dict[str, int],
 ) -> tuple[Tensor, ...]:
-    grad_output, *tensors = at_least_float32(grad_output, input, weight, offset)
+    tensors = map(in_float32, (input, weight, offset))
     in_order = [sizes[name] for name in _SIZES]
     return torch.ops.torchvision._deform_conv2d_backward(
-        grad_output, *_with_mask_and_bias(*tensors), *in_order, False
+        in_float32(grad_output), *_with_mask_and_bias(*tensors), *in_order, False
     )
 
 
@@ -110,8 +110,8 @@ def modulated_deform_conv_forward(
     **sizes: int,
 ) -> None:
     """Deformable convolution v2 (arXiv 1811.11168)."""
-    input, weight, bias, offset, mask = at_least_float32(
-        input, weight, bias, offset, mask
+    input, weight, bias, offset, mask = map(
+        in_float32, (input, weight, bias, offset, mask)
     )
     if not with_bias:
         bias = input.new_zeros(len(weight))
@@ -142,8 +142,8 @@ def modulated_deform_conv_backward(
     **sizes: int,
 ) -> None:
     """Gradients of :func:`modulated_deform_conv_forward`."""
-    input, weight, bias, offset, mask, grad_output = at_least_float32(
-        input, weight, bias, offset, mask, grad_output
+    input, weight, bias, offset, mask, grad_output = map(
+        in_float32, (input, weight, bias, offset, mask, grad_output)
     )
     if not with_bias:
         bias = input.new_zeros(len(weight))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .precision import at_least_float32
+from ..precision import in_float32
 
 
 def sigmoid_focal_loss_forward(
@@ -54,7 +54,7 @@ def sigmoid_focal_loss_backward(
 
 def _focal_terms(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor, float]:
     """Return probabilities, a mask of the target class, and mmcv's clamp of the log."""
-    p = at_least_float32(input)[0].sigmoid()
+    p = in_float32(input).sigmoid()
     classes = torch.arange(input.size(1), device=input.device)
     return p, target[:, None] == classes, torch.finfo(torch.float32).tiny
 

@@ -4,7 +4,7 @@ import torch
 import torchvision
 from torch import Tensor
 
-from .precision import at_least_float32
+from ..precision import in_float32
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
@@ -16,7 +16,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
         iou_threshold (float): A box with a larger IoU to a kept one is removed.
         offset (int): 1 if x2 and y2 are inclusive pixel indices, else 0.
     """
-    boxes, scores = at_least_float32(boxes, scores)
+    boxes, scores = map(in_float32, (boxes, scores))
     if offset:
         # width = x2 - x1 + offset, for the areas and for the overlaps alike
         boxes = boxes + boxes.new_tensor([0, 0, offset, offset])
@@ -53,7 +53,7 @@ def softnms(
         method (int): 0 naive, 1 linear, 2 Gaussian.
         offset (int): 1 if x2 and y2 are inclusive pixel indices, else 0.
     """
-    boxes, scores = at_least_float32(boxes, scores)
+    boxes, scores = map(in_float32, (boxes, scores))
     x1, y1, x2, y2 = boxes.unbind(1)
     areas = (x2 - x1 + offset) * (y2 - y1 + offset)
     scores = scores.clone()
@@ -97,7 +97,7 @@ def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
         dets (Tensor): (N, 5), as x1, y1, x2, y2, score.
         iou_threshold (float): IoU to a kept box from which a box is removed.
     """
-    (dets,) = at_least_float32(dets)
+    dets = in_float32(dets)
     threshold = torch.tensor(iou_threshold, dtype=torch.float32).item()
     overlaps = torchvision.ops.box_iou(dets[:, :4], dets[:, :4]) >= threshold
     remaining, groups = dets[:, 4].argsort(descending=True), []

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .precision import at_least_float32
+from ..precision import in_float32
 from .unavailable import unavailable
 
 
@@ -23,7 +23,7 @@ def roi_align_forward(
     """RoIAlign (arXiv 1703.06870) of features (N, C, H, W) for RoIs (K, 5)."""
     if pool_mode == 0:
         unavailable('roi_align_forward with pool_mode="max"')
-    (input,) = at_least_float32(input)
+    input = in_float32(input)
     output.copy_(
         torch.ops.torchvision.roi_align(
             input,
@@ -51,7 +51,7 @@ def roi_align_backward(
     aligned: bool,
 ) -> None:
     """Gradient of :func:`roi_align_forward` with respect to its input."""
-    (grad_output,) = at_least_float32(grad_output)
+    grad_output = in_float32(grad_output)
     grad_input.copy_(
         torch.ops.torchvision._roi_align_backward(
             grad_output,
@@ -82,7 +82,7 @@ def roi_pool_forward(
     mmcv, and the maxima with torch.
     """
     height, width = input.shape[-2:]
-    (rois,) = at_least_float32(rois)
+    rois = in_float32(rois)
     start = rois[:, 1:3] * spatial_scale
     size = (rois[:, 3:5] + 1) * spatial_scale - start
 

@@ -2,7 +2,7 @@
 
 import json
 
-from mmreviewkd.commands.speed_tables import read_results, speed_tables
+from mmreviewkd.tables.speed import read_results, speed_tables
 from tests.support.markdown import read_table
 
 MACHINE = dict(device='A GPU', torch='2.9', mmreviewkd='0.1.0')

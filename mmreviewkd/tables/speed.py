@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..visualization import markdown_table
+from .markdown import markdown_table
 
 
 def read_results(folder: Path) -> dict[str, dict[str, Any]]:
