@@ -18,7 +18,9 @@ SHARE = 0.3
 INTERVAL = 25
 """Iterations from one measurement to the next."""
 
-_MEMORY = 2  # from the second measurement on, a new one counts as much as all before
+MEMORY = 2
+"""Measurements that the mean is over: a new one counts as much as those before."""
+
 _BOUND = 2.3  # natural logarithm of how much the mean may be off for one measurement
 
 
@@ -112,7 +114,7 @@ class AutoWeight(nn.Module):
         new = ((own * task).sum() / task.square().sum()).log()
         # tensors alone, so that nothing waits for a GPU
         step = (new - self.log_ratio).clamp(-_BOUND, _BOUND)
-        mean = self.log_ratio + step / (self.measured + 1).clamp(max=_MEMORY)
+        mean = self.log_ratio + step / (self.measured + 1).clamp(max=MEMORY)
         new_mean = torch.where(self.measured > 0, mean, new)
         finite = torch.isfinite(new)
         self.log_ratio.copy_(torch.where(finite, new_mean, self.log_ratio))

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from ..compat.saving import latest_whole_checkpoint
 from ..errors import UserInputError
 from ..logs import epoch_means, read_scalars
+from ..methods.auto_weight import INTERVAL, MEMORY, SHARE
+from ..methods.review.standardize import BATCHES
 from ..models.configs import load_config
 
 # what a log entry has beside losses
@@ -139,12 +141,16 @@ def read_run_settings(config: str, options: Sequence[str]) -> RunSettings:
     Args:
         config (str): Path or name of the config.
         options (Sequence[str]): Settings as ``--cfg-options`` takes them; they are in
-            the hash as they are written.
+            the hash as they are written, and so are the numbers of ``weight='auto'``.
     """
     cfg = load_config(config)
     given = dict(option.split('=', 1) for option in options)
     teacher = cfg.model.get('teacher', {}).get('checkpoint')
-    text = json.dumps([cfg.to_dict(), given], sort_keys=True, default=str)
+    parts = [cfg.to_dict(), given]
+    if (cfg.model.get('review') or {}).get('weight') == 'auto':
+        # what the config leaves to the code, and which may change
+        parts.append([SHARE, INTERVAL, MEMORY, BATCHES])
+    text = json.dumps(parts, sort_keys=True, default=str)
     return RunSettings(
         hashlib.sha256(text.encode()).hexdigest(),
         int(given.get('train_cfg.max_epochs', cfg.train_cfg.max_epochs)),

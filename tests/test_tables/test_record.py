@@ -101,3 +101,14 @@ def test_settings_of_a_config():
     assert other.epochs == 3
     assert len({alone.hash, kd.hash, other.hash}) == 3
     assert alone == read_run_settings(student, seed)
+
+
+def test_the_hash_of_a_weight_that_follows_gradients_has_its_numbers(monkeypatch):
+    configs = ROOT / 'configs/cifar20/weights'
+    auto, fixed = (
+        lambda name=name: read_run_settings(str(configs / name), []).hash
+        for name in ('auto_resnet20_resnet8.py', 'fixed_resnet20_resnet8.py')
+    )
+    before = auto(), fixed()
+    monkeypatch.setattr('mmreviewkd.tables.record.SHARE', 123.0)
+    assert auto() != before[0] and fixed() == before[1]
