@@ -16,7 +16,7 @@ from tests.support.wandb_file import history
 import pytest
 
 TEXT = (ROOT / 'docs' / 'logging.md').read_text(encoding='utf-8')
-LOGGERS = ('TensorBoard', 'Weights & Biases', 'MLflow', 'ClearML')
+LOGGERS = ('TensorBoard', 'Weights and Biases', 'MLflow', 'ClearML')
 PICTURES = ('review_0', 'review_1')
 
 
@@ -100,7 +100,7 @@ def test_tensorboard(project, alone):
 @pytest.mark.slow
 def test_weights_and_biases(project, alone):
     pytest.importorskip('wandb')
-    work_dir, output = run(project, 'Weights & Biases', alone)
+    work_dir, output = run(project, 'Weights and Biases', alone)
     (folder,) = work_dir.glob('*/vis_data/wandb/offline-run-*')
     assert folder.name in output
     (path,) = folder.glob('*.wandb')
