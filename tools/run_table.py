@@ -262,8 +262,8 @@ def main():
     ]
     if not runs:
         raise UserInputError(
-            f'--seeds {" ".join(map(str, args.seeds))}: none of these rows has such a '
-            f'seed; {osp.join(table.folder, "table.yml")} lists them'
+            f'none of these rows has a seed of {args.seeds or table.seeds}; '
+            f'{osp.join(table.folder, "table.yml")} lists them'
         )
     # what mmengine tells of each checkpoint that is read
     MMLogger.get_current_instance().setLevel('ERROR')

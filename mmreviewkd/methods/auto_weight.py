@@ -21,6 +21,9 @@ INTERVAL = 25
 MEMORY = 2
 """Measurements that the mean is over: a new one counts as much as those before."""
 
+EARLY = 100
+"""Iterations at the beginning, in which the teacher's mean and deviation are taken."""
+
 _BOUND = 2.3  # natural logarithm of how much the mean may be off for one measurement
 
 
@@ -40,8 +43,8 @@ class AutoWeight(nn.Module):
         share (float): How strongly the loss is to pull, relative to the student's own.
 
     Attributes:
-        passed (int): Iterations from the first one, in which :meth:`due` was first
-            asked, to the latest one.
+        first (bool): Whether :meth:`due` is asked for the first time in this iteration.
+        early (bool): Whether this is one of the first 100 from that one on.
 
     Raises:
         UserInputError: ``share`` is no number above 0.
@@ -68,21 +71,31 @@ class AutoWeight(nn.Module):
         self.register_buffer('log_ratio', torch.tensor(torch.nan))
         self.register_buffer('measured', torch.tensor(0.0))
         self.begin: int | None = None
-        self.passed = 0
+        # no numbers: compiled code that reads one is compiled anew for each of them
+        self.first = self.early = True
+
+    def forget_another_run(self, iteration: int) -> None:
+        """Start anew in a run that started with the weights of another one.
+
+        Args:
+            iteration (int): Iteration of the run, whether or not the loss is active. A
+                resumed run is past the one in which it was first measured.
+        """
+        if self.begin is not None and iteration <= self.begin:
+            self.begin = None
 
     def due(self, iteration: int) -> bool:
         """Whether to measure in an iteration of the run.
 
         The first one is that in which this is first asked. The ratio changes quickly
-        then, so that it is measured more often. A run that starts with the weights of
-        another one starts anew.
+        then, so that it is measured more often.
         """
-        if self.begin is None or iteration <= self.begin:
-            # a resumed run is past it: what another run measured says nothing of this
+        if self.begin is None:
             self.begin = iteration
             self.measured.zero_()
-        self.passed = iteration - self.begin
-        return self.passed % INTERVAL == 0 or self.passed in (1, 2, 4, 8, 16)
+        passed = iteration - self.begin
+        self.first, self.early = passed == 0, passed < EARLY
+        return passed % INTERVAL == 0 or passed in (1, 2, 4, 8, 16)
 
     def get_extra_state(self) -> Tensor:
         """Return the first iteration, -1 if there was none."""

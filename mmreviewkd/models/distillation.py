@@ -130,6 +130,9 @@ class Distillation:
         if not torch.is_grad_enabled():
             return [], []
         iteration = MessageHub.get_current_instance().get_info('iter', 0)
+        for method in methods.values():
+            if method.auto is not None:
+                method.auto.forget_another_run(iteration)
         active = {name: method for name, method in methods.items() if method.active}
         following = [
             name

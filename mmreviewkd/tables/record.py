@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 from ..compat.saving import latest_whole_checkpoint
 from ..errors import UserInputError
 from ..logs import epoch_means, read_scalars
-from ..methods.auto_weight import INTERVAL, MEMORY, SHARE
-from ..methods.review.standardize import BATCHES
+from ..methods.auto_weight import EARLY, INTERVAL, MEMORY, SHARE
 from ..models.configs import load_config
 
 # what a log entry has beside losses
@@ -147,9 +146,11 @@ def read_run_settings(config: str, options: Sequence[str]) -> RunSettings:
     given = dict(option.split('=', 1) for option in options)
     teacher = cfg.model.get('teacher', {}).get('checkpoint')
     parts = [cfg.to_dict(), given]
-    if (cfg.model.get('review') or {}).get('weight') == 'auto':
+    review = cfg.model.get('review') or {}
+    if given.get('model.review.weight', review.get('weight')) == 'auto':
         # what the config leaves to the code, and which may change
-        parts.append([SHARE, INTERVAL, MEMORY, BATCHES])
+        share = [] if {'share', 'model.review.share'} & {*review, *given} else [SHARE]
+        parts.append([*share, INTERVAL, MEMORY, EARLY])
     text = json.dumps(parts, sort_keys=True, default=str)
     return RunSettings(
         hashlib.sha256(text.encode()).hexdigest(),

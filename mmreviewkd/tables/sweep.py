@@ -20,7 +20,8 @@ def divergence(rows: Sequence[Summary], alone: Mapping[str, Summary]) -> list[st
     """
     if not any(each.row.weight or each.row.alone for each in rows):
         return []
-    compared = [each for each in rows if alone[each.row.name] is not each]
+    students = {each.row.name for each in alone.values()}
+    compared = [each for each in rows if each.row.name not in students]
     numbers, rest = (
         [
             run
@@ -53,12 +54,13 @@ def against_best(rows: Sequence[Summary], digits: int) -> list[str]:
     weights = [each for each in rows if each.row.weight]
     if not weights:
         return []
-    chosen_by = set.intersection(*(set(each.scores) for each in weights))
+    # a run that a loss has stopped early has no score, and counts as 0
+    chosen_by = set.intersection(*(set(_scores(each)) for each in weights))
     if not chosen_by:
         return []
 
     def quality(each: Summary) -> tuple[float, float]:
-        mean = statistics.mean(each.scores[seed] for seed in chosen_by)
+        mean = statistics.mean(_scores(each)[seed] for seed in chosen_by)
         return mean, -(each.row.weight or 0.0)
 
     best = max(weights, key=quality)
@@ -72,6 +74,11 @@ def against_best(rows: Sequence[Summary], digits: int) -> list[str]:
                 f'to {best.row.title}, the best on {_seeds(sorted(chosen_by))}.'
             )
     return sentences
+
+
+def _scores(each: Summary) -> dict[int, float]:
+    stopped = {seed: 0.0 for seed, run in each.runs.items() if run.stopped}
+    return {**stopped, **each.scores}
 
 
 def _seeds(seeds: Sequence[int]) -> str:

@@ -2,7 +2,7 @@
 
 import math
 
-from mmreviewkd.methods.auto_weight import INTERVAL, SHARE, AutoWeight
+from mmreviewkd.methods.auto_weight import EARLY, INTERVAL, SHARE, AutoWeight
 
 import pytest
 import torch
@@ -72,10 +72,11 @@ def test_when_it_is_measured():
         assert resumed.begin == each.begin
 
 
-@pytest.mark.parametrize('begin, first', [(0, 0), (300, 0), (38, 38)])
+@pytest.mark.parametrize('begin, first', [(0, 0), (300, 0), (38, 38), (0, 112)])
 def test_a_run_from_the_weights_of_another_starts_anew(begin, first):
     weight = measured(*[100.0] * 20)
     weight.begin = begin
+    weight.forget_another_run(0)  # in which the review may be off
     run = range(first, first + 10)
     assert [i - first for i in run if weight.due(i)] == [0, 1, 2, 4, 8]
     update(weight, 1.0)
@@ -85,8 +86,11 @@ def test_a_run_from_the_weights_of_another_starts_anew(begin, first):
 def test_a_resumed_run_does_not():
     weight = measured(100.0)
     weight.begin = 0
+    weight.forget_another_run(INTERVAL + 1)
     assert not weight.due(INTERVAL + 1)
-    assert weight.measured == 1 and weight.passed == INTERVAL + 1
+    assert weight.measured == 1 and weight.early and not weight.first
+    weight.due(EARLY)
+    assert not weight.early
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])

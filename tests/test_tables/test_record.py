@@ -106,9 +106,14 @@ def test_settings_of_a_config():
 def test_the_hash_of_a_weight_that_follows_gradients_has_its_numbers(monkeypatch):
     configs = ROOT / 'configs/cifar20/weights'
     auto, fixed = (
-        lambda name=name: read_run_settings(str(configs / name), []).hash
+        lambda options, name=name: read_run_settings(str(configs / name), options).hash
         for name in ('auto_resnet20_resnet8.py', 'fixed_resnet20_resnet8.py')
     )
-    before = auto(), fixed()
+    share = ['model.review.share=1']
+    before = auto([]), auto(share), fixed([])
     monkeypatch.setattr('mmreviewkd.tables.record.SHARE', 123.0)
-    assert auto() != before[0] and fixed() == before[1]
+    assert auto([]) != before[0]
+    # where a share is given, the other one is nothing
+    assert (auto(share), fixed([])) == before[1:]
+    monkeypatch.setattr('mmreviewkd.tables.record.INTERVAL', 123)
+    assert auto(share) != before[1] and fixed([]) == before[2]

@@ -233,6 +233,9 @@ def test_what_comes_near_the_best_weight(tmp_path):
     assert (
         "\n\nOn seeds 1, 2, 'auto' is +1.0 ± 12.7 to PKD, the best on seed 0."
     ) in report_table(str(folder))
+    # one that a loss has stopped, without a score, is not the best and chooses as well
+    write_record(folder, 'kd', 0, 0, stopped='nan', validation=dict(epoch=[]))
+    assert 'to PKD, the best on seed 0.' in report_table(str(folder))
     # as good on the seed that chooses: the smaller weight
     write_record(folder, 'kd', 0, 54.0)
     write_record(folder, 'kd', 3, 52.5)
@@ -249,7 +252,10 @@ def test_runs_under_other_settings_that_diverged(tmp_path):
     write_record(folder, 'alone', 0, 50.0, teacher=None)
     write_record(folder, 'kd', 0, 40.0)
     write_record(folder, 'pkd', 0, 36.0)
-    assert 'Of 2 runs, 1 diverged.' in report_table(str(folder))
+    # kd is what pkd is compared with: a student alone as well
+    assert 'Of 1 run, none diverged.' in report_table(str(folder))
+    write_record(folder, 'pkd', 0, 34.9)
+    assert 'Of 1 run, 1 diverged.' in report_table(str(folder))
 
 
 def test_quantiles_of_students_t():

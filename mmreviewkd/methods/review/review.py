@@ -17,7 +17,7 @@ from ..auto_weight import SHARE, AutoWeight
 from ..method import Pair, TrainedMethod, View
 from .abf import ABF
 from .hcl import hcl_loss, l2_loss
-from .standardize import BATCHES, Standardize
+from .standardize import Standardize
 
 
 @MODELS.register_module()
@@ -169,9 +169,9 @@ class Review(TrainedMethod):
         """
         if self.auto is None:
             return features
-        if self.training and self.auto.passed < BATCHES:
+        if self.training and self.auto.early:
             for standardize, feature in zip(self.standardize, features):
-                standardize.update(feature, anew=self.auto.passed == 0)
+                standardize.update(feature, anew=self.auto.first)
         return [each(x) for each, x in zip(self.standardize, features)]
 
     def forward(

@@ -9,9 +9,6 @@ from torch import Tensor
 
 from ...compat.precision import in_float32
 
-BATCHES = 100
-"""Batches at the beginning of a run that mean and variance are taken from."""
-
 _FLOOR = 1e-2
 
 

@@ -78,11 +78,12 @@ def test_a_compiled_review_is_measured_after_a_step_that_is_not():
 
 
 def test_the_teacher_is_looked_at_in_the_first_batches_of_a_run(monkeypatch):
-    monkeypatch.setattr('mmreviewkd.methods.review.review.BATCHES', 3)
+    monkeypatch.setattr('mmreviewkd.methods.auto_weight.EARLY', 3)
     review = Review([4], [6], weight='auto')
 
     def run(iterations, mean):
         for iteration in iterations:
+            review.auto.forget_another_run(iteration)
             review.auto.due(iteration)
             review.targets([mean + torch.randn(2, 6, 8, 8)])
         return review.standardize[0].mean.mean().item()
