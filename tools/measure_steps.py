@@ -17,7 +17,7 @@ import os.path as osp
 import tempfile
 
 from mmreviewkd.engine.one_line_errors import one_line_errors
-from mmreviewkd.tables import read_table, run_command
+from mmreviewkd.tables import commit_of_now, read_table, run_command
 from mmreviewkd.tables.record import read_run_settings
 from mmreviewkd.tables.steps import FILE
 
@@ -31,7 +31,7 @@ def measure(row, options, arguments):
         command = ['benchmark', 'step', row.config, '--json', path, *arguments]
         run_command(row.name, *command, '--cfg-options', *options)
         with open(path, encoding='utf-8') as file:
-            return json.load(file)
+            return dict(json.load(file), commit=commit_of_now())
 
 
 def parse_args():

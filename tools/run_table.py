@@ -25,7 +25,14 @@ from mmreviewkd.commands.export import export_student
 from mmreviewkd.compat.saving import latest_whole_checkpoint
 from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.tables import last_line, read_record, read_table, record_run, score
+from mmreviewkd.tables import (
+    commit_of_now,
+    last_line,
+    read_record,
+    read_table,
+    record_run,
+    score,
+)
 from mmreviewkd.tables.record import epochs_done, file_hash, read_run_settings
 
 import torch
@@ -139,17 +146,6 @@ class Run:
             versions=versions(),
         )
         self.record = record_run(self.result, self.work_dir, facts)
-
-
-def commit_of_now():
-    """Return the commit of this checkout, with a + if the code was changed since."""
-
-    def git(*arguments):
-        done = subprocess.run(['git', *arguments], capture_output=True, text=True)
-        return done.stdout.strip() if done.returncode == 0 else ''
-
-    changed = git('status', '--porcelain', '--', 'mmreviewkd', 'configs', 'tools')
-    return git('rev-parse', 'HEAD') + ('+' if changed else '')
 
 
 def machine():

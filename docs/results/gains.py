@@ -1,9 +1,10 @@
 #!/usr/bin/env python
-"""Make the tables of docs/methods.md, what each method gave and cost, from the runs.
+"""Write what the runs gave into README.md, docs/index.md and docs/methods.md.
 
 It needs the package, installed or by PYTHONPATH.
 """
 
+import statistics
 from pathlib import Path
 
 from mmreviewkd.tables import gain, read_table
@@ -14,7 +15,14 @@ from mmreviewkd.tables.steps import read_steps
 from mmreviewkd.tables.summary import summarize
 
 HERE = Path(__file__).resolve().parent
-PAGE = HERE.parent / 'methods.md'
+DOCS = HERE.parent
+# what README.md and docs/index.md show of Review-KD
+RESULTS = {
+    'deeppcb-faster-rcnn': 'circuit boards, 1000 scans, Faster R-CNN: AP',
+    'cbc-faster-rcnn': 'blood cells, 300 photos, Faster R-CNN: AP',
+    'cbc-retinanet': 'blood cells, 300 photos, RetinaNet: AP',
+    'cifar20': 'CIFAR-100, 20 classes, ResNet20-ResNet8: top-1',
+}
 # the tables of each kind of model; time and memory are those of the first
 TASKS = {
     'classifiers': {'cifar20': 'CIFAR-100, 20 classes, top-1'},
@@ -35,6 +43,28 @@ def gains(table):
         if each.complete and alone.complete:
             found[each.row.title] = gain(each.scores, alone.scores).text(1)
     return found
+
+
+def results(titles):
+    """The Markdown table of Review-KD, one row for each table."""
+    rows = []
+    for name, title in titles.items():
+        table = read_table(str(HERE / name))
+        (review,) = (row for row in table.rows if row.name == 'review-kd')
+        columns = {
+            'teacher': summarize(table, table.first[0]),
+            'student alone': summarize(table, table.rows[0]),
+            'distilled': summarize(table, review),
+        }
+        line = {
+            column: f'{statistics.mean(each.scores.values()):.1f}'
+            if each.complete
+            else 'not run'
+            for column, each in columns.items()
+        }
+        gained = gains(table)[review.title]
+        rows.append({'': title, **line, 'gain (95 %)': gained})
+    return markdown_table(rows)
 
 
 def report(titles):
@@ -60,8 +90,10 @@ def report(titles):
 
 
 def main():
+    for page in (DOCS.parent / 'README.md', DOCS / 'index.md'):
+        find_place(str(page), 'results').write(results(RESULTS))
     for name, titles in TASKS.items():
-        find_place(str(PAGE), name).write(report(titles))
+        find_place(str(DOCS / 'methods.md'), name).write(report(titles))
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
 """Tables of many runs: which they are, what is kept of each, and what is reported."""
 
-from .command import last_line, run_command
+from .command import commit_of_now, last_line, run_command
 from .record import Record, read_record, record_run
 from .report import report_table
 from .summary import Gain, gain, percent, score
@@ -11,6 +11,7 @@ __all__ = [
     'Record',
     'Row',
     'Table',
+    'commit_of_now',
     'gain',
     'last_line',
     'percent',

@@ -1,4 +1,4 @@
-"""Commands of this package, each in a process of its own."""
+"""Commands in a process of their own: of this package, and git."""
 
 from __future__ import annotations
 
@@ -28,3 +28,14 @@ def run_command(name: str, *arguments: str) -> None:
     if done.returncode:
         reason = last_line(done.stderr or done.stdout).removeprefix('error: ')
         raise UserInputError(f'{name}: {reason}')
+
+
+def commit_of_now() -> str:
+    """Return the commit of this checkout, with a + if the code was changed since."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(['git', *arguments], capture_output=True, text=True)
+        return done.stdout.strip() if done.returncode == 0 else ''
+
+    changed = git('status', '--porcelain', '--', 'mmreviewkd', 'configs', 'tools')
+    return git('rev-parse', 'HEAD') + ('+' if changed else '')

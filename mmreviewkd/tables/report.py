@@ -53,7 +53,7 @@ def report_table(folder: str, page: str | None = None) -> str:
     _check_teachers(table, rows)
     steps = read_steps(table)
     parts = [markdown_table(_cells(table, [*teachers, *rows], steps))]
-    parts += _notes(table, rows, steps)
+    parts += _notes(table, before, rows, steps)
     by_name = {each.row.name: each for each in rows}
     alone = {row.name: by_name[row.alone or table.rows[0].name] for row in table.rows}
     parts += divergence(rows, alone)
@@ -195,7 +195,9 @@ def _number(value: float | None, digits: int) -> str:
     return '' if value is None else f'{value:.{digits}f}'
 
 
-def _notes(table: Table, rows: Sequence[Summary], steps: Steps) -> list[str]:
+def _notes(
+    table: Table, before: Sequence[Summary], rows: Sequence[Summary], steps: Steps
+) -> list[str]:
     """Return what has to be known of the runs, one paragraph each."""
     runs = [
         (f'{each.row.title}, seed {seed}', run)
@@ -204,7 +206,7 @@ def _notes(table: Table, rows: Sequence[Summary], steps: Steps) -> list[str]:
     ]
     if not runs:
         return []
-    contents = [run.content for _, run in runs]
+    contents = [run.content for each in [*before, *rows] for run in each.runs.values()]
     versions = [content['versions'] for content in contents]
     facts = {
         'commit': _all(c[:10] for each in contents for c in each['commits']),

@@ -37,7 +37,7 @@ class Steps(NamedTuple):
 
     Args:
         costs (dict[str, Cost]): By the name of the row.
-        setting (str): What was measured, and on what.
+        setting (str): What was measured, on what, and with which code.
     """
 
     costs: dict[str, Cost]
@@ -75,7 +75,10 @@ def read_steps(table: Table) -> Steps:
             f'{path}: rows were measured in different settings: '
             f'{" / ".join(sorted(settings))}'
         )
-    return Steps(costs, *settings)
+    commits = {
+        result['commit'][:10] for result in results.values() if 'commit' in result
+    }
+    return Steps(costs, ', commit '.join([*settings, *sorted(commits)]))
 
 
 def _distilled(seconds: Mapping[str, float]) -> float:

@@ -54,6 +54,7 @@ def write_steps(folder, **ratios):
             settings=dict(batch=8, size='32x32', repeats=9),
             seconds=dict(student=0.5, teacher=0.1, distilled=0.5 * time),
             peak_bytes=dict(student=100, distilled=100 * memory),
+            commit='0123456789abcdef',
         )
         for row, (time, memory) in ratios.items()
     }

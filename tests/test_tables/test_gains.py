@@ -1,4 +1,4 @@
-"""The tables of docs/methods.md, what each method gave and cost."""
+"""What the runs gave, on README.md, docs/index.md and docs/methods.md."""
 
 import runpy
 
@@ -14,11 +14,30 @@ def gains():
     return runpy.run_path(str(ROOT / 'docs' / 'results' / 'gains.py'))
 
 
-def test_the_page_has_the_figures_that_are_kept(gains):
-    page = (ROOT / 'docs' / 'methods.md').read_text(encoding='utf-8')
+def test_the_pages_have_the_figures_that_are_kept(gains):
+    results = gains['results'](gains['RESULTS'])
+    expected = [(page, 'results', results) for page in ('README.md', 'docs/index.md')]
     for name, titles in gains['TASKS'].items():
-        table = gains['report'](titles)
-        assert f'<!-- {name} -->\n\n{table}\n\n<!-- / -->' in page
+        expected.append(('docs/methods.md', name, gains['report'](titles)))
+    for page, name, table in expected:
+        text = (ROOT / page).read_text(encoding='utf-8')
+        assert f'<!-- {name} -->\n\n{table}\n\n<!-- / -->' in text
+
+
+def test_results_of_review_kd(gains, tmp_path):
+    content = TABLE.replace('pkd', 'review-kd')
+    whole, half = (write_table(tmp_path / name, content) for name in ('whole', 'half'))
+    for seed, (alone, distilled) in enumerate([(50, 51), (51, 54), (52, 54)]):
+        for folder in (whole, half):
+            write_record(folder, 'alone', seed, alone, teacher=None)
+        write_record(whole, 'review-kd', seed, distilled)
+    write_record(whole, 'teacher', 0, 60.0, teacher=None)
+    write_record(half, 'review-kd', 0, 51.0)
+    cells = read_table(gains['results']({str(whole): 'whole', str(half): 'half'}))
+    assert cells == {
+        'whole': ['60.0', '51.0', '53.0', '+2.0 ± 2.5'],
+        'half': ['not run', '51.0', 'not run', 'not run'],
+    }
 
 
 def test_gain_and_cost_of_each_row(gains, tmp_path):

@@ -107,10 +107,12 @@ def test_a_detector_that_detects_nothing_has_ap_0(folder):
 
 def test_says_where_figures_come_from(folder):
     write_record(folder, 'kd', 2, 54.0, commits=['f' * 40])
+    write_record(folder, 'teacher', 0, 60.0, teacher=None, commits=['e' * 40])
     assert report_table(str(folder)).endswith(
-        '6 of 9 runs; commit 0123456789, ffffffffff; machine a CPU; torch 2.1; '
-        'mmdet 3.3; mmcv 2.1.\n\nTime and peak memory: of a step, relative to the '
-        'student alone (batch 8, images of 32x32, a CPU, torch 2.1, median of 9).'
+        '6 of 9 runs; commit eeeeeeeeee, 0123456789, ffffffffff; machine a CPU; '
+        'torch 2.1; mmdet 3.3; mmcv 2.1.\n\nTime and peak memory: of a step, relative '
+        'to the student alone (batch 8, images of 32x32, a CPU, torch 2.1, median of '
+        '9, commit 0123456789).'
     )
 
 

@@ -43,7 +43,9 @@ def test_each_row_with_a_teacher_once(measure, tmp_path):
     assert started[0].endswith('--cfg-options randomness.deterministic=True')
     assert output == '[1/2] KD: 1.60x\n[2/2] PKD: 1.60x\n'
     steps = tmp_path / 'docs' / 'results' / 'mine' / 'steps.json'
-    assert list(json.loads(steps.read_text())) == ['kd', 'pkd']
+    content = json.loads(steps.read_text())
+    assert list(content) == ['kd', 'pkd']
+    assert content['kd']['commit'] == ''  # the folder is no checkout
     assert measure()[:2] == (None, [])
     steps.unlink()
     error, started, _ = measure('--rows', 'pkd')
