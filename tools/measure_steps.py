@@ -12,10 +12,10 @@ machine meanwhile. Rows that are in the file are skipped: move it away to measur
 
 import argparse
 import json
-import os
 import os.path as osp
 import tempfile
 
+from mmreviewkd.compat.saving import write_whole
 from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.tables import commit_of_now, read_table, run_command
 from mmreviewkd.tables.record import read_run_settings
@@ -69,10 +69,7 @@ def main():
         seconds = result['seconds']
         ratio = seconds['distilled'] / seconds['student']
         print(f'[{number}/{len(waiting)}] {row.title}: {ratio:.2f}x', flush=True)
-        with open(path + '.part', 'w', encoding='utf-8') as file:
-            json.dump(results, file, indent=1)
-            file.write('\n')
-        os.replace(path + '.part', path)
+        write_whole(path, json.dumps(results, indent=1) + '\n')
 
 
 if __name__ == '__main__':

@@ -18,9 +18,16 @@ import os.path as osp
 import shutil
 import tempfile
 
+from mmreviewkd.compat.saving import write_whole
 from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.tables import percent, read_record, read_table, run_command, score
+from mmreviewkd.tables import (
+    percent,
+    read_record,
+    read_table,
+    run_command,
+    score,
+)
 from mmreviewkd.tables.record import file_hash
 
 RESULTS = 'docs/results'
@@ -42,18 +49,17 @@ def keep(table, seeds):
     """Copy the students, and list their checksums."""
     folder = osp.join(table.folder, 'students')
     os.makedirs(folder, exist_ok=True)
-    lines = []
     for _, _, record in kept_runs(table, seeds):
         student = record.content['student']
-        name = osp.basename(student['file'])
         if not osp.isfile(student['file']) or (
             file_hash(student['file']) != student['sha256']
         ):
             raise UserInputError(f'{student["file"]} is not the one of {table.name}')
         shutil.copy(student['file'], folder)
-        lines.append(f'{student["sha256"]}  {name}\n')
-    with open(osp.join(folder, SUMS), 'w', encoding='utf-8') as file:
-        file.writelines(sorted(lines, key=lambda line: line.split()[1]))
+    # those of other seeds, too, which an earlier call has copied
+    files = sorted(glob.glob(osp.join(folder, '*.pth')))
+    lines = [f'{file_hash(path)}  {osp.basename(path)}\n' for path in files]
+    write_whole(osp.join(folder, SUMS), ''.join(lines))
     print(f'{len(lines)} students in {folder}')
 
 

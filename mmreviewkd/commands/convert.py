@@ -12,12 +12,12 @@ write into a config is printed in the end.
 import argparse
 import collections
 import json
-import os
 import os.path as osp
 from collections.abc import Iterable, Sequence
 
 from tqdm import tqdm
 
+from ..compat.saving import write_whole
 from ..conversion import AnnotatedImage, read_voc, read_yaml, read_yolo, to_coco
 from ..errors import UserInputError, few
 from .arguments import add_path
@@ -67,7 +67,7 @@ def _convert_yolo(args: argparse.Namespace) -> None:
     }
     # nothing is written before all could be read
     for name, content in whole.items():
-        _write(content, osp.join(args.out, f'{name}.json'))
+        write_whole(osp.join(args.out, f'{name}.json'), json.dumps(content))
     for name, split in splits.items():
         _print_config(name, split.images, osp.join(args.out, f'{name}.json'), classes)
 
@@ -83,7 +83,8 @@ def _convert_voc(args: argparse.Namespace) -> None:
         raise UserInputError(f'{args.out}: must be a file that ends in .json')
     name = osp.splitext(osp.basename(args.out))[0]
     read = read_voc(args.source, args.images, args.classes, args.zero_based)
-    _write(_coco(read, args.classes, name, args.skip_invalid), args.out)
+    content = _coco(read, args.classes, name, args.skip_invalid)
+    write_whole(args.out, json.dumps(content))
     _print_config(name, args.images, args.out, args.classes)
 
 
@@ -108,13 +109,6 @@ def _coco(
     if unused:
         print(f'no box in {split} is a {", a ".join(unused)}')
     return coco
-
-
-def _write(coco: dict, path: str) -> None:
-    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
-    with open(f'{path}.part', 'w', encoding='utf-8') as file:
-        json.dump(coco, file)
-    os.replace(f'{path}.part', path)
 
 
 def _print_config(

@@ -51,6 +51,15 @@ def put_whole(self: LocalBackend, obj: bytes, filepath: Union[str, Path]) -> Non
             os.remove(part)
 
 
+def write_whole(path: str, text: str) -> None:
+    """Write a text file. Whoever reads it sees the former one, or all of this one.
+
+    Raises:
+        OSError: As of :func:`put_whole`.
+    """
+    put_whole(LocalBackend(), text.encode(), path)
+
+
 def remove_parts(folder: str) -> None:
     """Remove the unfinished checkpoints that killed runs have left.
 

@@ -6,6 +6,7 @@ import os.path as osp
 import re
 from typing import NamedTuple
 
+from ..compat.saving import write_whole
 from ..errors import UserInputError
 
 
@@ -14,19 +15,40 @@ class Place(NamedTuple):
 
     Args:
         page (str): Path of the page.
-        before (str): What stands before the place.
-        after (str): What stands after it.
+        name (str): Name of the place.
     """
 
     page: str
-    before: str
-    after: str
+    name: str
 
     def write(self, text: str) -> None:
-        """Replace what is in the place."""
-        with open(self.page, 'w', encoding='utf-8') as file:
-            # Markdown wants empty lines around comments
-            file.write(f'{self.before}\n{text}\n{self.after}')
+        """Replace what is in the place, and leave the rest of the page as it is now.
+
+        Raises:
+            UserInputError: There is no such page any more, or no such place in it.
+        """
+        before, after = self.around()
+        # Markdown wants empty lines around comments
+        write_whole(self.page, f'{before}\n{text}\n{after}')
+
+    def around(self) -> tuple[str, str]:
+        """Read what stands before the place and after it.
+
+        Raises:
+            UserInputError: There is no such page, or no such place in it.
+        """
+        if not osp.isfile(self.page):
+            raise UserInputError(f'--page {self.page}: no such file')
+        with open(self.page, encoding='utf-8') as file:
+            text = file.read()
+        begin, end = f'<!-- {self.name} -->\n', '\n<!-- / -->'
+        found = re.search(f'{re.escape(begin)}.*?{re.escape(end)}', text, re.DOTALL)
+        if not found:
+            raise UserInputError(
+                f'{self.page} has no line {begin.strip()} with a line {end.strip()} '
+                f'after it; the table {self.name} is written between them'
+            )
+        return text[: found.start()] + begin, end + text[found.end() :]
 
 
 def find_place(page: str, name: str) -> Place:
@@ -35,15 +57,6 @@ def find_place(page: str, name: str) -> Place:
     Raises:
         UserInputError: There is no such page, or no such place in it.
     """
-    if not osp.isfile(page):
-        raise UserInputError(f'--page {page}: no such file')
-    with open(page, encoding='utf-8') as file:
-        text = file.read()
-    begin, end = f'<!-- {name} -->\n', '\n<!-- / -->'
-    found = re.search(f'{re.escape(begin)}.*?{re.escape(end)}', text, re.DOTALL)
-    if not found:
-        raise UserInputError(
-            f'{page} has no line {begin.strip()} with a line {end.strip()} after it; '
-            f'the table {name} is written between them'
-        )
-    return Place(page, text[: found.start()] + begin, end + text[found.end() :])
+    place = Place(page, name)
+    place.around()
+    return place

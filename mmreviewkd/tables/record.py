@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import os.path as osp
 import re
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..compat.saving import latest_whole_checkpoint
+from ..compat.saving import latest_whole_checkpoint, write_whole
 from ..errors import UserInputError
 from ..logs import epoch_means, read_scalars
 from ..methods.auto_weight import EARLY, INTERVAL, MEMORY, SHARE
@@ -43,11 +42,13 @@ class RunSettings(NamedTuple):
         hash (str): SHA-256 of the whole config with its options.
         epochs (int): Number of epochs.
         teacher (str, optional): File of the teacher's weights.
+        load_from (str, optional): File of the weights that the run starts from.
     """
 
     hash: str
     epochs: int
     teacher: str | None
+    load_from: str | None
 
 
 def read_record(path: str) -> Record | None:
@@ -79,7 +80,9 @@ def read_record(path: str) -> Record | None:
         ) from None
 
 
-def record_run(path: str, work_dir: str, facts: Mapping[str, Any]) -> Record:
+def record_run(
+    path: str, work_dir: str, facts: Mapping[str, Any], epochs: int
+) -> Record:
     """Write what is kept of a run, from its logs.
 
     Args:
@@ -87,27 +90,45 @@ def record_run(path: str, work_dir: str, facts: Mapping[str, Any]) -> Record:
         work_dir (str): Folder of the run.
         facts (Mapping[str, Any]): What the logs do not tell: ``memory_mb``, ``stopped``
             and more, which is written as it is.
+        epochs (int): Number of epochs of the run, unless it was stopped.
 
     Returns:
         Record: What was written.
+
+    Raises:
+        UserInputError: The run has no logs, or no score of its last epoch, although it
+            was not stopped.
     """
-    entries = read_scalars(work_dir)
+    try:
+        entries = read_scalars(work_dir)
+    except UserInputError:
+        if not facts['stopped']:
+            raise
+        entries = []  # a loss has stopped it before its first entry
     steps = [entry for entry in entries if 'loss' in entry]
     validations = [entry for entry in entries if 'loss' not in entry]
     keys = [key for entry in steps for key in entry if key not in _OTHER]
     losses = {key: dict(zip(*epoch_means(steps, key))) for key in dict.fromkeys(keys)}
-    epochs = list(losses['loss'])
+    if validations and not facts['stopped'] and validations[-1]['step'] != epochs:
+        # saved before it is validated, and killed in between
+        raise UserInputError(
+            f'{work_dir} has no score of its last epoch, {epochs}; move it away to run '
+            'it again'
+        )
+    trained = list(losses.get('loss', ()))
     metrics = dict.fromkeys(key for each in validations for key in each if '/' in key)
     on_gpu = [entry['memory'] for entry in steps if 'memory' in entry]
     content = {
         **facts,
         'memory_mb': max(on_gpu) if on_gpu else facts['memory_mb'],
-        'step_seconds': _short(statistics.median(e['time'] for e in steps)),
+        'step_seconds': _short(
+            statistics.median(e['time'] for e in steps) if steps else math.nan
+        ),
         'training': {
-            'epoch': epochs,
+            'epoch': trained,
             # an epoch in which a method has weight 0 has none of its losses
             **{
-                key: [_short(means.get(epoch, math.nan)) for epoch in epochs]
+                key: [_short(means.get(epoch, math.nan)) for epoch in trained]
                 for key, means in losses.items()
             },
         },
@@ -119,10 +140,7 @@ def record_run(path: str, work_dir: str, facts: Mapping[str, Any]) -> Record:
             },
         },
     }
-    os.makedirs(osp.dirname(path), exist_ok=True)
-    with open(path + '.part', 'w', encoding='utf-8') as file:
-        file.write(_as_text(content))
-    os.replace(path + '.part', path)
+    write_whole(path, _as_text(content))
     record = read_record(path)
     assert record is not None
     return record
@@ -156,6 +174,7 @@ def read_run_settings(config: str, options: Sequence[str]) -> RunSettings:
         hashlib.sha256(text.encode()).hexdigest(),
         int(given.get('train_cfg.max_epochs', cfg.train_cfg.max_epochs)),
         given.get('model.teacher.checkpoint', teacher),
+        given.get('load_from', cfg.get('load_from')),
     )
 
 

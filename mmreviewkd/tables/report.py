@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os.path as osp
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import UserInputError
@@ -52,17 +52,17 @@ def report_table(folder: str, page: str | None = None) -> str:
     rows = [summarize(table, row) for row in table.rows]
     _check_teachers(table, rows)
     steps = read_steps(table)
-    parts = [markdown_table(_cells(table, [*teachers, *rows], steps))]
-    parts += _notes(table, before, rows, steps)
     by_name = {each.row.name: each for each in rows}
     alone = {row.name: by_name[row.alone or table.rows[0].name] for row in table.rows}
+    parts = [markdown_table(_cells(table, teachers, rows, alone, steps))]
+    parts += _notes(table, before, rows, steps)
     parts += divergence(rows, alone)
     parts += against_best(rows, _digits(table))
     if place:
         start = osp.relpath(folder, osp.dirname(place.page) or '.')
         parts[1:1] = [
             f'![{title}]({osp.join(start, plot).replace(osp.sep, "/")})'
-            for plot, title in _draw(table, rows, steps).items()
+            for plot, title in _draw(table, rows, alone, steps).items()
         ]
         place.write('\n\n'.join(parts))
     return '\n\n'.join(parts)
@@ -86,11 +86,12 @@ def _check_teachers(table: Table, rows: Sequence[Summary]) -> None:
             )
 
 
-def _draw(table: Table, rows: Sequence[Summary], steps: Steps) -> dict[str, str]:
+def _draw(
+    table: Table, rows: Sequence[Summary], alone: Mapping[str, Summary], steps: Steps
+) -> dict[str, str]:
     """Draw what there is to draw of a table; return the titles by file name."""
     from .plot import plot_gains, plot_sweep  # matplotlib, where something is drawn
 
-    alone, *others = rows
     score, plot = next(iter(table.metrics)), osp.join(table.folder, PLOT)
     sweep = {each.row.weight: each.scores for each in rows if each.row.weight}
     if any(sweep.values()):
@@ -100,10 +101,10 @@ def _draw(table: Table, rows: Sequence[Summary], steps: Steps) -> dict[str, str]
     gains = {
         each.row.title: (
             steps.costs[each.row.name].time,
-            gain(each.scores, alone.scores),
+            gain(each.scores, alone[each.row.name].scores),
         )
-        for each in others
-        if each.complete and alone.complete and each.row.name in steps.costs
+        for each in rows
+        if _compared(each, alone[each.row.name]) and each.row.name in steps.costs
     }
     if not gains:
         return {}
@@ -149,28 +150,35 @@ def _digits(table: Table) -> int:
     return 1 if 'AP' in next(iter(table.metrics.values())) else 2
 
 
+def _compared(each: Summary, alone: Summary) -> bool:
+    return each is not alone and each.complete and alone.complete
+
+
 def _cells(
-    table: Table, summaries: Sequence[Summary], steps: Steps
+    table: Table,
+    teachers: Sequence[Summary],
+    rows: Sequence[Summary],
+    alone: Mapping[str, Summary],
+    steps: Steps,
 ) -> list[dict[str, Any]]:
     """Return the rows of the Markdown table; the keys are its header."""
     name, *others = table.metrics
     key = table.metrics[name]
     digits = _digits(table)
-    by_name = {each.row.name: each for each in summaries}
     lines = []
-    for each in summaries:
-        is_row = each.row in table.rows
+    kinds = [False] * len(teachers) + [True] * len(rows)
+    for is_row, each in zip(kinds, [*teachers, *rows]):
         line = {name: each.row.title}
         for seed in table.seeds:
             is_run = is_row and seed in table.seeds_of(each.row)
             line[f'seed {seed}'] = _seed(each, key, seed, digits) if is_run else ''
         whole = each.complete
-        alone = by_name[each.row.alone or table.rows[0].name]
-        compared = whole and is_row and alone.complete and each is not alone
         line['mean'] = _number(mean_score(each, key) if whole else None, digits)
         line['deviation'] = _number(deviation(each.scores) if whole else None, digits)
-        gained = gain(each.scores, alone.scores).text(digits) if compared else ''
-        line['to alone (95 %)'] = gained
+        line['to alone (95 %)'] = ''
+        if is_row and _compared(each, alone[each.row.name]):
+            gained = gain(each.scores, alone[each.row.name].scores)
+            line['to alone (95 %)'] = gained.text(digits)
         for other in others:
             value = mean_score(each, table.metrics[other]) if whole else None
             line[other] = _number(value, digits)

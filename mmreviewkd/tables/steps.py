@@ -64,6 +64,8 @@ def read_steps(table: Table) -> Steps:
                 _distilled(seconds) / seconds['student'],
                 peaks['distilled'] / peaks['student'],
             )
+        if not results:
+            return Steps({}, '')
         settings = {_setting(result) for result in results.values()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserInputError(

@@ -54,7 +54,6 @@ def against_best(rows: Sequence[Summary], digits: int) -> list[str]:
     weights = [each for each in rows if each.row.weight]
     if not weights:
         return []
-    # a run that a loss has stopped early has no score, and counts as 0
     chosen_by = set.intersection(*(set(_scores(each)) for each in weights))
     if not chosen_by:
         return []
@@ -77,8 +76,9 @@ def against_best(rows: Sequence[Summary], digits: int) -> list[str]:
 
 
 def _scores(each: Summary) -> dict[int, float]:
+    # a run that a loss has stopped has diverged, and counts as 0
     stopped = {seed: 0.0 for seed, run in each.runs.items() if run.stopped}
-    return {**stopped, **each.scores}
+    return {**each.scores, **stopped}
 
 
 def _seeds(seeds: Sequence[int]) -> str:

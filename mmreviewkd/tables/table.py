@@ -125,7 +125,7 @@ def read_table(folder: str) -> Table:
                 f'{path}: {row.name} is compared with {row.alone!r}, which is no row'
                 f'{near(row.alone, names)}'
             )
-    return Table(
+    table = Table(
         name,
         folder,
         content['title'],
@@ -135,6 +135,15 @@ def read_table(folder: str) -> Table:
         first,
         rows,
     )
+    for row in rows:
+        (alone,) = (each for each in rows if each.name == (row.alone or names[0]))
+        lacking = set(table.seeds_of(row)) - set(table.seeds_of(alone))
+        if lacking:
+            raise UserInputError(
+                f'{path}: {row.name} has seed {min(lacking)}, and {alone.name}, which '
+                'it is compared with, has not'
+            )
+    return table
 
 
 def _rows(entries: dict[str, Any], table: str) -> list[Row]:

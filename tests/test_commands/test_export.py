@@ -55,7 +55,7 @@ def test_a_wrapped_checkpoint_at_a_url_in_place_of_an_older_one(
 ):
     names = 'module.fc.weight', 'module.review.w', 'module.review._extra_state'
     monkeypatch.setattr(
-        'mmreviewkd.commands.export.CheckpointLoader.load_checkpoint',
+        'mmreviewkd.models.export.CheckpointLoader.load_checkpoint',
         lambda url, device: dict(state_dict={name: torch.ones(2) for name in names}),
     )
     target = tmp_path / 'student.pth'

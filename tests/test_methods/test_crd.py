@@ -4,10 +4,10 @@ import copy
 import math
 import os
 
-from mmreviewkd.commands.export import export_student
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.methods import CRD, Pair, View
 from mmreviewkd.methods.crd import contrastive_loss
+from mmreviewkd.models.export import export_student
 from tests.support.classifiers import classifier
 from tests.support.launching import free_port
 from tests.support.views import feature

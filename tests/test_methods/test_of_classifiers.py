@@ -2,9 +2,9 @@
 
 import copy
 
-from mmreviewkd.commands.export import export_student
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.methods import TrainedMethod
+from mmreviewkd.models.export import export_student
 from tests.support.checkpoints import snapshot
 from tests.support.classifiers import classifier, image_batch
 

@@ -2,7 +2,6 @@
 
 import copy
 
-from mmreviewkd.commands.export import export_student
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.methods import SSKD, Pair, View
 from mmreviewkd.methods.self_supervision import (
@@ -12,6 +11,7 @@ from mmreviewkd.methods.self_supervision import (
     split_copies,
 )
 from mmreviewkd.methods.sskd import selected, selective_kd_loss
+from mmreviewkd.models.export import export_student
 from tests.support.classifiers import classifier
 from tests.support.views import feature
 

@@ -1,8 +1,8 @@
 """The methods for levels of detectors, all at once, in whole models."""
 
-from mmreviewkd.commands.export import export_student
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.methods.published import PUBLISHED
+from mmreviewkd.models.export import export_student
 from tests.support.batches import batch
 from tests.support.students import losses_of
 

@@ -2,8 +2,8 @@
 
 import copy
 
-from mmreviewkd.commands.export import export_student
 from mmreviewkd.methods import AttentionTransfer, TrainedMethod
+from mmreviewkd.models.export import export_student
 from tests.support.students import assert_same, losses_of
 
 import pytest

@@ -4,8 +4,8 @@ import json
 import math
 
 from mmreviewkd.errors import UserInputError
-from mmreviewkd.tables import read_record, record_run
-from mmreviewkd.tables.record import epochs_done, read_run_settings
+from mmreviewkd.tables import read_record
+from mmreviewkd.tables.record import epochs_done, read_run_settings, record_run
 from tests.support.paths import ROOT
 
 import pytest
@@ -34,7 +34,7 @@ def work_dir(tmp_path):
 def test_means_of_each_epoch_and_every_validation(work_dir, tmp_path):
     path = str(tmp_path / 'results' / 'kd_0.json')
     facts = dict(row='kd', memory_mb=300.0, stopped='')
-    record = record_run(path, work_dir(LOG), facts)
+    record = record_run(path, work_dir(LOG), facts, epochs=2)
     assert record.content == dict(
         facts,
         step_seconds=0.2,
@@ -56,18 +56,31 @@ def test_means_of_each_epoch_and_every_validation(work_dir, tmp_path):
 
 def test_memory_of_the_gpu_where_there_is_one(work_dir, tmp_path):
     log = [dict(entry, memory=1000 + i) for i, entry in enumerate(LOG)]
-    record = record_run(
-        str(tmp_path / 'kd_0.json'), work_dir(log), dict(memory_mb=300.0, stopped='')
-    )
+    facts = dict(memory_mb=300.0, stopped='')
+    record = record_run(str(tmp_path / 'kd_0.json'), work_dir(log), facts, epochs=2)
     assert record.content['memory_mb'] == 1003  # of a step
 
 
-def test_a_run_that_stopped_before_its_first_validation(work_dir, tmp_path):
+@pytest.mark.parametrize('entries', [0, 1])
+def test_a_run_that_stopped_before_its_first_validation(work_dir, tmp_path, entries):
     path = str(tmp_path / 'kd_0.json')
     facts = dict(memory_mb=1.0, stopped='loss_kd is nan')
-    record = record_run(path, work_dir(LOG[:1]), facts)
+    record = record_run(path, work_dir(LOG[:entries]), facts, epochs=2)
     assert record.scores == {} and record.stopped == 'loss_kd is nan'
+    assert record.content['training']['epoch'] == [1] * entries
+    assert record.content['step_seconds'] == (0.5 if entries else None)
     assert read_record(str(tmp_path / 'kd_1.json')) is None
+
+
+def test_a_run_without_logs_or_without_its_last_score_is_not_kept(work_dir, tmp_path):
+    path, facts = tmp_path / 'kd_0.json', dict(memory_mb=1.0, stopped='')
+    with pytest.raises(UserInputError, match='no training log matches'):
+        record_run(str(path), work_dir([], 'empty'), facts, epochs=2)
+    with pytest.raises(UserInputError, match='run has no score of its last epoch, 2;'):
+        record_run(str(path), work_dir(LOG[:4]), facts, epochs=2)
+    assert not path.exists()
+    # what is trained without being tested has none at all
+    assert record_run(str(path), work_dir(LOG[:2], 'head'), facts, epochs=1)
 
 
 @pytest.mark.parametrize('text', ['{', '[]', '{}', '{"validation": {"epoch": 1}}'])

@@ -140,6 +140,8 @@ def test_steps_of_one_table_are_measured_alike(folder):
     (folder / 'steps.json').write_text(json.dumps(content))
     with pytest.raises(UserInputError, match='different settings: batch 2.* / batch 8'):
         report_table(str(folder))
+    (folder / 'steps.json').write_text('{}')
+    assert 'time' not in rows(report_table(str(folder)))['KD']
     del content['pkd']['seconds']
     for wrong in (json.dumps(content), '[1]', '{'):
         (folder / 'steps.json').write_text(wrong)
@@ -235,8 +237,10 @@ def test_what_comes_near_the_best_weight(tmp_path):
     assert (
         "\n\nOn seeds 1, 2, 'auto' is +1.0 ± 12.7 to PKD, the best on seed 0."
     ) in report_table(str(folder))
-    # one that a loss has stopped, without a score, is not the best and chooses as well
+    # one that a loss has stopped is not the best, and chooses as well
     write_record(folder, 'kd', 0, 0, stopped='nan', validation=dict(epoch=[]))
+    assert 'to PKD, the best on seed 0.' in report_table(str(folder))
+    write_record(folder, 'kd', 0, 60.0, stopped='nan')
     assert 'to PKD, the best on seed 0.' in report_table(str(folder))
     # as good on the seed that chooses: the smaller weight
     write_record(folder, 'kd', 0, 54.0)

@@ -56,6 +56,10 @@ def test_copies_with_checksums_and_the_same_scores(table, capsys):
         ['sha256sum', '-c', 'SHA256SUMS'], cwd=folder / 'students', capture_output=True
     )
     assert done.returncode == 0 and done.stdout.count(b': OK') == 2
+    # another seed, without those that are there already
+    listed = (folder / 'students' / 'SHA256SUMS').read_text()
+    assert run('--seeds', '1') is None
+    assert (folder / 'students' / 'SHA256SUMS').read_text() == listed
     capsys.readouterr()
     assert run('--check') is None
     assert capsys.readouterr().out == (

@@ -1,8 +1,13 @@
 """The driver of tables, with a program that stands in for the trainings."""
 
 import json
+import os
+import signal
 import sys
+import threading
+import time
 
+from mmreviewkd.tables import Run
 from tests.support.commands import stand_in, starting
 from tests.support.tables import write_table
 
@@ -21,9 +26,16 @@ fail = Path('FAIL_' + work_dir.name)
 epoch = 1 if fail.exists() else 2
 assert (work_dir / 'notes.json').exists()  # before anything is trained
 logs = work_dir / f'start_{{epoch}}' / 'vis_data'
+if fail.exists() and 'at once' in fail.read_text():
+    sys.exit(fail.read_text())
+if Path('WAIT').exists():
+    Path('WAIT').rename('WAITING')
+    import time
+    time.sleep(60)
 logs.mkdir(parents=True)
 log = [dict(loss=1.0, time=0.1, epoch=1, step=1)]
-log.append({{'accuracy/top1': 10.0 * epoch, 'time': 1.0, 'step': epoch}})
+if not Path('NO_SCORE').exists():
+    log.append({{'accuracy/top1': 10.0 * epoch, 'time': 1.0, 'step': epoch}})
 (logs / 'scalars.json').write_text('\\n'.join(map(json.dumps, log)))
 shutil.copy('weights.pth', work_dir / f'epoch_{{epoch}}.pth')
 (work_dir / 'last_checkpoint').write_text(str(work_dir / f'epoch_{{epoch}}.pth'))
@@ -118,14 +130,85 @@ def test_goes_on_with_a_run_that_was_broken_off(driver, tmp_path):
     }
 
 
-def test_a_run_that_a_loss_has_stopped_is_kept(driver, tmp_path):
-    text = 'error: loss_kd is nan in iteration 3; not finite: x. Training stops; a b'
+@pytest.mark.parametrize('when', ['', ' at once'])
+def test_a_run_that_a_loss_has_stopped_is_kept(driver, tmp_path, when):
+    text = f'error: loss_kd is nan in iteration 3. Training stops; a b{when}'
     (tmp_path / 'FAIL_kd_0').write_text(text)
     error, _, output = driver('--seeds', '0')
     assert error is None and text in output
     path = tmp_path / 'docs' / 'results' / 'mine' / 'kd_0.json'
-    assert json.loads(path.read_text())['stopped'] == text
+    kept = json.loads(path.read_text())
+    assert kept['stopped'] == text
+    assert kept['validation']['epoch'] == ([] if when else [1])
     assert driver('--seeds', '0')[:2] == (None, [])
+
+
+def test_killed_between_the_last_checkpoint_and_its_score(driver, tmp_path):
+    driver('--seeds', '0')
+    results, runs = tmp_path / 'docs/results/mine', tmp_path / 'work_dirs/tables/mine'
+    (results / 'alone_0.json').unlink()
+    (results / 'kd_0.json').unlink()
+    log = runs / 'alone_0' / 'start_2' / 'vis_data' / 'scalars.json'
+    former = log.read_text()
+    log.write_text(former.replace('"step": 2', '"step": 1'))
+    error, started, output = driver('--seeds', '0')
+    message = 'alone, seed 0: work_dirs/tables/mine/alone_0 has no score of its last '
+    assert error.startswith(f'error: 1 runs failed, the last: {message}')
+    # the others go on
+    assert '[1/2] kd, seed 0' in output and not started
+    assert not (results / 'alone_0.json').exists() and (results / 'kd_0.json').exists()
+
+
+def test_what_another_program_keeps_meanwhile_is_left_alone(driver, monkeypatch):
+    look, looks = Run.look, []
+
+    def later(run):
+        looks.append(run.name)
+        # the second look at a run is that before it is started
+        if looks.count('alone, seed 0') == 2 and 'other' not in looks:
+            looks.append('other')
+            assert run.record is None
+            driver('--rows', 'alone', '--seeds', '0')
+        look(run)
+
+    monkeypatch.setattr(Run, 'look', later)
+    error, started, _ = driver('--seeds', '0')
+    assert error is None and [line.split()[0] for line in started] == [
+        'alone_0',
+        'kd_0',
+    ]
+
+
+def test_a_broken_note_is_one_line(driver, tmp_path):
+    note = tmp_path / 'work_dirs/tables/mine/kd_0/notes.json'
+    note.parent.mkdir(parents=True)
+    note.write_text('{"config_hash": "a')
+    error, started, _ = driver('--seeds', '0')
+    assert not started and error == (
+        'error: work_dirs/tables/mine/kd_0/notes.json is not what run_table.py notes '
+        'of a run; move work_dirs/tables/mine/kd_0 away to run it again'
+    )
+    assert note.read_text() == '{"config_hash": "a'
+
+
+def test_ended_from_outside_it_ends_the_training_and_notes_its_cost(driver, tmp_path):
+    driver('--rows', 'alone', '--seeds', '0')
+    (tmp_path / 'WAIT').write_text('')
+
+    def end():
+        while not (tmp_path / 'WAITING').exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    begun = time.time()
+    error, started, _ = driver('--rows', 'kd', '--seeds', '0')
+    thread.join()
+    assert error == 130 and len(started) == 1
+    assert time.time() - begun < 30  # the training would have slept on
+    notes = json.loads((tmp_path / 'work_dirs/tables/mine/kd_0/notes.json').read_text())
+    assert notes['seconds'] > 0 and notes['memory_mb'] > 1
 
 
 def test_without_a_teacher_nothing_is_trained(driver, tmp_path):

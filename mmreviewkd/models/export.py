@@ -1,0 +1,54 @@
+"""A plain student checkpoint from one of a distillation."""
+
+import os.path as osp
+
+from mmengine.runner import CheckpointLoader, save_checkpoint
+
+from ..errors import UserInputError
+from ..version import __version__
+from .weights import methods_in, weights_of
+
+
+def export_student(source: str, target: str) -> int:
+    """Write only the student's weights and ``dataset_meta`` of a checkpoint.
+
+    Args:
+        source (str): Checkpoint of a distillation run, a file or URL.
+        target (str): File to write. Missing folders are created, and the file is
+            either complete or not there.
+
+    Returns:
+        int: Number of tensors written.
+
+    Raises:
+        UserInputError: ``source`` is missing or no checkpoint, or ``target`` is a
+            folder or ``source`` itself.
+    """
+    if osp.exists(source) and osp.exists(target) and osp.samefile(source, target):
+        raise UserInputError(
+            f'{target} is the input itself; its optimizer and '
+            'review weights would be lost'
+        )
+    if osp.isdir(target):
+        raise UserInputError(f'{target} is a folder; name the file to write')
+    try:
+        checkpoint = CheckpointLoader.load_checkpoint(source, 'cpu')
+    except FileNotFoundError as error:
+        raise UserInputError(str(error)) from None
+    if 'state_dict' not in checkpoint:
+        raise UserInputError(
+            f'{source} has no "state_dict"; it is not a checkpoint of mmengine'
+        )
+    meta = checkpoint.get('meta') or {}
+    weights = weights_of(checkpoint)
+    methods = methods_in(weights)
+    state = {
+        key: value
+        for key, value in weights.items()
+        if key.partition('.')[0] not in methods
+    }
+    known = ('dataset_meta', 'epoch', 'iter')
+    kept = {key: meta[key] for key in known if key in meta}
+    kept['mmreviewkd_version'] = __version__
+    save_checkpoint(dict(state_dict=state, meta=kept), target)
+    return len(state)
