@@ -177,6 +177,8 @@ class CRD(TrainedMethod):
         embedded = torch.cat(all_gather(embedded), 1)
         old = self.memories[:, index].to(embedded)
         new = F.normalize(self.momentum * old + (1 - self.momentum) * embedded, dim=-1)
+        # a step that a GradScaler will skip must leave nothing behind
+        new = torch.where(new.isfinite().all(-1, keepdim=True), new, old)
         # not in place: the backward pass still needs what the loss was computed from
         self.memories = self.memories.index_copy(1, index, new.to(self.memories))
         self.classes = self.classes.index_copy(0, index, labels)

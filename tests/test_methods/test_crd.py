@@ -211,6 +211,19 @@ def test_mixed_and_half_precision():
     assert all(p.grad.isfinite().all() for p in crd.parameters())
 
 
+def test_what_overflows_is_not_remembered():
+    crd, (student, teacher) = built(), views(3, 7)
+    before, finite = crd.memories.clone(), student.features[0].clone()
+    student.features[0][0, 1] = torch.inf
+    assert crd.losses(student, teacher)['loss'].isnan()
+    changed = (crd.memories != before).any(-1)
+    # the student's embedding of image 3 stays as it was
+    assert changed.nonzero().tolist() == [[0, 7], [1, 3], [1, 7]]
+    assert crd.memories.isfinite().all() and crd.log_normalizers[1].isnan()
+    assert crd.losses(student._replace(features=[finite]), teacher)['loss'].isfinite()
+    assert crd.log_normalizers.isfinite().all()
+
+
 def _float(pair):
     return [view._replace(features=[view.features[0].float()]) for view in pair]
 
