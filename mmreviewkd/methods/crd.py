@@ -184,13 +184,23 @@ class CRD(TrainedMethod):
         self.classes = self.classes.index_copy(0, index, labels)
 
     def _check(self, index: Tensor, labels: Tensor) -> None:
-        """Refuse images that the memories have no row or not enough negatives for."""
+        """Refuse images without a row of their own, or with too few negatives."""
         others = (self.classes != labels[:, None]).sum(1)
-        largest, fewest = torch.stack([index.max(), others.min()]).tolist()
+        known = self.classes[index.clamp(max=self.num_samples - 1)]
+        clashes = ((known >= 0) & (known != labels)).sum()
+        largest, fewest, clashing = torch.stack(
+            [index.max(), others.min(), clashes]
+        ).tolist()
         if largest >= self.num_samples:
             raise UserInputError(
                 f'CRD(num_samples={self.num_samples}): the data have an image of index '
                 f'{largest}; set it to the number of training images'
+            )
+        if clashing:
+            raise UserInputError(
+                'CRD: images of different classes have the same index, as those of a '
+                'ConcatDataset have, whose parts each count from 0; each image needs '
+                'an index of its own'
             )
         if fewest < self.num_negatives:
             raise UserInputError(

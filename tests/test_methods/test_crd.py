@@ -274,6 +274,18 @@ def test_settings_are_checked(settings, message):
 def test_data_are_checked():
     with pytest.raises(UserInputError, match='index 11; set it to the number of train'):
         built(num_samples=11).losses(*views(3, 11))
+    crd, (student, teacher) = built(), views(3, 7)
+    for _ in range(2):  # an image may be seen again
+        crd.losses(student, teacher)
+    before = crd.classes.clone()
+    with pytest.raises(UserInputError) as error:
+        crd.losses(student._replace(labels=student.labels.flip(0) + 1), teacher)
+    assert str(error.value) == (
+        'CRD: images of different classes have the same index, as those of a '
+        'ConcatDataset have, whose parts each count from 0; each image needs an index '
+        'of its own'
+    )
+    assert torch.equal(crd.classes, before)
     # 8 of the 12 images are of another class than one, which two epochs tell
     crd, enough = built(num_negatives=9), built(num_negatives=8)
     with pytest.raises(UserInputError, match='there are 8 images of other classes'):
