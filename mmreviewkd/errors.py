@@ -1,6 +1,7 @@
 """Errors that the user can correct, and the wording of their messages."""
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -44,15 +45,16 @@ class UnreadableImageError(UserInputError):
 
 
 def in_one_line(error: Exception) -> str:
-    """Return an error's message, also if it was raised in a data loader's worker.
+    """Return an error's message as one line, also if a data loader's worker raised it.
 
     torch raises such an error again with the worker's traceback as its message; the
-    last line is the original message.
+    original message follows the name of its class, at the end. What other packages say
+    is a part of some messages, and may have several lines.
     """
-    message = str(error).strip()
-    if not message.startswith(f'Caught {type(error).__name__} in '):
-        return message
-    return message.splitlines()[-1].partition(': ')[2]
+    message, name = str(error).strip(), type(error).__name__
+    if message.startswith(f'Caught {name} in '):
+        message = re.split(rf'^(?:\w+\.)*{name}: ', message, flags=re.MULTILINE)[-1]
+    return re.sub(r'\s*\n\s*', ' ', message)
 
 
 def few(names: Sequence[str], limit: int = 3) -> str:

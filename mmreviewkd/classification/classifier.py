@@ -10,7 +10,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from ..errors import UserInputError, few
-from ..models.logit_rows import image_labels
+from ..models.image_labels import image_labels
 
 
 @MODELS.register_module()

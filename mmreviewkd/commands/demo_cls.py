@@ -19,7 +19,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from ..demo.glyphs import CLASSES, make_archives
 from ..models.configs import load_config
-from ..models.logit_rows import image_labels
+from ..models.image_labels import image_labels
 from ..models.weights import load_file, load_whole
 from ..visualization import draw_labels, plot_curves
 from . import demo

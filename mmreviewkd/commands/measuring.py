@@ -182,12 +182,11 @@ def peak_memory(step: Step, device: str, prepare: Optional[Step] = None) -> int:
         profiler.export_chrome_trace(path)
         with open(path, encoding='utf-8') as file:
             events = json.load(file)['traceEvents']
-    changes = sorted(
-        (event['ts'], event['args']['Bytes'])
-        for event in events
-        if event.get('name') == '[memory]'
-    )
-    return max(accumulate(change for _, change in changes), default=0)
+    changes = [event for event in events if event.get('name') == '[memory]']
+    # those of one microsecond, which older versions of torch do not tell apart, are in
+    # their order
+    changes.sort(key=lambda event: event['ts'])
+    return max(accumulate(event['args']['Bytes'] for event in changes), default=0)
 
 
 def show(title: str, rows: Sequence[dict[str, str]], lines: Sequence[str] = ()) -> None:

@@ -8,14 +8,8 @@ from mmengine.config import Config
 
 from ..compat.type_name import type_name
 from ..errors import UserInputError
+from .launchers import check_launcher
 from .loggers import check_loggers
-
-# for each launcher: its command, and the environment variables that it sets
-_LAUNCHERS = dict(
-    pytorch=('torchrun, as tools/dist_train.sh does', 'RANK', 'LOCAL_RANK'),
-    slurm=('srun, as tools/slurm_train.sh does', 'SLURM_PROCID', 'SLURM_LOCALID'),
-    mpi=('mpirun', 'OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK'),
-)
 
 
 def check_machine(cfg: Config) -> None:
@@ -35,7 +29,7 @@ def check_machine(cfg: Config) -> None:
         ) from None
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if cfg.launcher != 'none':
-        _check_launcher(cfg, gpus)
+        check_launcher(cfg, gpus)
     # no others, such as CPUAmp
     if not gpus and type_name(cfg.get('optim_wrapper') or {}) == 'AmpOptimWrapper':
         raise UserInputError(
@@ -43,36 +37,6 @@ def check_machine(cfg: Config) -> None:
             f'and torch {torch.__version__} sees none here'
         )
     check_loggers(cfg)
-
-
-def _check_launcher(cfg: Config, gpus: int) -> None:
-    command, rank, local_rank = _LAUNCHERS[cfg.launcher]
-    sees = (
-        f'--launcher {cfg.launcher} starts one process per GPU, and torch '
-        f'{torch.__version__} sees'
-    )
-    dist_cfg = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
-    if not gpus and dist_cfg.get('backend', 'nccl') != 'gloo':
-        raise UserInputError(
-            f'{sees} no GPU here. To run on the CPU: '
-            '--cfg-options env_cfg.dist_cfg.backend=gloo'
-        )
-    if rank not in os.environ:
-        raise UserInputError(
-            f'--launcher {cfg.launcher}: {rank} is not set in the '
-            f'environment; start the processes by {command}'
-        )
-    if gpus and int(os.environ.get(local_rank, 0)) >= gpus:
-        raise UserInputError(
-            f'{sees} {gpus} GPU here, too few for {local_rank}={os.environ[local_rank]}'
-        )
-
-
-def process_rank(cfg: Config) -> int:
-    """Return the rank of this process before torch.distributed is initialised."""
-    if cfg.launcher == 'none':
-        return 0
-    return int(os.environ[_LAUNCHERS[cfg.launcher][1]])
 
 
 def check_strategy(cfg: Config) -> None:

@@ -59,7 +59,7 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.loss_scale = 'dynamic'
     if args.auto_scale_lr:
-        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+        if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
             raise UserInputError(
                 '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...)'
                 f' in {cfg.filename}: the batch size that its learning rate '

@@ -1,5 +1,6 @@
 """Draws pictures of the review during a run."""
 
+import math
 import os.path as osp
 from typing import Optional
 
@@ -10,6 +11,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 
 from ..compat.unwrap import unwrap
 from ..errors import UserInputError
+from ..methods.checks import check_numbers
 from ..models import Distilled
 
 
@@ -26,7 +28,8 @@ class ReviewVisualizationHook(Hook):
         interval (int): Number of validations from one picture to the next.
 
     Raises:
-        UserInputError: A number is below 1, or the run has no review or no validation.
+        UserInputError: An argument is no whole number from 1 on, or the run has no
+            review or no validation.
 
     Examples:
         >>> hook = HOOKS.build(dict(type='ReviewVisualizationHook', num_images=4))
@@ -38,14 +41,11 @@ class ReviewVisualizationHook(Hook):
     priority = 'ABOVE_NORMAL'
 
     def __init__(self, num_images: int = 2, interval: int = 1) -> None:
-        if num_images < 1 or interval < 1:
-            raise UserInputError(
-                f'ReviewVisualizationHook(num_images={num_images}, '
-                f'interval={interval}): must be at least 1'
-            )
+        check_numbers(
+            type(self).__name__, whole=True, num_images=num_images, interval=interval
+        )
         self.num_images, self.interval = num_images, interval
         self.by_epoch = True
-        self.validations = 0
 
     def before_train(self, runner: Runner) -> None:
         if runner.val_loop is None:
@@ -66,13 +66,14 @@ class ReviewVisualizationHook(Hook):
         self, runner: Runner, metrics: Optional[dict[str, float]] = None
     ) -> None:
         """Draw the pictures; the model is still in eval mode here."""
+        done = runner.epoch if self.by_epoch else runner.iter
+        # the number follows from what is done, so that a resumed run draws the same
+        if done and _number(done, runner) % self.interval:
+            return
         # imported late, since it imports matplotlib and mmcv.ops, and the latter
         # may be what is importing this package
         from ..visualization import draw_review, review_maps, shown_image
 
-        self.validations += 1
-        if (self.validations - 1) % self.interval:
-            return
         model, dataset = unwrap(runner.model), runner.val_dataloader.dataset
         for index in range(min(self.num_images, len(dataset))):
             item = dataset[index]
@@ -80,5 +81,15 @@ class ReviewVisualizationHook(Hook):
             runner.visualizer.add_image(
                 f'review_{osp.splitext(osp.basename(path))[0]}',
                 draw_review(shown_image(model, item), review_maps(model, item)),
-                runner.epoch if self.by_epoch else runner.iter,
+                done,
             )
+
+
+def _number(done: int, runner: Runner) -> int:
+    """Number of a validation, from 0, after so many epochs, or iterations."""
+    # the last of a run may come before a whole interval has passed
+    number, first = (
+        math.ceil(each / runner.val_interval)
+        for each in (done, max(1, runner.val_begin))
+    )
+    return number - first

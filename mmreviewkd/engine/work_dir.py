@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 
 from ..compat.saving import remove_parts
 from ..errors import UserInputError
-from .checks import process_rank
+from .launchers import process_rank
 
 # data loading workers live on for 5 seconds after their run is killed, and with
 # older versions of filelock they hold its lock during that time

@@ -177,18 +177,30 @@ class CRD(TrainedMethod):
         embedded = torch.cat(all_gather(embedded), 1)
         old = self.memories[:, index].to(embedded)
         new = F.normalize(self.momentum * old + (1 - self.momentum) * embedded, dim=-1)
+        # a step that a GradScaler will skip must leave nothing behind
+        new = torch.where(new.isfinite().all(-1, keepdim=True), new, old)
         # not in place: the backward pass still needs what the loss was computed from
         self.memories = self.memories.index_copy(1, index, new.to(self.memories))
         self.classes = self.classes.index_copy(0, index, labels)
 
     def _check(self, index: Tensor, labels: Tensor) -> None:
-        """Refuse images that the memories have no row or not enough negatives for."""
+        """Refuse images without a row of their own, or with too few negatives."""
         others = (self.classes != labels[:, None]).sum(1)
-        largest, fewest = torch.stack([index.max(), others.min()]).tolist()
+        known = self.classes[index.clamp(max=self.num_samples - 1)]
+        clashes = ((known >= 0) & (known != labels)).sum()
+        largest, fewest, clashing = torch.stack(
+            [index.max(), others.min(), clashes]
+        ).tolist()
         if largest >= self.num_samples:
             raise UserInputError(
                 f'CRD(num_samples={self.num_samples}): the data have an image of index '
                 f'{largest}; set it to the number of training images'
+            )
+        if clashing:
+            raise UserInputError(
+                'CRD: images of different classes have the same index, as those of a '
+                'ConcatDataset have, whose parts each count from 0; each image needs '
+                'an index of its own'
             )
         if fewest < self.num_negatives:
             raise UserInputError(

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from ..compat.precision import in_float32
 from .checks import check_numbers
 from .kd import kd_loss
 from .method import Pair, TrainedMethod, View
@@ -62,9 +63,10 @@ def selective_kd_loss(
         ratio (float): Ratio of the rows that the teacher has wrong.
 
     Returns:
-        Tensor: Scalar, the mean over the selected rows; 0 if there are none.
+        Tensor: Scalar, the mean over the selected rows, in float32 at least; 0 if there
+        are none.
     """
-    teacher = teacher.detach()
+    student, teacher = in_float32(student), in_float32(teacher.detach())
     chosen = selected(teacher, targets, ratio)
     rows = F.kl_div(
         F.log_softmax(student / temperature, 1),

@@ -11,7 +11,8 @@ from torch import Tensor
 from ..errors import SettingError, UserInputError
 from .adapters import ADAPTERS, Adapter, Levels, Match
 from .features import probe
-from .logit_rows import ImageRows, LogitRows, image_labels
+from .image_labels import image_labels
+from .logit_rows import ImageRows, LogitRows
 
 
 @ADAPTERS.register_module()

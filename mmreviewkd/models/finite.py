@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import torch
 from mmengine.logging import MessageHub
@@ -41,8 +41,8 @@ class FiniteCheck:
     losses are still not finite after ``_MAX_OVERFLOWS`` steps, something else is wrong.
 
     On a GPU, a step is judged when the next one begins, or before its weights are
-    saved, so that the host never waits for the device in the middle of a step.
-    Elsewhere it is judged at once.
+    saved or copied, so that the host never waits for the device in the middle of a
+    step. Elsewhere it is judged at once.
 
     Args:
         levels (Sequence[str]): Names of the matched levels, shallow to deep.
@@ -53,6 +53,11 @@ class FiniteCheck:
         self.overflows = 0
         """Number of the latest steps in a row with a loss that was not finite."""
         self._step: Optional[_Step] = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # for copies and pickles, which a torch.cuda.Event refuses
+        self.finish()
+        return vars(self)
 
     def __call__(self, losses: dict[str, Tensor], student: View, teacher: View) -> None:
         """Look at the losses of a step.

@@ -1,6 +1,6 @@
 """Pairs of logits that two models compute for the same image, RoI or anchor."""
 
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn as nn
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..compat.internals import classify_boxes
 from ..errors import UserInputError
+from .image_labels import image_labels
 
 Calls = list[list[tuple]]
 """For each of a list of modules, the ``(args, output)`` of its calls."""
@@ -34,19 +35,6 @@ class Batch(NamedTuple):
     scale: float
     outputs: Any
     data_samples: Any
-
-
-def image_labels(data_samples: Union[Tensor, dict]) -> Tensor:
-    """Return the labels of a batch of images, (N, ).
-
-    Args:
-        data_samples (Tensor | dict): The labels, or a dict with the labels under
-            ``'gt_label'`` and, optionally, the index of each image under
-            ``'sample_idx'``.
-    """
-    return (
-        data_samples if isinstance(data_samples, Tensor) else data_samples['gt_label']
-    )
 
 
 class LogitRows:

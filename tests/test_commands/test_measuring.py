@@ -1,6 +1,8 @@
 """What the benchmarks have in common: times, memory, devices and compilation."""
 
 import argparse
+import json
+from pathlib import Path
 
 from mmreviewkd.commands.measuring import (
     check_arguments,
@@ -57,6 +59,20 @@ def test_peak_memory_counts_what_is_freed_again():
     assert 2 * 8000 <= peak < 3 * 8000
     assert len(kept) == 1
     assert peak_memory(lambda: None, 'cpu') == 0
+
+
+def test_peak_memory_of_changes_at_one_time(monkeypatch):
+    # two allocations and a release in one microsecond, then one that is before them
+    changes = [(7, 100), (7, 50), (7, -100), (3, 10)]
+    events = [
+        dict(name='[memory]', ts=time, args=dict(Bytes=size)) for time, size in changes
+    ]
+
+    def export(profiler, path):
+        Path(path).write_text(json.dumps(dict(traceEvents=events)))
+
+    monkeypatch.setattr('torch.profiler.profile.export_chrome_trace', export)
+    assert peak_memory(lambda: None, 'cpu') == 160
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,16 @@ import pytest
 from mmengine.config import Config
 
 
-def test_auto_scale_lr_needs_its_base(project):
+@pytest.mark.parametrize(
+    'option', ['auto_scale_lr._delete_=True', 'auto_scale_lr=None']
+)
+def test_auto_scale_lr_needs_its_base(project, option):
     assert call(
         'train',
         project / 'distil.py',
         '--auto-scale-lr',
         '--cfg-options',
-        'auto_scale_lr._delete_=True',
+        option,
     ).startswith('error: --auto-scale-lr needs auto_scale_lr=dict(')
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 from mmreviewkd.engine import ReviewVisualizationHook
 from mmreviewkd.errors import UserInputError
@@ -102,6 +103,34 @@ def test_every_second_validation_of_an_iteration_based_run(project):
     assert sorted(path.name for path in found) == ['review_0_1.png', 'review_0_3.png']
 
 
+@pytest.mark.parametrize(
+    'begin, interval, epochs, drawn',
+    [
+        (1, 1, [1, 2, 3, 4, 5], [1, 3, 5]),
+        (1, 1, [4, 5], [5]),  # resumed
+        (1, 4, [4, 8, 12, 14], [4, 12]),
+        (3, 2, [4, 6, 8, 9], [4, 8]),
+        (1, 1, [0], [0]),  # validated without training
+    ],
+)
+def test_what_is_drawn_follows_from_the_epoch(begin, interval, epochs, drawn):
+    class Data:
+        def __len__(self):
+            found.append(runner.epoch)
+            return 0
+
+    hook, found = ReviewVisualizationHook(interval=2), []
+    runner = SimpleNamespace(
+        model=None,
+        val_begin=begin,
+        val_interval=interval,
+        val_dataloader=SimpleNamespace(dataset=Data()),
+    )
+    for runner.epoch in epochs:
+        hook.after_val_epoch(runner)
+    assert found == drawn
+
+
 def test_only_one_process_draws(monkeypatch):
     monkeypatch.setattr('mmengine.dist.utils.get_rank', lambda group=None: 1)
     # would need a runner
@@ -109,8 +138,13 @@ def test_only_one_process_draws(monkeypatch):
 
 
 def test_settings_and_runs_that_it_cannot_serve(project):
-    with pytest.raises(UserInputError, match='must be at least 1'):
-        ReviewVisualizationHook(interval=0)
+    for setting in (dict(interval=0), dict(num_images='2'), dict(num_images=1.5)):
+        with pytest.raises(UserInputError) as error:
+            ReviewVisualizationHook(**setting)
+        ((name, value),) = setting.items()
+        assert str(error.value) == (
+            f'ReviewVisualizationHook({name}={value!r}): must be a whole number > 0'
+        )
     hook = [dict(type='ReviewVisualizationHook')]
     plain = Config.fromfile(project / 'plain.py')
     with pytest.raises(

@@ -30,7 +30,7 @@ def lines(monkeypatch):
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory, coco, teachers):
-    """A teacher that has learned something: 12 epochs on the rectangles."""
+    """A teacher that has learned something: 25 epochs on the rectangles."""
     folder = write_project(tmp_path_factory.mktemp('trained'), coco, teachers)
     cfg = Config.fromfile(folder / 'teacher.py')
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=25, val_interval=25)

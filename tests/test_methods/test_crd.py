@@ -211,6 +211,19 @@ def test_mixed_and_half_precision():
     assert all(p.grad.isfinite().all() for p in crd.parameters())
 
 
+def test_what_overflows_is_not_remembered():
+    crd, (student, teacher) = built(), views(3, 7)
+    before, finite = crd.memories.clone(), student.features[0].clone()
+    student.features[0][0, 1] = torch.inf
+    assert crd.losses(student, teacher)['loss'].isnan()
+    changed = (crd.memories != before).any(-1)
+    # the student's embedding of image 3 stays as it was
+    assert changed.nonzero().tolist() == [[0, 7], [1, 3], [1, 7]]
+    assert crd.memories.isfinite().all() and crd.log_normalizers[1].isnan()
+    assert crd.losses(student._replace(features=[finite]), teacher)['loss'].isfinite()
+    assert crd.log_normalizers.isfinite().all()
+
+
 def _float(pair):
     return [view._replace(features=[view.features[0].float()]) for view in pair]
 
@@ -261,6 +274,18 @@ def test_settings_are_checked(settings, message):
 def test_data_are_checked():
     with pytest.raises(UserInputError, match='index 11; set it to the number of train'):
         built(num_samples=11).losses(*views(3, 11))
+    crd, (student, teacher) = built(), views(3, 7)
+    for _ in range(2):  # an image may be seen again
+        crd.losses(student, teacher)
+    before = crd.classes.clone()
+    with pytest.raises(UserInputError) as error:
+        crd.losses(student._replace(labels=student.labels.flip(0) + 1), teacher)
+    assert str(error.value) == (
+        'CRD: images of different classes have the same index, as those of a '
+        'ConcatDataset have, whose parts each count from 0; each image needs an index '
+        'of its own'
+    )
+    assert torch.equal(crd.classes, before)
     # 8 of the 12 images are of another class than one, which two epochs tell
     crd, enough = built(num_negatives=9), built(num_negatives=8)
     with pytest.raises(UserInputError, match='there are 8 images of other classes'):

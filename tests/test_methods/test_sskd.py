@@ -224,6 +224,19 @@ def test_degenerate_features(head, scale):
         assert all(p.grad.isfinite().all() for p in sskd.parameters())
 
 
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_logits_of_half_precision_are_compared_in_float32(dtype):
+    # bfloat16 is what a classifier gives under autocast
+    student = feature(12, 5).to(dtype)
+    teacher = (student + feature(12, 5, seed=1) / 16).to(dtype)
+    targets = torch.arange(12) % 5
+    with torch.autocast('cpu', torch.bfloat16):
+        loss = selective_kd_loss(student, teacher, targets, 4.0, 0.5)
+    expected = selective_kd_loss(student.double(), teacher.double(), targets, 4.0, 0.5)
+    assert loss.dtype == torch.float32 and expected > 1e-4
+    torch.testing.assert_close(loss, expected.float(), rtol=1e-4, atol=0)
+
+
 def test_mixed_and_half_precision(head):
     expected = built(head).losses(*views())['loss'].float()
     single, half = (

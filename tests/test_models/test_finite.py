@@ -1,5 +1,7 @@
 """Losses of methods that are not finite: an overflow to skip, or the end of a run."""
 
+import copy
+import pickle
 from collections import OrderedDict
 
 from mmreviewkd.methods import View
@@ -104,6 +106,9 @@ class Arrived:
     def synchronize(self):
         self.waited += 1
 
+    def __reduce_ex__(self, protocol):
+        raise TypeError("cannot pickle 'Event' object")  # as torch.cuda.Event
+
 
 @pytest.fixture
 def copies(monkeypatch):
@@ -122,10 +127,10 @@ def test_a_gpus_step_is_judged_when_the_next_begins(copies):
     check, inf = FiniteCheck(['stride 8']), dict(loss_review=INF)
     MessageHub.get_instance('run').update_info('iter', 6)
     check(dict(loss_review=ONE), view(1.0), view(1.0))
-    assert [copy.waited for copy in copies] == [0]
+    assert [each.waited for each in copies] == [0]
     MessageHub.get_instance('run').update_info('iter', 7)
     check(inf, view(torch.inf), view(1.0))
-    assert [copy.waited for copy in copies] == [1, 0]
+    assert [each.waited for each in copies] == [1, 0]
     MessageHub.get_instance('run').update_info('iter', 8)
     with pytest.raises(FloatingPointError) as error:
         check(dict(loss_review=ONE), view(1.0), view(1.0))
@@ -134,6 +139,19 @@ def test_a_gpus_step_is_judged_when_the_next_begins(copies):
         'stride 8' + END
     )
     check.finish()  # once
+
+
+@pytest.mark.parametrize(
+    'twin', [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+)
+def test_a_gpus_step_is_judged_before_a_copy(copies, twin):
+    check = FiniteCheck(['stride 8'])
+    check(dict(loss_review=ONE), view(1.0), view(1.0))
+    assert vars(twin(check)) == dict(levels=['stride 8'], overflows=0, _step=None)
+    assert [each.waited for each in copies] == [1]
+    check(dict(loss_review=INF), view(torch.inf), view(1.0))
+    with pytest.raises(FloatingPointError, match='loss_review is inf'):
+        twin(check)
 
 
 @pytest.mark.parametrize('save', [lambda m: m.state_dict(), get_state_dict])

@@ -4,6 +4,7 @@ What mmdet's own heads do, who wait when they choose anchors and proposals, is n
 """
 
 from mmreviewkd.methods import Pair, View
+from mmreviewkd.methods.self_supervision import projection_head
 from mmreviewkd.models.features import record
 from tests.support.fake_device import fake_cuda, on_fake_gpu
 
@@ -104,9 +105,16 @@ def test_the_fake_device_finds_what_waits(monkeypatch):
     [
         *('AttentionTransfer', 'SimilarityPreserving', 'FitNet', 'VID', 'PKT', 'CC'),
         *('CorrelationCongruence', 'RKD', 'DIST', 'Mimic', 'PKD', 'CWD', 'MGD', 'FGD'),
+        *('OFD', 'CRD', 'SSKD'),
     ],
 )
-def test_other_methods(method, monkeypatch):
+def test_other_methods(method, monkeypatch, tmp_path):
+    head = dict(head=projection_head(16))
+    torch.save(torch.nn.ModuleDict(head).state_dict(), tmp_path / 'head.pth')
+    settings = dict(
+        CRD=dict(num_samples=9, num_negatives=4),
+        SSKD=dict(teacher_head=str(tmp_path / 'head.pth')),
+    )
     pair = Pair(
         ['stride 8', 'stride 16', 'pooled'],
         [4, 8, 8],
@@ -114,22 +122,27 @@ def test_other_methods(method, monkeypatch):
         [8, 16, 32],
         teacher_strides=[8, 16, 32],
         maps=[0, 1],
+        teacher_norms=[(torch.ones(c), torch.zeros(c)) for c in (6, 8)],
     )
-    made = MODELS.get(method).for_pair(pair)
+    made = MODELS.get(method).for_pair(pair, **settings.get(method, {}))
+    made._unchecked = 0  # CRD waits in its first two epochs
     with fake_cuda(monkeypatch):
         on_fake_gpu(made)
+        if method == 'SSKD':
+            on_fake_gpu(made.teacher_head)
         views = []
         for channels in (pair.student_channels, pair.teacher_channels):
             sizes = [(8, 8), (4, 4), (1, 1)]
             views.append(
                 View(
                     features=[
-                        torch.empty(3, c, *size, device='cuda')
+                        torch.empty(4, c, *size, device='cuda')
                         for c, size in zip(channels, sizes)
                     ],
-                    logits=torch.empty(3, 5, device='cuda'),
-                    labels=torch.empty(3, dtype=torch.int64, device='cuda'),
-                    boxes=[torch.empty(2, 4, device='cuda')] * 3,
+                    logits=torch.empty(4, 5, device='cuda'),
+                    labels=torch.empty(4, dtype=torch.int64, device='cuda'),
+                    boxes=[torch.empty(2, 4, device='cuda')] * 4,
+                    sample_idx=torch.empty(4, dtype=torch.int64, device='cuda'),
                 )
             )
         losses = made.losses(*views)

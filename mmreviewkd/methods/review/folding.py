@@ -62,8 +62,13 @@ def fold(conv: nn.Conv2d, bn: BatchNorm, x: Tensor) -> tuple[Tensor, Tensor]:
     dtype = torch.promote_types(x.dtype, torch.float32)
     with torch.autocast(x.device.type, enabled=False):
         kernel = conv.weight.flatten(1).to(dtype)
-        if bn.training and x.numel() > x.size(1):
-            shared = type(bn) is not BatchNorm and dist.is_initialized()
+        # with other processes there are more values, and all of them have to take part
+        shared = (
+            type(bn) is not BatchNorm
+            and dist.is_initialized()
+            and dist.get_world_size() > 1
+        )
+        if bn.training and (shared or x.numel() > x.size(1)):
             mean, covariance, count = _Moments.apply(x, shared)
             mean, var = kernel @ mean, ((kernel @ covariance) * kernel).sum(1)
             _update(bn, mean.detach(), var.detach() * (count / (count - 1)))

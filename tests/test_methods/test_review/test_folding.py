@@ -94,7 +94,8 @@ def test_statistics_of_half_precision_are_in_float32(dtype):
     torch.testing.assert_close(weight, expected)
 
 
-def test_synchronised_statistics_are_those_of_all_processes(monkeypatch):
+@pytest.mark.parametrize('side, split', [(4, 2), (1, 1)])
+def test_synchronised_statistics_are_those_of_all_processes(side, split, monkeypatch):
     # two threads stand in for two processes
     meet, shared = threading.Barrier(2, timeout=20), {}
 
@@ -109,10 +110,11 @@ def test_synchronised_statistics_are_those_of_all_processes(monkeypatch):
 
     monkeypatch.setattr(folding.dist, 'all_reduce', all_reduce)
     monkeypatch.setattr(folding.dist, 'is_initialized', lambda: True)
+    monkeypatch.setattr(folding.dist, 'get_world_size', lambda: 2)
     conv, bn = layers()
     converted = torch.nn.SyncBatchNorm.convert_sync_batchnorm(deepcopy(bn))
-    batch = torch.randn(5, 3, 4, 4).double()
-    grad = torch.randn(5, 5, 4, 4).double()
+    batch = torch.randn(5, 3, side, side).double()
+    grad = torch.randn(5, 5, side, side).double()
 
     def work(images):
         x, own = batch[images].clone().requires_grad_(), deepcopy(converted)
@@ -121,7 +123,7 @@ def test_synchronised_statistics_are_those_of_all_processes(monkeypatch):
         return out.detach(), grad_x, own.running_mean, own.running_var
 
     with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(work, (slice(0, 2), slice(2, 5)))
+        first, second = pool.map(work, (slice(split), slice(split, 5)))
     whole = batch.clone().requires_grad_()
     expected = bn(conv(whole))
     (expected_grad,) = torch.autograd.grad(expected, whole, grad)
