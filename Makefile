@@ -1,6 +1,7 @@
 # make demo, demo-cls: distil on embedded data; make test: the fast suite.
-# All need nothing but Python >= 3.9 with pip, and install into an environment of
-# their own once, one per stack and Python: PYTHON=python3.12 STACK=onedl. The
+# They need nothing but Python >= 3.9 with pip (lint, docs and package: 3.10; test-mmcv:
+# 3.9 to 3.11 and a C++ compiler), and install into an environment of their own
+# once, one per stack and Python: PYTHON=python3.12 STACK=onedl. The
 # versions of the README's table: PIP_CONSTRAINT=$PWD/constraints/onedl-3.13.txt
 PYTHON ?= python3
 VERSION := $(shell $(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[:2] if sys.version_info >= (3, 9) else '')" 2>/dev/null)

@@ -19,6 +19,9 @@ MIM = ('configs', 'tools', 'model-index.yml')
 
 class BuildPy(build_py):
     def run(self):
+        if not self.editable_mode:
+            # modules that the repository has lost since an earlier build
+            shutil.rmtree(self.build_lib, ignore_errors=True)
         super().run()
         if self.editable_mode:
             # what lies here gets into the editable wheel, and is uninstalled
@@ -32,7 +35,7 @@ class BuildPy(build_py):
 
 
 def place_mim(folder, place):
-    # nothing stays of an earlier build, whose files the repository may have lost
+    # likewise
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in MIM:

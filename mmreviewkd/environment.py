@@ -108,7 +108,13 @@ def _old_python() -> str | None:
 
 
 def _wrong_stack() -> str | None:
-    """Report a missing package, or a mixture of both stacks."""
+    """Report a missing package, or packages that lie over each other."""
+    old = _installed('mmcv-full')
+    if old:
+        return (
+            f'mmcv-full {old} is for mmdet 2, and mmreviewkd for mmdet 3: install it '
+            'into an environment of its own, as "Installation" in README.md says'
+        )
     openmmlab, onedl = _found(OPENMMLAB), _found(ONEDL)
     if openmmlab and onedl:
         return (
@@ -118,6 +124,12 @@ def _wrong_stack() -> str | None:
             '"mmreviewkd[openmmlab]" or "mmreviewkd[onedl]"'
         )
     for name, distributions in (ONEDL if onedl else OPENMMLAB).items():
+        found = _found({name: distributions})
+        if len(found) > 1:
+            return (
+                f'{" and ".join(found)} lie over each other as {name}. Remedy: pip '
+                'uninstall both, then pip install the one that you want'
+            )
         if not _installed(*distributions):
             return (
                 f'mmreviewkd needs {name}: pip install '

@@ -109,6 +109,14 @@ def test_what_works(machine, versions):
             dict(ONEDL, onedl_mmdetection='4.0.0'),
             'mmreviewkd needs mmdet >= 3.0, < 4.0, found 4.0.0',
         ),
+        (
+            dict(mmcv_lite='2.1.0'),
+            'mmcv 2.1.0 and mmcv-lite 2.1.0 lie over each other as mmcv. Remedy: pip',
+        ),
+        (
+            dict(mmengine=None, mmcv=None, mmcv_full='1.7.2', mmdet='2.28.2'),
+            'mmcv-full 1.7.2 is for mmdet 2, and mmreviewkd for mmdet 3: install it',
+        ),
         (dict(torchvision=None), 'mmreviewkd needs torchvision'),
         (dict(torch='1.13.1'), 'mmreviewkd needs torch >= 2.1, found 1.13.1'),
         (dict(mmcv='2.2.0'), 'mmdet 3.3.0 takes mmcv < 2.2.0, found 2.2.0'),

@@ -3,6 +3,7 @@
 #
 #     tools/gpu_report.sh [FOLDER] [STAGE...]
 #
+# on one GPU: CUDA_VISIBLE_DEVICES=1 chooses another than the first.
 # FOLDER/report.md and FOLDER/report.json sum the stages up, and STAGE.out, STAGE.log
 # and STAGE.json in it have what each printed, logged and measured. A stage runs for
 # LIMIT seconds at most. Called again, the script skips the stages that are done, tries
@@ -37,8 +38,14 @@ PAIRS=${PAIRS:-faster-rcnn_r101-r18 faster-rcnn_r101-r50
     mask-rcnn_r50-mobilenet-v2 retinanet_r101-r50}
 CIFAR_PAIR=configs/cifar100/review-kd_resnet56_resnet20.py
 
+[[ $PYTHON == */* && $PYTHON != /* ]] && PYTHON=$PWD/$PYTHON
+
 cd "$ROOT" || exit
 export PYTHONPATH=$ROOT${PYTHONPATH:+:$PYTHONPATH}
+"$PYTHON" -c "import torch" || {
+    echo "PYTHON=$PYTHON has no torch" >&2
+    exit 1
+}
 "$PYTHON" -c "import sys, torch; sys.exit('$DEVICE' != 'cpu' and not torch.cuda.is_available())" || {
     echo "torch sees no GPU; DEVICE=cpu and small sizes make a dry run, see $0" >&2
     exit 1
@@ -64,10 +71,12 @@ stage() {
     case $code in
     0) status=done ;;
     124 | 137) status="cut off" ;;
+    130) status=interrupted ;;
     *) status=failed ;;
     esac
     echo "$status, $((SECONDS - start)) s" >"$FOLDER/$name.status"
     echo "$name: $(cat "$FOLDER/$name.status")"
+    ((code != 130)) || exit 130 # Ctrl-C
 }
 
 benchmark() { # NAME ARGUMENTS...
@@ -75,8 +84,16 @@ benchmark() { # NAME ARGUMENTS...
         --device "$DEVICE" --repeats "$REPEATS" --json "$FOLDER/$1.json"
 }
 
+fail() { # NAME REASON
+    stage "$1" bash -c 'echo "$1" >&2; exit 1' bash "$2"
+}
+
 train() { # NAME CONFIG [SETTING]: an epoch that is cut off is trained again
     local file=$FOLDER/$1.py split
+    if ((classes != 100)); then
+        fail "$1" "$CIFAR/train.npz has images of $classes classes, not of 100"
+        return
+    fi
     echo "_base_ = '$ROOT/configs/cifar100/$2.py'" >"$file"
     for split in train val; do
         if [[ -e $CIFAR/train.npz ]]; then
@@ -137,15 +154,22 @@ for pair in $PAIRS; do
 done
 
 # at the published schedule; several calls, on most machines
+classes=100
+if [[ -e $CIFAR/train.npz ]]; then
+    classes=$("$PYTHON" -c "import sys, numpy as np
+print(len(np.unique(np.load(sys.argv[1])['y'])))" "$CIFAR/train.npz")
+fi
 train train_teacher resnet56
 train train_student resnet20
+# with the schedule of KD, CRD and OFD
+train train_student_benchmark benchmark/resnet20
 teacher=$FOLDER/train_teacher/epoch_$EPOCHS.pth
 for method in review-kd kd crd ofd; do
     if [[ -e $teacher ]]; then
         train "train_$method" "${method}_resnet56_resnet20" \
             "model = dict(teacher=dict(checkpoint='$teacher'))"
     else
-        stage "train_$method" bash -c 'echo "the teacher is not trained yet" >&2; exit 1'
+        fail "train_$method" 'the teacher is not trained yet'
     fi
 done
 

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+from mmreviewkd.engine.one_line_errors import one_line_errors
 from mmreviewkd.errors import UserInputError
 from mmreviewkd.logs import read_scalars
 from mmreviewkd.tables.markdown import markdown_table
@@ -82,6 +83,10 @@ def report(stages, results):
 
 def main(folder):
     stages = read_stages(folder)
+    if not stages:
+        raise UserInputError(
+            f'{folder}: no stage has this name, and none was run before'
+        )
     text = report(stages, read_results(folder))
     (folder / 'report.md').write_text(text, encoding='utf-8')
     (folder / 'report.json').write_text(json.dumps(stages, indent=2), encoding='utf-8')
@@ -89,4 +94,5 @@ def main(folder):
 
 
 if __name__ == '__main__':
-    main(Path(sys.argv[1]))
+    with one_line_errors():
+        main(Path(sys.argv[1]))

@@ -27,7 +27,7 @@ from .one_line_errors import resumable
 from .palettes import complete_palettes
 from .quiet_runner import QuietRunner
 from .run_summary import run_summary
-from .work_dir import locked_work_dir
+from .work_dir import holds_run, locked_work_dir
 
 
 def read_config(config: str, args: argparse.Namespace) -> Config:
@@ -77,9 +77,15 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
         notice_hooks()  # features are recorded in some epochs, and in others not
     try:
         with resumable(), locked_work_dir(cfg):
+            again = not cfg.get('resume') and holds_run(cfg.work_dir)
             runner = build_runner(cfg, 'train', 'val')
             runner.register_hook(BroadcastBuffersHook())
             runner.logger.info(run_summary(runner, args.cfg_options or {}))
+            if again:
+                runner.logger.warning(
+                    f'{cfg.work_dir} holds an earlier run, whose checkpoints this one '
+                    'replaces; --work-dir names another folder, --resume goes on'
+                )
             warn_if_alike(cfg)
             with named_images(runner, 'train', 'val'):
                 check_indices(runner)

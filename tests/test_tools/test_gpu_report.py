@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+from tests.support import commands
 from tests.support.markdown import read_table
 from tests.support.paths import ROOT, TOOLS
 
@@ -52,7 +53,7 @@ def cifar(tmp_path_factory):
         np.savez(
             folder / f'{name}.npz',
             x=rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8),
-            y=rng.integers(0, 100, count),
+            y=np.arange(count) % 100,
         )
     return str(folder)
 
@@ -72,6 +73,37 @@ def test_without_a_gpu_it_says_so(tmp_path):
         result.stdout
     )
     assert not list(tmp_path.iterdir())
+
+
+def test_a_report_of_no_stage_is_one_line(tmp_path):
+    error = f'error: {tmp_path}: no stage has this name, and none was run before'
+    assert commands.call('gpu_summary', tmp_path) == error
+    assert not list(tmp_path.iterdir())
+
+
+def interpreter(folder, *lines):
+    """What stands in for Python, so that nothing is imported."""
+    path = folder / 'python'
+    path.write_text('\n'.join(['#!/bin/sh', *lines]))
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_part_of_cifar100_is_not_taken_for_it(tmp_path):
+    (tmp_path / 'train.npz').write_bytes(b'')
+    python = interpreter(tmp_path, '[ "$3" = "" ] || echo 20')
+    folder = tmp_path / 'report'
+    result = call(folder, 'train_teacher', PYTHON=python, CIFAR=str(tmp_path))
+    assert result.stdout.splitlines()[0] == 'train_teacher: failed, 0 s'
+    log = (folder / 'train_teacher.log').read_text()
+    assert log == f'{tmp_path}/train.npz has images of 20 classes, not of 100\n'
+
+
+def test_ctrl_c_ends_the_report_and_not_one_stage_of_it(tmp_path):
+    python = interpreter(tmp_path, '[ "$2" = mmreviewkd ] && exit 130', 'exit 0')
+    result = call(tmp_path / 'report', 'review_*', PYTHON=python)
+    assert result.returncode == 130
+    assert result.stdout == 'review_coco_batch1: interrupted, 0 s\n'
 
 
 @pytest.mark.slow

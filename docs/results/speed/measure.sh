@@ -17,12 +17,17 @@ PATTERN=${1:-*}
 cd "$ROOT" || exit
 export PYTHONPATH=$ROOT
 
+status=0
+
 measure() { # NAME THREADS BENCHMARK OPTIONS...
     # shellcheck disable=SC2053
     [[ $1 == $PATTERN ]] || return 0
     echo "== $1 (load $(cut -d ' ' -f 1 /proc/loadavg))"
     OMP_NUM_THREADS=$2 "${PYTHON:-python}" -m mmreviewkd benchmark "${@:3}" \
-        --device cpu --json "$HERE/$1.json" 2>/dev/null || echo "failed: $1" >&2
+        --device cpu --json "$HERE/$1.json" || {
+        echo "failed: $1" >&2
+        status=1
+    }
 }
 
 CIFAR_SHAPES='--shapes 32x32 16x16 8x8 1x1 --channels 16 32 64 64 --batch 64'
@@ -58,3 +63,4 @@ for first in 0 1 2 3 4; do
     measure "levels_${#chosen[@]}" 2 step $R50 --batch 1 --size 480x640 --repeats 3 \
         --cfg-options "model.strides=[$(IFS=,; echo "${chosen[*]}")]"
 done
+exit $status
