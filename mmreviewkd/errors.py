@@ -18,6 +18,10 @@ class MissingFileError(UserInputError, FileNotFoundError):
     """A file that the user named does not exist."""
 
 
+class MissingPackageError(UserInputError):
+    """A package is missing that a file or a setting asks for."""
+
+
 class SettingError(UserInputError):
     """A setting of the distillation is wrong, or another value would solve a problem.
 

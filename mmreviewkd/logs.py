@@ -15,8 +15,9 @@ from .errors import UserInputError
 def read_scalars(work_dir: str) -> list[dict]:
     """Read everything that a run has logged, in the order of its steps.
 
-    A resumed run has a log for each start. If several logs contain the same step, the
-    latest counts.
+    A folder has a log for each start. From the step on in which a start begins, it
+    counts, and not the earlier ones: they are of a run that was broken off, or that has
+    been trained anew.
 
     Args:
         work_dir (str): Folder of the run.
@@ -28,19 +29,33 @@ def read_scalars(work_dir: str) -> list[dict]:
     Raises:
         UserInputError: The folder contains no log.
     """
-    pattern = osp.join(work_dir, '*', 'vis_data', 'scalars.json')
-    entries = {}
+    pattern = osp.join(glob.escape(work_dir), '*', 'vis_data', 'scalars.json')
+    validations: dict[int, dict] = {}
+    training: dict[int, dict] = {}
     for path in sorted(glob.glob(pattern)):
-        with open(path, encoding='utf-8') as file:
-            for line in file:
-                try:
-                    entry = json.loads(line)
-                except json.JSONDecodeError:
-                    continue  # the run was killed while writing this line
-                entries['loss' in entry, entry['step']] = entry
-    if not entries:
+        entries = _entries(path)
+        first = next((entry for entry in entries if 'loss' in entry), None)
+        if first:
+            # validations of iteration-based runs count iterations, too
+            begin = first.get('epoch', first['step'])
+            validations = {k: v for k, v in validations.items() if k < begin}
+            training = {k: v for k, v in training.items() if k < first['step']}
+        for entry in entries:
+            (training if 'loss' in entry else validations)[entry['step']] = entry
+    if not training and not validations:
         raise UserInputError(f'no training log matches {pattern}')
-    return [entries[key] for key in sorted(entries)]
+    return [each[step] for each in (validations, training) for step in sorted(each)]
+
+
+def _entries(path: str) -> list[dict]:
+    entries = []
+    with open(path, encoding='utf-8') as file:
+        for line in file:
+            try:
+                entries.append(json.loads(line))
+            except json.JSONDecodeError:
+                continue  # the run was killed while writing this line
+    return entries
 
 
 def read_test_metrics(work_dir: str) -> dict[str, float]:

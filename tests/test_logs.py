@@ -23,6 +23,37 @@ def test_resumed_run(tmp_path):
     assert read_scalars(str(tmp_path)) == read_scalars(whole)
 
 
+def test_a_shorter_run_in_the_folder_of_a_longer_one(tmp_path):
+    log = list(run_log())
+    anew = [dict(loss=7.0, epoch=1, step=1), {'coco/bbox_mAP': 0.1, 'step': 1}]
+    write_log(tmp_path, log)
+    # killed before its first line
+    write_log(tmp_path, [], start='20260101_000400')
+    assert len(read_scalars(str(tmp_path))) == 6
+    folder = write_log(tmp_path, anew, start='20260101_000500')
+    assert sorted(read_scalars(folder), key=len) == sorted(anew, key=len)
+
+
+def test_an_earlier_epoch_resumed_and_stopped_sooner(tmp_path):
+    work_dir = tmp_path / 'a [b]'
+    log = [dict(loss=1.0, epoch=n, step=10 * n) for n in range(1, 5)]
+    log += [{'coco/bbox_mAP': 0.1 * n, 'step': n} for n in range(1, 5)]
+    write_log(work_dir, log)
+    again = [dict(loss=2.0, epoch=2, step=20), {'coco/bbox_mAP': 0.9, 'step': 2}]
+    entries = read_scalars(write_log(work_dir, again, start='20260101_000500'))
+    assert [entry for entry in entries if 'loss' in entry] == [log[0], again[0]]
+    assert [entry for entry in entries if 'loss' not in entry] == [log[4], again[1]]
+
+
+def test_validations_of_an_iteration_based_run(tmp_path):
+    write_log(tmp_path, [dict(loss=1.0, step=n) for n in (10, 20, 30)])
+    scores = [{'coco/bbox_mAP': 0.1, 'step': n} for n in (15, 30)]
+    write_log(tmp_path, scores, start='20260101_000001')
+    again = [dict(loss=2.0, step=20)]
+    entries = read_scalars(write_log(tmp_path, again, start='20260101_000500'))
+    assert entries == [scores[0], dict(loss=1.0, step=10), *again]
+
+
 def test_no_log(tmp_path):
     with pytest.raises(UserInputError, match='no training log'):
         read_scalars(str(tmp_path))

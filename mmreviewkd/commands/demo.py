@@ -12,8 +12,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from statistics import median
 
 import torch
@@ -21,6 +21,7 @@ from mmcv import imread
 from mmdet.apis import init_detector
 from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.device import get_device
 from mmengine.evaluator import Evaluator
@@ -28,6 +29,7 @@ from mmengine.runner import find_latest_checkpoint
 
 from ..compat.config_names import config_folder
 from ..demo import make_dataset
+from ..engine.work_dir import locked_work_dir
 from ..errors import UserInputError
 from ..models.configs import load_config
 from ..tables.markdown import markdown_table
@@ -69,23 +71,27 @@ def add_arguments(parser: argparse.ArgumentParser, folder: str = 'demo') -> None
 def run(args: argparse.Namespace) -> None:
     start = time.time()
     work_dir = args.work_dir = osp.abspath(args.work_dir)
-    clear(work_dir, RESULTS)
-    data = osp.join(work_dir, 'data')
-    print('=== drawing the data', flush=True)
-    # the images do not depend on the seed of the trainings
-    make_dataset(data, *((16, 8) if args.quick else (640, 200)), seed=0)
-    train_all(RUNS, data_settings(work_dir), args)
-    print('=== comparing the three', flush=True)
-    dataset, results, predictions = evaluate(work_dir)
-    report(work_dir, dataset, results, predictions, args.seed)
+    with own_folder(work_dir, RESULTS):
+        data = osp.join(work_dir, 'data')
+        print('=== drawing the data', flush=True)
+        # the images do not depend on the seed of the trainings
+        make_dataset(data, *((16, 8) if args.quick else (640, 200)), seed=0)
+        train_all(RUNS, data_settings(work_dir), args)
+        print('=== comparing the three', flush=True)
+        dataset, results, predictions = evaluate(work_dir)
+        report(work_dir, dataset, results, predictions, args.seed)
     print_end(work_dir, start)
 
 
-def clear(work_dir: str, results: Sequence[str]) -> None:
+@contextmanager
+def own_folder(work_dir: str, results: Sequence[str]) -> Iterator[None]:
     """Make the demo's folder, or remove the files of an earlier run from it.
 
+    Meanwhile no other demo can use it.
+
     Raises:
-        UserInputError: There are files in the folder, and no demo has made it.
+        UserInputError: There are files in the folder, and no demo has made it, or
+            another one is running in it.
     """
     marker = osp.join(work_dir, MARKER)
     if osp.isdir(work_dir) and os.listdir(work_dir) and not osp.exists(marker):
@@ -96,11 +102,13 @@ def clear(work_dir: str, results: Sequence[str]) -> None:
         )
     make_folder(work_dir)
     open(marker, 'w').close()
-    for name in TITLES:
-        shutil.rmtree(osp.join(work_dir, name), ignore_errors=True)
-    for name in results:
-        with suppress(FileNotFoundError):
-            os.remove(osp.join(work_dir, name))
+    with locked_work_dir(Config(dict(work_dir=work_dir, launcher='none'))):
+        for name in TITLES:
+            shutil.rmtree(osp.join(work_dir, name), ignore_errors=True)
+        for name in results:
+            with suppress(FileNotFoundError):
+                os.remove(osp.join(work_dir, name))
+        yield
 
 
 def train_all(

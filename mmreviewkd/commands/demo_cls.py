@@ -23,7 +23,7 @@ from ..models.image_labels import image_labels
 from ..models.weights import load_file, load_whole
 from ..visualization import draw_labels, plot_curves
 from . import demo
-from .demo import TITLES, clear, print_end, train_all, write_table
+from .demo import TITLES, own_folder, print_end, train_all, write_table
 
 TEACHER = 'mmreviewkd::demo_cls/resnet14_glyphs.py'
 STUDENT = 'mmreviewkd::demo_cls/resnet8-w8_glyphs.py'
@@ -44,26 +44,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     start = time.time()
     work_dir = args.work_dir = osp.abspath(args.work_dir)
-    clear(work_dir, RESULTS)
-    print('=== drawing the data', flush=True)
-    # the images do not depend on the seed of the trainings
-    make_archives(
-        osp.join(work_dir, 'data'),
-        *((200, 100) if args.quick else (2500, 1000)),
-        seed=0,
-    )
-    train_all(RUNS, data_settings(work_dir), args)
-    print('=== comparing the three', flush=True)
-    results, images, labels, answers = evaluate(work_dir)
-    report(work_dir, results, args.seed)
-    draw_labels(images, labels, answers, CLASSES, osp.join(work_dir, 'examples.png'))
-    plot_curves(
-        {TITLES[name]: osp.join(work_dir, name) for name in RUNS},
-        osp.join(work_dir, 'curves.png'),
-        metric='accuracy/top1',
-        percent=1,
-        labels=('cross-entropy', 'top-1 accuracy'),
-    )
+    with own_folder(work_dir, RESULTS):
+        print('=== drawing the data', flush=True)
+        # the images do not depend on the seed of the trainings
+        make_archives(
+            osp.join(work_dir, 'data'),
+            *((200, 100) if args.quick else (2500, 1000)),
+            seed=0,
+        )
+        train_all(RUNS, data_settings(work_dir), args)
+        print('=== comparing the three', flush=True)
+        results, images, labels, answers = evaluate(work_dir)
+        report(work_dir, results, args.seed)
+        draw_labels(
+            images, labels, answers, CLASSES, osp.join(work_dir, 'examples.png')
+        )
+        plot_curves(
+            {TITLES[name]: osp.join(work_dir, name) for name in RUNS},
+            osp.join(work_dir, 'curves.png'),
+            metric='accuracy/top1',
+            percent=1,
+            labels=('cross-entropy', 'top-1 accuracy'),
+        )
     print_end(work_dir, start)
 
 

@@ -20,7 +20,7 @@ from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch.serialization import default_restore_location
 
-from ..errors import MissingFileError, UserInputError, near
+from ..errors import MissingFileError, MissingPackageError, UserInputError, near
 from .archive import read_archive
 from .download import download
 from .not_data import NotData, printable, short
@@ -209,7 +209,7 @@ def _load_safetensors(filename: str, map_location: Any) -> dict:
     try:
         from safetensors.torch import load_file
     except ImportError:
-        raise UserInputError(
+        raise MissingPackageError(
             f'checkpoint {filename} is of safetensors: pip install safetensors'
         ) from None
     device = 'cpu' if map_location is None else map_location

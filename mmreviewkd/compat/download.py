@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.logging import print_log
 
-from ..errors import UserInputError
+from ..errors import MissingPackageError, UserInputError
 from .transfer import BY_HAND, discard_part, receive
 
 T = TypeVar('T')
@@ -45,7 +45,8 @@ def download(url: str, read: Callable[[str], T], folder: Optional[str] = None) -
     Raises:
         UserInputError: The download fails, has another hash or is refused by
             ``read``, or the cache cannot be written. The message names
-            the URL; a refused file is not kept. Every rank raises the error.
+            the URL; a refused file is not kept, unless it is a MissingPackageError
+            that ``read`` raises. Every rank raises the error.
     """
     folder = osp.expanduser(folder or osp.join(torch.hub.get_dir(), 'checkpoints'))
     path = osp.join(folder, _cached_name(url))
@@ -81,6 +82,8 @@ def _cached(url: str, read: Callable[[str], T], path: str) -> T:
     if osp.isfile(path):  # without the lock, since the cache may be read-only
         try:
             return read(path)
+        except MissingPackageError as error:  # the file may be whole
+            raise _naming(url, path, error) from None
         except UserInputError as error:
             print_log(
                 f'{error}; it is downloaded anew from {url}', 'current', logging.WARNING
@@ -92,6 +95,8 @@ def _cached(url: str, read: Callable[[str], T], path: str) -> T:
         _fetch(url, path)
         try:
             return read(path)
+        except MissingPackageError as error:
+            raise _naming(url, path, error) from None
         except UserInputError as error:
             os.remove(path)
             raise UserInputError(
@@ -99,6 +104,10 @@ def _cached(url: str, read: Callable[[str], T], path: str) -> T:
                 'URL in a browser to see what it gives, a login page for '
                 f'example, {BY_HAND}'
             ) from error
+
+
+def _naming(url: str, path: str, error: MissingPackageError) -> MissingPackageError:
+    return MissingPackageError(str(error).replace(path, url))
 
 
 @contextmanager

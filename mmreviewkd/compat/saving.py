@@ -85,7 +85,7 @@ def latest_whole_checkpoint(path: str) -> Optional[str]:
         return noted
     candidates = [
         name
-        for name in glob.glob(osp.join(path, '*.pth'))
+        for name in glob.glob(osp.join(glob.escape(path), '*.pth'))
         if not osp.basename(name).startswith('best_')
     ]
     newest = sorted(candidates, key=osp.getmtime, reverse=True)
@@ -116,12 +116,18 @@ def find_latest_whole_checkpoint(path: str) -> Optional[str]:
 
 
 def _noted_checkpoint(path: str) -> str:
-    """Return what ``last_checkpoint`` names, empty without such a file."""
+    """Return what ``last_checkpoint`` names, empty without such a file.
+
+    The note has the whole path. In a copy of a work dir, or seen from another working
+    folder, that is another run's, so the file of this name beside the note goes first.
+    """
     note = osp.join(path, 'last_checkpoint')
     if not osp.isfile(note):
         return ''
     with open(note) as file:
-        return file.read().strip()
+        noted = file.read().strip()
+    beside = osp.join(path, osp.basename(noted))
+    return beside if '://' not in noted and osp.isfile(beside) else noted
 
 
 def _is_whole(filename: str) -> bool:

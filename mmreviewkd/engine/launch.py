@@ -66,9 +66,13 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
                 'is meant for'
             )
         cfg.auto_scale_lr.enable = True
-    if args.resume is not None:
+    if args.resume == 'auto':
+        # without a checkpoint, a first start: from what the config starts from
+        cfg.resume = latest_whole_checkpoint(cfg.work_dir) is not None
+        cfg.load_from = None if cfg.resume else cfg.get('load_from')
+    elif args.resume is not None:
         cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        cfg.load_from = args.resume
     check_data(cfg, 'train', 'val')
     check_strategy(cfg)
     check_machine(cfg)
@@ -81,6 +85,11 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
             runner = build_runner(cfg, 'train', 'val')
             runner.register_hook(BroadcastBuffersHook())
             runner.logger.info(run_summary(runner, args.cfg_options or {}))
+            if args.resume and not cfg.resume:
+                runner.logger.warning(
+                    f'{cfg.work_dir} has no whole checkpoint to resume from; the run '
+                    'starts anew'
+                )
             if again:
                 runner.logger.warning(
                     f'{cfg.work_dir} holds an earlier run, whose checkpoints this one '

@@ -77,7 +77,8 @@ def _near_configs(package: str, name: str) -> list[str]:
             return []
     while folder and not osp.isdir(folder):
         folder = osp.dirname(folder)
-    paths = [path for each in patterns for path in glob.glob(osp.join(folder, each))]
+    start = glob.escape(folder)
+    paths = [path for each in patterns for path in glob.glob(osp.join(start, each))]
     names = [prefix + osp.relpath(path, folder) if package else path for path in paths]
     return difflib.get_close_matches(prefix + name, names, 3)
 

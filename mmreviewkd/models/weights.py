@@ -35,7 +35,8 @@ def load_file(filename: str, role: str) -> dict:
     try:
         return CheckpointLoader.load_checkpoint(filename, 'cpu')
     except FileNotFoundError as error:
-        others = glob.glob(osp.join(osp.dirname(filename), '*.pth'))
+        folder = glob.escape(osp.dirname(filename))
+        others = glob.glob(osp.join(folder, '*.pth'))
         raise UserInputError(f'{role} {error}{near(filename, others)}') from None
 
 

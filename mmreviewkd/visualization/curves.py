@@ -15,7 +15,8 @@ from ..logs import epoch_means, read_scalars, unit_of
 def _methods_of(work_dir: str) -> set[str]:
     """Names of the methods that a run learns by, which its log does not tell apart."""
     methods = {'review', 'logits'}
-    for path in sorted(glob.glob(osp.join(work_dir, '*', 'vis_data', 'config.py'))):
+    pattern = osp.join(glob.escape(work_dir), '*', 'vis_data', 'config.py')
+    for path in sorted(glob.glob(pattern)):
         config = Config.fromfile(path, import_custom_modules=False)
         methods.update(config.get('model', {}).get('methods') or ())
     return methods

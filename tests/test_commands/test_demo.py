@@ -7,13 +7,14 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
-from mmreviewkd.commands.demo import MARKER, clear
+from mmreviewkd.commands.demo import MARKER, own_folder
 from mmreviewkd.demo import CLASSES
 from tests.support.commands import refused
 from tests.support.paths import ROOT
 
 import cv2
 import pytest
+from filelock import FileLock
 from mmengine.config import Config
 
 RESULTS = ('table.md', 'summary.json', 'predictions.png', 'curves.png')
@@ -71,13 +72,24 @@ def test_a_folder_of_somebody_else_stays_as_it_is(tmp_path, tool):
 
 def test_files_of_an_earlier_run_are_removed(tmp_path):
     folder = tmp_path / 'demo'
-    clear(str(folder), RESULTS)
-    assert os.listdir(folder) == [MARKER]
+    with own_folder(str(folder), RESULTS):
+        assert sorted(os.listdir(folder)) == [MARKER, 'train.lock']
     (folder / 'teacher').mkdir()
     for name in ('teacher/epoch_1.pth', 'table.md', 'notes'):
         (folder / name).touch()
-    clear(str(folder), RESULTS)
-    assert sorted(os.listdir(folder)) == [MARKER, 'notes']
+    with own_folder(str(folder), RESULTS):
+        assert sorted(os.listdir(folder)) == [MARKER, 'notes', 'train.lock']
+
+
+@pytest.mark.parametrize('tool', ['demo', 'demo_cls'])
+def test_another_demo_in_the_folder_is_left_alone(tmp_path, monkeypatch, tool):
+    monkeypatch.setattr('mmreviewkd.engine.work_dir.PATIENCE', 0)
+    (tmp_path / MARKER).touch()
+    (tmp_path / 'teacher').mkdir()
+    with FileLock(tmp_path / 'train.lock'):  # as another process has it
+        line = refused(tool, '--work-dir', tmp_path)
+    assert line.startswith(f'another run is going on in work dir {tmp_path}: give ')
+    assert (tmp_path / 'teacher').exists()
 
 
 def run_demo(*arguments):

@@ -5,6 +5,7 @@ import errno
 import io
 import os
 import socket
+import sys
 import threading
 
 import mmreviewkd.compat.download as module
@@ -169,6 +170,22 @@ def test_a_refused_file_of_the_cache_is_downloaded_anew(server, cache, said):
     server.files.clear()
     assert 'HTTP 404' in refusal(f'{server.url}/{name}')
     assert (cache / name).read_bytes() == PAGE
+
+
+def test_a_file_whose_package_is_missing_is_kept(server, cache, said, monkeypatch):
+    for name in ('safetensors', 'safetensors.torch'):
+        monkeypatch.setitem(sys.modules, name, None)
+    server.files['/a.safetensors'] = b'whole'
+    for _ in range(2):
+        with pytest.raises(UserInputError) as error:
+            weight(f'{server.url}/a.safetensors')
+        assert str(error.value) == (
+            f'checkpoint {server.url}/a.safetensors is of safetensors: pip install '
+            'safetensors'
+        )
+        (kept,) = [name for name in left(cache) if name.endswith('.safetensors')]
+        assert (cache / kept).read_bytes() == b'whole'
+    assert len(server.requests) == 1
 
 
 # ------------------------------------------------------------------- disks

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 from mmreviewkd.compat.saving import (
@@ -107,6 +108,23 @@ def test_the_last_one_is_taken_if_it_is_whole(tmp_path):
     assert find_latest_whole_checkpoint(str(tmp_path)) == last
     (tmp_path / 'last_checkpoint').write_text('s3://bucket/epoch_1.pth')
     assert find_latest_whole_checkpoint(str(tmp_path)) == 's3://bucket/epoch_1.pth'
+
+
+@pytest.mark.parametrize('name', ['copy', 'run[1]'])
+def test_a_copied_folder_has_checkpoints_of_its_own(tmp_path, name):
+    original, copy = tmp_path / 'run', tmp_path / name
+    last = write(original, 'epoch_2.pth', 200)
+    (original / 'last_checkpoint').write_text(last)
+    shutil.copytree(original, copy)
+    found = find_latest_whole_checkpoint(str(copy))
+    assert found == str(copy / 'epoch_2.pth')
+    # as CheckpointHook(out_dir=...) writes it
+    (copy / 'epoch_2.pth').unlink()
+    assert find_latest_whole_checkpoint(str(copy)) == last
+    write(copy, 'epoch_1.pth', 100)
+    (original / 'epoch_2.pth').unlink()
+    found = find_latest_whole_checkpoint(str(copy))
+    assert found == str(copy / 'epoch_1.pth')
 
 
 @pytest.mark.parametrize('note', ['torn', 'gone', 'empty', 'absent'])

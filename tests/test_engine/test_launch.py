@@ -7,6 +7,7 @@ from mmreviewkd.engine.resume_hook import ResumeHook
 from tests.support.commands import call
 
 import pytest
+import torch
 from mmengine.config import Config
 
 
@@ -21,6 +22,30 @@ def test_auto_scale_lr_needs_its_base(project, option):
         '--cfg-options',
         option,
     ).startswith('error: --auto-scale-lr needs auto_scale_lr=dict(')
+
+
+def test_a_first_start_with_resume_starts_from_what_the_config_says(
+    project, monkeypatch, capfd
+):
+    """As that of a job script does, which always asks to resume."""
+    seen = []
+    monkeypatch.setattr(
+        QuietRunner, 'train', lambda run: seen.append((run._load_from, run._resume))
+    )
+    work_dir = project / 'run'
+    command = ['train', str(project / 'plain.py'), '--work-dir', str(work_dir)]
+    command += ['--cfg-options', 'load_from=start.pth', '--resume']
+    main(command)
+    output = capfd.readouterr().out
+    assert f'{work_dir} has no whole checkpoint to resume from; the run star' in output
+    assert 'start.pth' in output and 'holds an earlier run' not in output
+    torch.save(dict(state_dict={}), work_dir / 'epoch_1.pth')
+    main(command)
+    main(command[:-1])
+    assert seen == [('start.pth', False), (None, True), ('start.pth', False)]
+    assert (
+        f'{work_dir} holds an earlier run, whose checkpoints' in capfd.readouterr().out
+    )
 
 
 def test_a_shape_that_a_method_has_wrong_is_not_the_optimizers(project, monkeypatch):
