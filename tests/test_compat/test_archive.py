@@ -4,6 +4,7 @@ import io
 import zipfile
 
 from mmreviewkd.compat.archive import read_archive
+from mmreviewkd.compat.not_data import NotData
 
 import pytest
 import torch
@@ -47,6 +48,16 @@ def test_a_storage_that_is_placed_elsewhere(zipped):
         assert loaded.untyped_storage().data_ptr() == other.data_ptr()
     else:
         assert loaded.tolist() == [0, 1, 2]
+
+
+@FORMATS
+@pytest.mark.parametrize('view', [torch.Tensor.conj, lambda each: each.conj().imag])
+def test_a_view_with_other_signs_than_its_storage(view, zipped):
+    made = view(torch.tensor([1 + 1j]))
+    with pytest.raises(NotData, match='a conjugate or a negative that is not resolved'):
+        read_archive(saved(made, zipped), keep)
+    resolved = made.resolve_conj().resolve_neg()
+    assert torch.equal(read_archive(saved(resolved, zipped), keep), made)
 
 
 @FORMATS
