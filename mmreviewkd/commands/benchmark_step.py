@@ -44,6 +44,7 @@ from mmengine.runner import Runner
 from ..compat.coco import quiet_coco
 from ..demo.random_batches import random_images, random_scenes
 from ..engine.check_data import check_data
+from ..engine.check_settings import check_given
 from ..engine.launch import read_config
 from ..errors import UserInputError
 from ..models.adapters import adapter_of
@@ -91,6 +92,8 @@ def run(args: argparse.Namespace) -> None:
     check_arguments(args, 'batch', 'repeats')
     size = read_size('size', args.size) if args.size else None
     cfg = read_config(args.config, args)
+    # with --batch, the steps are measured without data
+    check_given(cfg, 'optim_wrapper', *([] if args.batch else ['train_dataloader']))
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     # as mmengine's Runner sets it
     torch.backends.cudnn.benchmark = bool(cfg.get('env_cfg', {}).get('cudnn_benchmark'))
@@ -156,6 +159,7 @@ def measure_loading(cfg: Config) -> dict[str, Union[float, str]]:
         shorter; or ``missing``, what is missing of the data.
     """
     try:
+        check_given(cfg, 'train_dataloader')
         check_data(cfg, 'train')
         with quiet_coco():
             loader = Runner.build_dataloader(copy.deepcopy(cfg.train_dataloader))

@@ -107,6 +107,21 @@ def check_settings(cfg: Config, *splits: str) -> None:
         raise UserInputError('; '.join(dict.fromkeys(problems)))
 
 
+def check_given(cfg: Config, *names: str) -> None:
+    """Check that settings are given which a config may be without.
+
+    Args:
+        cfg (Config): The whole config.
+        names (str): Settings such as ``'val_dataloader'``.
+
+    Raises:
+        UserInputError: One of them is not there, or None.
+    """
+    for name in names:
+        if cfg.get(name) is None:
+            raise UserInputError(f'{cfg.filename} has no {name}')
+
+
 def _problems(node: Any, path: str, kind: _Kind) -> Iterator[str]:
     """Yield what is wrong with a setting, nothing if it is not set."""
     *parents, name = path.split('.')
