@@ -5,6 +5,7 @@ import json
 import os.path as osp
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from mmengine.fileio import load
@@ -35,23 +36,31 @@ def read_scalars(work_dir: str) -> list[dict]:
             for line in file:
                 try:
                     entry = json.loads(line)
-                except json.JSONDecodeError:
+                    entries['loss' in entry, entry['step']] = entry
+                except (json.JSONDecodeError, TypeError, KeyError):
                     continue  # the run was killed while writing this line
-                entries['loss' in entry, entry['step']] = entry
     if not entries:
         raise UserInputError(f'no training log matches {pattern}')
     return [entries[key] for key in sorted(entries)]
 
 
 def read_test_metrics(work_dir: str) -> dict[str, float]:
-    """Read what the last test in a folder has logged; empty if there was no test."""
+    """Read what the last test in a folder has logged; empty if there was no test.
+
+    A log that its test was killed while writing does not count.
+    """
     paths = [
         path
         for path in sorted(glob.glob(osp.join(work_dir, '*', '*.json')))
         # the log is START/START.json; there may be result files beside it
         if osp.basename(path) == f'{osp.basename(osp.dirname(path))}.json'
     ]
-    return load(paths[-1]) if paths else {}
+    for path in reversed(paths):
+        with suppress(json.JSONDecodeError):
+            metrics = load(path)
+            if isinstance(metrics, dict):
+                return metrics
+    return {}
 
 
 def epoch_means(entries: Sequence[dict], key: str) -> tuple[list[int], list[float]]:
