@@ -72,9 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_step_arguments(parser)
     parser.add_argument(
         '--compile-mode',
-        default='default',
         metavar='MODE',
-        help='mode of torch.compile; reduce-overhead takes CUDA graphs',
+        help='mode of torch.compile with --compile; reduce-overhead takes CUDA graphs',
     )
     parser.add_argument(
         '--batch', type=int, help="images per batch; default: the config's"
@@ -90,6 +89,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     check_arguments(args, 'batch', 'repeats')
+    if args.compile_mode and not args.compile:
+        raise UserInputError(f'--compile-mode {args.compile_mode} is for --compile')
+    compile_mode = args.compile_mode or 'default'
     size = read_size('size', args.size) if args.size else None
     cfg = read_config(args.config, args)
     # with --batch, the steps are measured without data
@@ -103,7 +105,7 @@ def run(args: argparse.Namespace) -> None:
     batch = make_batch(models['student'], count, size)
     if args.compile:
         compiled = build_models(cfg, args.device)
-        compile_parts(compiled, args.compile_mode)
+        compile_parts(compiled, compile_mode)
         models.update({f'{name}, compiled': each for name, each in compiled.items()})
     steps, prepare = build_steps(cfg, args, models, batch)
     result: dict[str, Any] = dict(
@@ -119,7 +121,7 @@ def run(args: argparse.Namespace) -> None:
         ),
     )
     if args.compile:
-        result['settings']['compile_mode'] = args.compile_mode
+        result['settings']['compile_mode'] = compile_mode
         result['compile_seconds'] = {
             name: compile_seconds(step, args.device, prepare)
             for name, step in steps.items()

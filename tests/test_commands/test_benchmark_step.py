@@ -228,6 +228,7 @@ def test_compiled_parts_give_the_same_losses(kind, tmp_path, graphs):
     [
         (['--batch', '0'], '--batch 0: must be at least 1'),
         (['--size', '800'], '--size 800: must be HEIGHTxWIDTH, as 25x42'),
+        (['--compile-mode', 'x'], '--compile-mode x is for --compile'),
         (['--device', 'cuda'], '--device cuda: torch sees no GPU'),
         (
             ['--cfg-options', 'model.type=ImageClassifier'],
