@@ -42,7 +42,6 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from ..compat.coco import quiet_coco
-from ..demo.random_batches import random_images, random_scenes
 from ..engine.check_data import check_data
 from ..engine.check_settings import check_given
 from ..engine.launch import read_config
@@ -60,6 +59,7 @@ from .measuring import (
     show,
     write_json,
 )
+from .random_batches import random_images, random_scenes
 from .training_steps import TRAININGS, build_models, build_steps, compile_parts
 
 # of detectors, in pixels; those of classifiers are in their configs

@@ -1,4 +1,4 @@
-"""Test a detector, distilled or plain, with the flags of mmdet's tools/test.py."""
+"""Test a detector or classifier, with the flags of mmdet's tools/test.py."""
 
 import argparse
 
