@@ -5,6 +5,7 @@ import json
 import os.path as osp
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from mmengine.fileio import load
@@ -52,21 +53,31 @@ def _entries(path: str) -> list[dict]:
     with open(path, encoding='utf-8') as file:
         for line in file:
             try:
-                entries.append(json.loads(line))
+                entry = json.loads(line)
             except json.JSONDecodeError:
                 continue  # the run was killed while writing this line
+            if isinstance(entry, dict) and 'step' in entry:
+                entries.append(entry)
     return entries
 
 
 def read_test_metrics(work_dir: str) -> dict[str, float]:
-    """Read what the last test in a folder has logged; empty if there was no test."""
+    """Read what the last test in a folder has logged; empty if there was no test.
+
+    A log that its test was killed while writing does not count.
+    """
     paths = [
         path
-        for path in sorted(glob.glob(osp.join(work_dir, '*', '*.json')))
+        for path in sorted(glob.glob(osp.join(glob.escape(work_dir), '*', '*.json')))
         # the log is START/START.json; there may be result files beside it
         if osp.basename(path) == f'{osp.basename(osp.dirname(path))}.json'
     ]
-    return load(paths[-1]) if paths else {}
+    for path in reversed(paths):
+        with suppress(json.JSONDecodeError):
+            metrics = load(path)
+            if isinstance(metrics, dict):
+                return metrics
+    return {}
 
 
 def epoch_means(entries: Sequence[dict], key: str) -> tuple[list[int], list[float]]:

@@ -6,8 +6,8 @@
 import copy
 from contextlib import contextmanager, nullcontext
 
+from mmreviewkd.commands.random_batches import random_images, random_scenes
 from mmreviewkd.compat import load_from_local
-from mmreviewkd.demo.random_batches import random_images, random_scenes
 from mmreviewkd.engine import CPUAmp
 from mmreviewkd.logs import read_scalars
 from mmreviewkd.methods import Review

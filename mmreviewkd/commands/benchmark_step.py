@@ -42,8 +42,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from ..compat.coco import quiet_coco
-from ..demo.random_batches import random_images, random_scenes
 from ..engine.check_data import check_data
+from ..engine.check_settings import check_given
 from ..engine.launch import read_config
 from ..errors import UserInputError
 from ..models.adapters import adapter_of
@@ -59,6 +59,7 @@ from .measuring import (
     show,
     write_json,
 )
+from .random_batches import random_images, random_scenes
 from .training_steps import TRAININGS, build_models, build_steps, compile_parts
 
 # of detectors, in pixels; those of classifiers are in their configs
@@ -71,9 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_step_arguments(parser)
     parser.add_argument(
         '--compile-mode',
-        default='default',
         metavar='MODE',
-        help='mode of torch.compile; reduce-overhead takes CUDA graphs',
+        help='mode of torch.compile with --compile; reduce-overhead takes CUDA graphs',
     )
     parser.add_argument(
         '--batch', type=int, help="images per batch; default: the config's"
@@ -89,8 +89,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     check_arguments(args, 'batch', 'repeats')
+    if args.compile_mode and not args.compile:
+        raise UserInputError(f'--compile-mode {args.compile_mode} is for --compile')
+    compile_mode = args.compile_mode or 'default'
     size = read_size('size', args.size) if args.size else None
     cfg = read_config(args.config, args)
+    # with --batch, the steps are measured without data
+    check_given(cfg, 'optim_wrapper', *([] if args.batch else ['train_dataloader']))
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     # as mmengine's Runner sets it
     torch.backends.cudnn.benchmark = bool(cfg.get('env_cfg', {}).get('cudnn_benchmark'))
@@ -100,7 +105,7 @@ def run(args: argparse.Namespace) -> None:
     batch = make_batch(models['student'], count, size)
     if args.compile:
         compiled = build_models(cfg, args.device)
-        compile_parts(compiled, args.compile_mode)
+        compile_parts(compiled, compile_mode)
         models.update({f'{name}, compiled': each for name, each in compiled.items()})
     steps, prepare = build_steps(cfg, args, models, batch)
     result: dict[str, Any] = dict(
@@ -116,7 +121,7 @@ def run(args: argparse.Namespace) -> None:
         ),
     )
     if args.compile:
-        result['settings']['compile_mode'] = args.compile_mode
+        result['settings']['compile_mode'] = compile_mode
         result['compile_seconds'] = {
             name: compile_seconds(step, args.device, prepare)
             for name, step in steps.items()
@@ -156,6 +161,7 @@ def measure_loading(cfg: Config) -> dict[str, Union[float, str]]:
         shorter; or ``missing``, what is missing of the data.
     """
     try:
+        check_given(cfg, 'train_dataloader')
         check_data(cfg, 'train')
         with quiet_coco():
             loader = Runner.build_dataloader(copy.deepcopy(cfg.train_dataloader))

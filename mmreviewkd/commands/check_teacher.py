@@ -8,6 +8,7 @@ from mmengine.registry import init_default_scope
 
 from ..engine import check_teacher
 from ..engine.check_data import check_data
+from ..engine.check_settings import check_given, check_settings
 from ..engine.launch import read_config
 from ..models.configs import distiller_config, student_config
 from ..models.weights import load_file, load_whole
@@ -26,6 +27,8 @@ def run(args: argparse.Namespace) -> None:
     cfg = read_config(args.config, args)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     distiller = distiller_config(cfg)
+    check_given(cfg, 'val_dataloader', 'val_evaluator')
+    check_settings(cfg, 'val')
     check_data(cfg, 'val')
     student = None
     if args.student_checkpoint:

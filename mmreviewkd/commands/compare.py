@@ -77,6 +77,9 @@ def run(args: argparse.Namespace) -> None:
     if args.page and not args.report:
         raise UserInputError('--page is for --report')
     if args.report:
+        for flag, given in (('--names', args.names), ('--out-dir', args.out_dir)):
+            if given:
+                raise UserInputError(f'{flag} is for work dirs, not for --report')
         for folder in args.report:
             print(report_table(folder, args.page))
         return

@@ -26,7 +26,7 @@ from ..engine.check_data import check_data
 from ..engine.check_pair import check_pair
 from ..engine.check_settings import check_settings
 from ..engine.checks import check_machine
-from ..engine.launch import read_config, train
+from ..engine.launch import read_config, set_amp_and_scaling, train
 from ..engine.work_dir import holds_run, locked_work_dir
 from ..errors import SettingError, UserInputError, near
 from ..methods.published import FOR_CLASSIFIERS, PUBLISHED
@@ -130,6 +130,7 @@ def run(args: argparse.Namespace) -> None:
     cfg = distill(read_config(args.student, args), args)
     refuse_second_run(cfg, args)
     check_settings(cfg, 'train', 'val')
+    set_amp_and_scaling(cfg, args)
     check_data(cfg, 'train', 'val')
     try:
         check_pair(cfg)

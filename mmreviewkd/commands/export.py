@@ -1,7 +1,8 @@
-"""Write a plain student checkpoint with only weights and class names.
+"""Write a plain student checkpoint: the weights, and what they were trained on.
 
 Every checkpoint of a run loads into the plain student's config as it is; this
-one is also without the methods' parameters, the optimizer and the logs.
+one is also without the methods' parameters, the optimizer and the logs. Beside the
+weights are the class names, the epoch and iteration, and the version of mmreviewkd.
 """
 
 import argparse

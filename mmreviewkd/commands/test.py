@@ -1,4 +1,4 @@
-"""Test a detector, distilled or plain, with the flags of mmdet's tools/test.py."""
+"""Test a detector or classifier, with the flags of mmdet's tools/test.py."""
 
 import argparse
 
@@ -45,9 +45,15 @@ def run(args: argparse.Namespace) -> None:
     cfg.model = student_config(cfg)
     check_settings(cfg, 'test')
     check_data(cfg, 'test')
-    check_machine(cfg)
     if args.show or args.show_dir:
+        if not (cfg.get('default_hooks') or {}).get('visualization'):
+            raise UserInputError(
+                f'{"--show" if args.show else "--show-dir"}: {cfg.filename} has no '
+                'default_hooks.visualization, which draws predictions, such as '
+                "dict(type='DetVisualizationHook') of detectors"
+            )
         cfg = trigger_visualization_hook(cfg, args)
+    check_machine(cfg)
     if args.tta:
         add_test_time_augmentation(cfg)
     runner = build_runner(cfg, 'test', student=distilled)

@@ -1,4 +1,4 @@
-"""Train a detector, distilled or plain, with the flags of mmdet's tools/train.py."""
+"""Train a detector or classifier, with the flags of mmdet's tools/train.py."""
 
 import argparse
 

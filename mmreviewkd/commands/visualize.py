@@ -25,6 +25,7 @@ from mmengine.utils import scandir, track_iter_progress
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ..engine.check_data import check_data
+from ..engine.check_settings import check_given, check_settings
 from ..engine.launch import read_config
 from ..engine.shown_models import load_models
 from ..errors import UserInputError
@@ -82,6 +83,7 @@ def run(args: argparse.Namespace) -> None:
         'work_dirs', osp.splitext(osp.basename(args.config))[0] + '_visualized'
     )
     check_new(out_dir)
+    check_given(cfg, 'test_dataloader')  # the images go through its pipeline
     models, meta = load_models(cfg, args.checkpoint, args.alone)
     images = find_images(cfg, args.images)
     pipeline = Compose(get_test_pipeline_cfg(cfg))
@@ -102,6 +104,8 @@ def find_images(cfg: Config, given: Sequence[str]) -> list[dict]:
         UserInputError: Files are no images; the message names all of them.
     """
     try:
+        check_given(cfg, 'val_dataloader')
+        check_settings(cfg, 'val')
         check_data(cfg, 'val')
         dataset = DATASETS.build(cfg.val_dataloader.dataset)
         infos = [dataset.get_data_info(i) for i in range(len(dataset))]

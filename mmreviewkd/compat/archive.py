@@ -119,6 +119,10 @@ def _read_zip(archive: zipfile.ZipFile, storages: _Storages) -> Any:
         for record in records.values()
     ):
         raise ValueError('the zip archive is compressed; torch does not compress')
+    if not any(record.CRC for record in records.values()):
+        # saved without checksums: torch.serialization.set_crc32_options(False)
+        for record in records.values():
+            del record.CRC  # zipfile reads what has none as it is
     if f'{root}byteorder' in records:
         _check_byte_order(archive.read(f'{root}byteorder') == b'little')
 

@@ -60,6 +60,7 @@ def _tensor(
         'torch._utils._rebuild_tensor',
         'its storage is none',
     )
+    _expect_plain(metadata)
     return _view(storage, offset, size, stride, requires_grad, storage.dtype)
 
 
@@ -73,7 +74,18 @@ def _tensor_of_type(
     dtype: torch.dtype,
     metadata: Optional[dict] = None,
 ) -> Tensor:
+    _expect_plain(metadata)
     return _view(storage, offset, size, stride, requires_grad, dtype)
+
+
+def _expect_plain(metadata: Optional[dict]) -> None:
+    """Refuse a tensor that torch would read with other signs than are stored."""
+    # torch writes metadata for such lazy views alone; weights are none
+    expect(
+        not metadata,
+        'torch._utils._rebuild_tensor',
+        'it is a conjugate or a negative that is not resolved',
+    )
 
 
 def _view(

@@ -66,7 +66,9 @@ def remove_parts(folder: str) -> None:
     Args:
         folder (str): Work dir that no other process is saving to.
     """
-    for part in glob.glob(osp.join(glob.escape(folder), f'*.pth*{_PART}')):
+    # a browser's unfinished download, NAME.pth.part, is not ours
+    pattern = f'*.pth.{"[0-9a-f]" * 8}{_PART}'
+    for part in glob.glob(osp.join(glob.escape(folder), pattern)):
         os.remove(part)
 
 

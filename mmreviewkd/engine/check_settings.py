@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import OPTIMIZERS
 from torch.utils.data import DataLoader
 
+from ..compat.type_name import type_name
 from ..errors import UserInputError, near
 from .registry_errors import unknown_type
 
@@ -100,11 +101,27 @@ def check_settings(cfg: Config, *splits: str) -> None:
             problems += _problems(cfg, path, kind)
         problems += _optimizer_problems(cfg)
         problems += _scheduler_problems(cfg.get('param_scheduler') or [])
+        problems += _unit_problems(cfg)
     for split in splits:
         problems += _loader_problems(cfg, f'{split}_dataloader')
         problems += _split_problems(cfg, split)
     if problems:
         raise UserInputError('; '.join(dict.fromkeys(problems)))
+
+
+def check_given(cfg: Config, *names: str) -> None:
+    """Check that settings are given which a config may be without.
+
+    Args:
+        cfg (Config): The whole config.
+        names (str): Settings such as ``'val_dataloader'``.
+
+    Raises:
+        UserInputError: One of them is not there, or None.
+    """
+    for name in names:
+        if cfg.get(name) is None:
+            raise UserInputError(f'{cfg.filename} has no {name}')
 
 
 def _problems(node: Any, path: str, kind: _Kind) -> Iterator[str]:
@@ -137,6 +154,22 @@ def _scheduler_problems(schedulers: Any) -> Iterator[str]:
     for i, each in enumerate(schedulers if many else [schedulers]):
         for problem in _problems(each, 'milestones', _STEPS):
             yield f'param_scheduler{f".{i}" if many else ""}.{problem}'
+
+
+def _unit_problems(cfg: Config) -> Iterator[str]:
+    """Check that no hook of the package counts epochs in a run of iterations."""
+    loop = cfg.get('train_cfg')
+    if not isinstance(loop, dict) or not (
+        type_name(loop) == 'IterBasedTrainLoop' or loop.get('by_epoch') is False
+    ):
+        return
+    for i, hook in enumerate(cfg.get('custom_hooks') or []):
+        ours = isinstance(hook, dict) and type_name(hook) == 'ReviewWeightHook'
+        if ours and hook.get('by_epoch', True):
+            yield (
+                f'custom_hooks.{i}: ReviewWeightHook (--warmup) counts epochs, and '
+                'train_cfg iterations: set by_epoch=False, and points in iterations'
+            )
 
 
 def _split_problems(cfg: Config, split: str) -> Iterator[str]:

@@ -62,8 +62,11 @@ def evaluate(
         if count < len(dataset) and with_files:
             # otherwise objects in all other images would count as missed
             images = {dataset.get_data_info(i)['img_id'] for i in range(count)}
-            for metric in with_files:
-                metric['ann_file'] = _annotations_of(images, metric['ann_file'], folder)
+            for i, metric in enumerate(with_files):
+                # two files of one name may come from two folders
+                path = osp.join(folder, f'{i}_{osp.basename(metric["ann_file"])}')
+                _write_annotations_of(images, metric['ann_file'], path)
+                metric['ann_file'] = path
         evaluation = Evaluator(metrics)
         evaluation.dataset_meta = dataset.metainfo
         shown = 0
@@ -76,7 +79,7 @@ def evaluate(
         return evaluation.evaluate(count), count
 
 
-def _annotations_of(images: set, ann_file: str, folder: str) -> str:
+def _write_annotations_of(images: set, ann_file: str, target: str) -> None:
     """Write a COCO file with only the given images of another one."""
     # imported late, since importing this package must not import mmcv.ops
     from mmdet.datasets.api_wrappers import COCO
@@ -85,9 +88,7 @@ def _annotations_of(images: set, ann_file: str, folder: str) -> str:
         coco = COCO(path).dataset
     coco['images'] = [i for i in coco['images'] if i['id'] in images]
     coco['annotations'] = [a for a in coco['annotations'] if a['image_id'] in images]
-    path = osp.join(folder, osp.basename(ann_file))
-    dump(coco, path)
-    return path
+    dump(coco, target)
 
 
 def main_metric(metrics: dict[str, float]) -> float:

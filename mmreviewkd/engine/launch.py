@@ -49,23 +49,13 @@ def read_config(config: str, args: argparse.Namespace) -> Config:
 
 
 def train(cfg: Config, args: argparse.Namespace) -> None:
-    """Apply the training flags, check the data, and train.
+    """Apply the flags of training, check the data, and train.
 
     Meanwhile the work dir is locked. A :class:`ResumeHook` and a
     :class:`BroadcastBuffersHook` are added to the run.
     """
     check_settings(cfg, 'train', 'val')
-    if args.amp:
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.loss_scale = 'dynamic'
-    if args.auto_scale_lr:
-        if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
-            raise UserInputError(
-                '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...)'
-                f' in {cfg.filename}: the batch size that its learning rate '
-                'is meant for'
-            )
-        cfg.auto_scale_lr.enable = True
+    set_amp_and_scaling(cfg, args)
     if args.resume == 'auto':
         # without a checkpoint, a first start: from what the config starts from
         cfg.resume = latest_whole_checkpoint(cfg.work_dir) is not None
@@ -111,6 +101,25 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
             'of levels changed? To start a new run with its weights: '
             f'--cfg-options load_from=CHECKPOINT ({error})'
         ) from None
+
+
+def set_amp_and_scaling(cfg: Config, args: argparse.Namespace) -> None:
+    """Write the flags ``--amp`` and ``--auto-scale-lr`` into a config.
+
+    Raises:
+        UserInputError: The config has no batch size to scale from.
+    """
+    if args.amp:
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.loss_scale = 'dynamic'
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+            raise UserInputError(
+                '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...)'
+                f' in {cfg.filename}: the batch size that its learning rate '
+                'is meant for'
+            )
+        cfg.auto_scale_lr.enable = True
 
 
 def _is_for_other_parameters(error: Exception) -> bool:

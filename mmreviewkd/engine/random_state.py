@@ -45,8 +45,11 @@ def check_random_state(state: Any) -> None:
         ('torch', _is_torch_state),
         ('numpy', _is_numpy_state),
         ('python', _is_python_state),
+        ('cuda', _is_cuda_state),
     ):
         value = state.get(part) if isinstance(state, dict) else None
+        if part == 'cuda' and value is None:
+            continue  # saved without a GPU
         if not holds(value, fresh):
             raise UserInputError(
                 f'its random_states have no state of {part} as this program saves it'
@@ -89,11 +92,23 @@ def _is_python_state(value: Any, _: Tensor) -> bool:
     return True
 
 
+def _is_cuda_state(value: Any, _: Tensor) -> bool:
+    if (
+        not isinstance(value, Tensor)
+        or value.dtype != torch.uint8
+        or value.shape != (16,)
+    ):
+        return False
+    # the seed, and how many numbers have been drawn, in fours
+    _, offset = struct.unpack('<QQ', bytes(value.tolist()))
+    return offset % 4 == 0
+
+
 def set_random_state(state: dict) -> None:
     """Set the random states that :func:`random_state` has returned."""
     # the checkpoint's tensors may have been loaded onto the GPU
     torch.set_rng_state(state['torch'].cpu())
     np.random.set_state(state['numpy'])
     random.setstate(state['python'])
-    if 'cuda' in state and torch.cuda.is_available():
+    if state.get('cuda') is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(state['cuda'].cpu())

@@ -7,13 +7,12 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import BaseModel
-from mmengine.runner import CheckpointLoader
 
 from ..errors import UserInputError
 from ..models import Distilled, Teacher
 from ..models.adapters import adapter_of
 from ..models.configs import distiller_config, student_config
-from ..models.weights import methods_in, weights_of
+from ..models.weights import load_file, methods_in, weights_of
 from .teacher_check import ShownTeacher
 
 
@@ -69,10 +68,7 @@ def load(model: BaseModel, filename: str, config: str, distilled: bool) -> dict:
         UserInputError: The file is no checkpoint, is of the other kind of run, or
             does not fit the model.
     """
-    try:
-        checkpoint = CheckpointLoader.load_checkpoint(filename, 'cpu')
-    except FileNotFoundError as error:
-        raise UserInputError(str(error)) from None
+    checkpoint = load_file(filename, 'distilled' if distilled else 'student')
     meta = (checkpoint.get('meta') or {}).get('dataset_meta')
     if not meta or 'state_dict' not in checkpoint:
         raise UserInputError(

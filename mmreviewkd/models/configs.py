@@ -3,10 +3,12 @@
 import copy
 import difflib
 import glob
+import json
 import os.path as osp
 from importlib.metadata import PackageNotFoundError
 from typing import Any, Optional, Union
 
+import yaml
 from mmengine.config import Config, ConfigDict
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.hub import get_config
@@ -24,7 +26,8 @@ def load_config(config: str) -> Config:
         config (str): Path, or name such as ``'mmdet::retinanet/...'``.
 
     Raises:
-        UserInputError: There is no such config; the message suggests similar names.
+        UserInputError: There is no such config, and the message suggests similar
+            names; or its text cannot be read, and the message has the line.
     """
     package, _, name = config.rpartition('::')
     path = config_path(config)
@@ -39,6 +42,13 @@ def load_config(config: str) -> Config:
         if package in ('', PACKAGE):
             return Config.fromfile(path)
         return get_config(config)
+    except (
+        SyntaxError,
+        UnicodeDecodeError,
+        json.JSONDecodeError,
+        yaml.YAMLError,
+    ) as error:
+        raise UserInputError(f'config {config}: {_slip(error)}') from None
     except ValueError as error:
         if 'external package' not in str(error):
             raise
@@ -47,6 +57,10 @@ def load_config(config: str) -> Config:
             'name; give the path of the file'
         ) from None
     except KeyError as error:
+        if 'reserved for config file' in str(error):
+            raise UserInputError(
+                f'config {config}: {error.args[0]}; give the setting another name'
+            ) from None
         if 'Duplicate key' not in str(error):
             raise
         raise UserInputError(
@@ -61,6 +75,27 @@ def load_config(config: str) -> Config:
             f'config {config} does not exist: {error}'
             + (f'. Near names: {", ".join(names)}' if names else '')
         ) from None
+    except OSError as error:
+        if 'Only py/yml/yaml/json' not in str(error):
+            raise
+        raise UserInputError(
+            f'config {config}: a config ends in .py, .json, .yaml or .yml'
+        ) from None
+
+
+def _slip(error: Exception) -> str:
+    """Describe why a config's text cannot be read, with the line.
+
+    mmengine does not say which file it is, the config or a base of it, so lines are
+    quoted. The messages about JSON and YAML have the line's number.
+    """
+    if isinstance(error, SyntaxError) and error.text:
+        return f'{error.msg} in line {error.lineno}, {error.text.strip()!r}'
+    if isinstance(error, UnicodeDecodeError):
+        number = error.object.count(b'\n', 0, error.start)
+        line = error.object.split(b'\n')[number].decode(errors='backslashreplace')
+        return f'line {number + 1} is not UTF-8, {line.strip()!r}'
+    return str(error)
 
 
 def _near_configs(package: str, name: str) -> list[str]:

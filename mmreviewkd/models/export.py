@@ -2,15 +2,18 @@
 
 import os.path as osp
 
-from mmengine.runner import CheckpointLoader, save_checkpoint
+from mmengine.runner import save_checkpoint
 
 from ..errors import UserInputError
 from ..version import __version__
-from .weights import methods_in, weights_of
+from .weights import load_file, methods_in, weights_of
 
 
 def export_student(source: str, target: str) -> int:
-    """Write only the student's weights and ``dataset_meta`` of a checkpoint.
+    """Write only the student's weights of a checkpoint, and a short ``meta``.
+
+    That has the ``dataset_meta``, epoch and iteration of the run, and the version of
+    this package.
 
     Args:
         source (str): Checkpoint of a distillation run, a file or URL.
@@ -31,10 +34,7 @@ def export_student(source: str, target: str) -> int:
         )
     if osp.isdir(target):
         raise UserInputError(f'{target} is a folder; name the file to write')
-    try:
-        checkpoint = CheckpointLoader.load_checkpoint(source, 'cpu')
-    except FileNotFoundError as error:
-        raise UserInputError(str(error)) from None
+    checkpoint = load_file(source, 'distilled')
     if 'state_dict' not in checkpoint:
         raise UserInputError(
             f'{source} has no "state_dict"; it is not a checkpoint of mmengine'

@@ -3,7 +3,7 @@
 import json
 
 from mmreviewkd.commands import main
-from mmreviewkd.commands.benchmark_step import make_batch
+from mmreviewkd.commands.benchmark_step import make_batch, measure_loading
 from mmreviewkd.commands.training_steps import build_models, compile_parts
 from mmreviewkd.methods.auto_weight import AutoWeight
 from mmreviewkd.methods.review.review import _compiled_loss
@@ -146,6 +146,10 @@ def test_a_pair_without_losses_to_measure(tmp_path):
     assert list(result['seconds']) == ['student', 'teacher', 'distilled']
 
 
+def test_a_config_without_data():
+    assert measure_loading(Config()) == dict(missing='None has no train_dataloader')
+
+
 def test_the_student_alone_sees_no_rotated_copies(tmp_path):
     student = classifier()
     student['data_preprocessor']['rotations'] = True
@@ -224,10 +228,16 @@ def test_compiled_parts_give_the_same_losses(kind, tmp_path, graphs):
     [
         (['--batch', '0'], '--batch 0: must be at least 1'),
         (['--size', '800'], '--size 800: must be HEIGHTxWIDTH, as 25x42'),
+        (['--compile-mode', 'x'], '--compile-mode x is for --compile'),
         (['--device', 'cuda'], '--device cuda: torch sees no GPU'),
         (
             ['--cfg-options', 'model.type=ImageClassifier'],
             'distils nothing: its model is a ImageClassifier, not a ReviewKD',
+        ),
+        (['--cfg-options', 'optim_wrapper=None'], 'distil.py has no optim_wrapper'),
+        (
+            ['--cfg-options', 'train_dataloader=None'],
+            'distil.py has no train_dataloader',
         ),
         (
             ['--cfg-options', 'model.teacher=None'],

@@ -3,6 +3,8 @@
 from tests.support.commands import call, refused
 from tests.support.detectors import save_weights, tiny_detector
 
+import pytest
+
 
 def test_student_beside_the_teacher(project, monkeypatch):
     said = []
@@ -26,6 +28,23 @@ def test_student_beside_the_teacher(project, monkeypatch):
     )
     assert 'expected 0.400, student: ' in said[0]
     assert said[0].endswith('(2 validation images)')
+
+
+@pytest.mark.parametrize(
+    'options, problem',
+    [
+        (['val_dataloader=None'], '{} has no val_dataloader'),
+        (['val_evaluator=None'], '{} has no val_evaluator'),
+        (
+            ['val_dataloader.batch_size=x'],
+            "val_dataloader.batch_size='x': must be a whole number >= 1",
+        ),
+    ],
+)
+def test_a_config_without_validation(project, options, problem):
+    config = project / 'distil.py'
+    error = refused('check_teacher', config, '--cfg-options', *options)
+    assert error == problem.format(config)
 
 
 def test_a_config_that_distils_nothing(project):

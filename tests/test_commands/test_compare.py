@@ -192,6 +192,18 @@ def test_a_test_alone_has_no_curves(tool, tmp_path):
     assert os.listdir('work_dirs/compare_a') == ['table.md']
 
 
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['--report', 'x', '--names', 'a'], '--names is for work dirs, not for --rep'),
+        (['--report', 'x', '--out-dir', 'a'], '--out-dir is for work dirs, not for '),
+        (['x', '--page', 'a'], '--page is for --report'),
+    ],
+)
+def test_flags_of_the_other_kind(tool, arguments, message):
+    assert tool(*arguments)[0].startswith(f'error: {message}')
+
+
 def test_errors_leave_nothing(tool, tmp_path):
     write_run(tmp_path / 'none')
     (tmp_path / 'empty').mkdir()

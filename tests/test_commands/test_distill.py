@@ -74,6 +74,16 @@ def distill(project, teachers, coco):
             'plain.py',
             "error: teacher=dict(levels='after'): is for classifiers, not for a det",
         ),
+        (
+            ['--auto-scale-lr', '--cfg-options', 'auto_scale_lr=None'],
+            'plain.py',
+            'error: --auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...)',
+        ),
+        (
+            ['--warmup', 2, '--set', 'train_cfg.type=IterBasedTrainLoop'],
+            'plain.py',
+            'error: custom_hooks.0: ReviewWeightHook (--warmup) counts epochs, and ',
+        ),
     ],
 )
 def test_flags_are_named_before_anything_is_written(
@@ -181,8 +191,7 @@ def test_distill_merges_two_configs_that_train_again(project, tmp_path, monkeypa
 
 def test_distill_takes_a_distillation_config_for_its_student(project, tmp_path):
     cfg = Config.fromfile(project / 'distil.py')
-    # stopped when the merged config is there
-    assert '--auto-scale-lr needs' in call(
+    assert not call(
         'distill',
         project / 'distil.py',
         '--teacher',
@@ -194,9 +203,7 @@ def test_distill_takes_a_distillation_config_for_its_student(project, tmp_path):
         8,
         '--work-dir',
         tmp_path / 'merged',
-        '--auto-scale-lr',
-        '--cfg-options',
-        'auto_scale_lr._delete_=True',
+        '--dry-run',
     )
     merged = Config.fromfile(tmp_path / 'merged' / 'review-kd_teacher_distil.py')
     assert merged.model.student == cfg.model.student
@@ -207,7 +214,7 @@ def test_distill_takes_a_distillation_config_for_its_student(project, tmp_path):
 
 def test_distill_at_the_backbones_with_a_teacher_of_larger_images(project, tmp_path):
     checkpoint = Config.fromfile(project / 'distil.py').model.teacher.checkpoint
-    assert '--auto-scale-lr needs' in call(
+    assert not call(
         'distill',
         project / 'plain.py',
         '--teacher',
@@ -224,9 +231,7 @@ def test_distill_at_the_backbones_with_a_teacher_of_larger_images(project, tmp_p
         16,
         '--work-dir',
         tmp_path / 'merged',
-        '--auto-scale-lr',
-        '--cfg-options',
-        'auto_scale_lr._delete_=True',
+        '--dry-run',
     )
     model = Config.fromfile(tmp_path / 'merged' / 'review-kd_teacher_plain.py').model
     assert model.review == dict(weight=1.0)
@@ -273,10 +278,16 @@ def run_distill(project, *flags):
     )
 
 
-def test_dry_run_writes_the_merged_config_and_stops(project):
+def test_dry_run_writes_the_merged_config_and_stops(project, monkeypatch):
+    # the check that there is a GPU to run on
+    checked = []
+    monkeypatch.setattr('mmreviewkd.commands.distill.check_machine', checked.append)
+    (project / 'run').mkdir()
     run_distill(
         project,
         '--dry-run',
+        '--amp',
+        '--auto-scale-lr',
         '--warmup',
         2,
         '--inherit',
@@ -294,6 +305,11 @@ def test_dry_run_writes_the_merged_config_and_stops(project):
     assert cfg.model.inherit == ['neck']
     assert cfg.custom_hooks == [dict(type='ReviewWeightHook', warmup=2)]
     assert cfg.train_cfg.max_epochs == 7
+    # as train would have set them, so that any tool trains alike
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    assert cfg.optim_wrapper.loss_scale == 'dynamic'
+    assert cfg.auto_scale_lr == dict(enable=True, base_batch_size=4)
+    assert checked[0].optim_wrapper.type == 'AmpOptimWrapper'
     # so that the real run may follow in the same place
     run_distill(project, '--dry-run')
     assert 'logits' not in Config.fromfile(path).model

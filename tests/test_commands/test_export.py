@@ -55,7 +55,7 @@ def test_a_wrapped_checkpoint_at_a_url_in_place_of_an_older_one(
 ):
     names = 'module.fc.weight', 'module.review.w', 'module.review._extra_state'
     monkeypatch.setattr(
-        'mmreviewkd.models.export.CheckpointLoader.load_checkpoint',
+        'mmreviewkd.models.weights.CheckpointLoader.load_checkpoint',
         lambda url, device: dict(state_dict={name: torch.ones(2) for name in names}),
     )
     target = tmp_path / 'student.pth'
@@ -72,11 +72,11 @@ def test_export_refuses_what_would_lose_something(run, tmp_path):
     assert 'is the input itself' in call('export_student', source, source)
     assert source.read_bytes() == before
     missing = tmp_path / 'nowhere.pth'
-    assert f'error: checkpoint {missing} does not exist' == call(
+    assert f'error: distilled checkpoint {missing} does not exist' == call(
         'export_student', missing, tmp_path / 'out.pth'
     )
     assert 'is a folder' in call('export_student', source, tmp_path)
-    assert f'error: checkpoint {missing} does not exist' == call(
+    assert f'error: distilled checkpoint {missing} does not exist' == call(
         'export_student', missing, source
     )
     assert source.read_bytes() == before

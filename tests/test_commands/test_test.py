@@ -22,6 +22,17 @@ def test_settings_of_a_test(project):
     assert not (project / 'run').exists()
 
 
+def test_pictures_without_a_hook_that_draws_them(project):
+    for flags in (['--show'], ['--show-dir', 'shown']):
+        config, options = project / 'plain.py', 'default_hooks.visualization=None'
+        given = [*flags, '--cfg-options', options, '--work-dir', project / 'run']
+        assert refused('test', config, 'none.pth', *given) == (
+            f'{flags[0]}: {config} has no default_hooks.visualization, which draws '
+            "predictions, such as dict(type='DetVisualizationHook') of detectors"
+        )
+    assert not (project / 'run').exists()
+
+
 def test_our_test_agrees_and_writes_predictions(run):
     project, work_dir = run
     out = project / 'predictions.pkl'

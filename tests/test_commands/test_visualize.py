@@ -8,6 +8,7 @@ import sys
 
 from mmreviewkd.commands import visualize
 from mmreviewkd.compat import load_from_local
+from mmreviewkd.errors import UserInputError
 from tests.support.detectors import tiny_detector
 from tests.support.images import png
 from tests.support.paths import TOOLS
@@ -148,6 +149,15 @@ def test_images_without_the_dataset(tool, project, unseen):
     assert 'no such file or folder: gone' in tool('--out-dir', 'none', *gone)
 
 
+def test_a_config_without_validation(project):
+    cfg = Config.fromfile(project / 'distil.py')
+    cfg.pop('val_dataloader')
+    path = str(project / 'images' / '0.png')
+    assert visualize.find_images(cfg, [path]) == [dict(img_path=path, img_id=0)]
+    with pytest.raises(UserInputError, match='distil.py has no val_dataloader'):
+        visualize.find_images(cfg, [])
+
+
 @pytest.mark.parametrize(
     'arguments, files, message',
     [
@@ -168,6 +178,11 @@ def test_images_without_the_dataset(tool, project, unseen):
             'cannot be read as images: no_image.png, gone.jpg, huge.png',
         ),
         (['empty'], {}, 'no image in folder empty'),
+        (
+            ['--cfg-options', 'test_dataloader=None'],
+            {},
+            'distil.py has no test_dataloader',
+        ),
     ],
 )
 def test_errors_leave_nothing(tool, project, arguments, files, message):

@@ -87,7 +87,8 @@ def test_permissions_are_those_of_any_new_file(tmp_path):
 def test_parts_of_checkpoints_are_removed_and_nothing_else(tmp_path):
     for name in (
         'epoch_2.pth.0123abcd.part',
-        'best.pth.part',
+        'teacher.pth.part',
+        'teacher.pth.download.part',
         'mine.part',
         'epoch_1.pth',
         'epoch_2.pth.0123abcd',
@@ -98,6 +99,8 @@ def test_parts_of_checkpoints_are_removed_and_nothing_else(tmp_path):
         'epoch_1.pth',
         'epoch_2.pth.0123abcd',
         'mine.part',
+        'teacher.pth.download.part',
+        'teacher.pth.part',
     ]
 
 

@@ -187,6 +187,27 @@ def test_a_value_where_a_dict_belongs():
     )
 
 
+@pytest.mark.parametrize(
+    'loop, hook, works',
+    [
+        (dict(type='IterBasedTrainLoop', max_iters=9), {}, False),
+        (dict(by_epoch=False, max_iters=9), dict(by_epoch=True), False),
+        (dict(type='IterBasedTrainLoop', max_iters=9), dict(by_epoch=False), True),
+        (dict(by_epoch=True, max_epochs=9), {}, True),
+        (dict(type='EpochBasedTrainLoop', max_epochs=9), {}, True),
+    ],
+)
+def test_epochs_in_a_run_of_iterations(loop, hook, works):
+    hooks = [dict(type='EMAHook'), dict(type='mmdet.ReviewWeightHook', **hook)]
+    loop = dict(loop, _delete_=True)
+    assert problems(train_cfg=loop, custom_hooks=hooks) == (
+        None
+        if works
+        else 'custom_hooks.1: ReviewWeightHook (--warmup) counts epochs, and '
+        'train_cfg iterations: set by_epoch=False, and points in iterations'
+    )
+
+
 def test_keys_of_a_data_loader():
     assert problems(train_dataloader__num_worker=2).startswith(
         'train_dataloader has no argument num_worker; near names: num_workers'

@@ -1,5 +1,8 @@
 """Exactly as many images as asked for, or as there are."""
 
+import json
+from pathlib import Path
+
 from mmreviewkd.engine.evaluation import evaluate, main_metric
 
 import numpy as np
@@ -19,6 +22,22 @@ class Seen(BaseMetric):
 
     def compute_metrics(self, results):
         return dict(seen=results)
+
+
+@METRICS.register_module()
+class Annotated(BaseMetric):
+    """Tells which images its annotation file has, and of what it is."""
+
+    def __init__(self, ann_file, prefix):
+        super().__init__(prefix=prefix)
+        self.file = json.loads(Path(ann_file).read_text())
+
+    def process(self, data_batch, data_samples):
+        self.results += data_samples
+
+    def compute_metrics(self, results):
+        images = [image['id'] for image in self.file['images']]
+        return dict(images=images, categories=len(self.file['categories']))
 
 
 class Echo(BaseModel):
@@ -71,6 +90,24 @@ def test_a_coco_dataset(project, num_images, count):
     cfg = Config.fromfile(project / 'plain.py')
     metrics, shown = evaluate(Echo(), cfg.val_dataloader, dict(type='Seen'), num_images)
     assert metrics == dict(seen=list(range(count))) and shown == count
+
+
+def test_annotation_files_of_one_name(project, coco, tmp_path):
+    whole = json.loads((coco / 'val.json').read_text())
+    evaluator = []
+    for name, categories in (('a', whole['categories']), ('b', [])):
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / 'val.json'
+        path.write_text(json.dumps(dict(whole, categories=categories)))
+        evaluator.append(dict(type='Annotated', ann_file=str(path), prefix=name))
+    cfg = Config.fromfile(project / 'plain.py')
+    metrics, _ = evaluate(Echo(), cfg.val_dataloader, evaluator, 3)
+    assert metrics == {
+        'a/images': [0, 1, 2],
+        'a/categories': len(whole['categories']),
+        'b/images': [0, 1, 2],
+        'b/categories': 0,
+    }
 
 
 @pytest.mark.parametrize(

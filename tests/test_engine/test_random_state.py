@@ -51,8 +51,17 @@ def changed(part, value):
         ('numpy', ('PCG64', [0] * 624, 0, 0, 0.0)),
         ('python', (3, (0,) * 624, None)),
         ('python', None),
+        ('cuda', torch.zeros(8, dtype=torch.uint8)),
+        ('cuda', torch.zeros(16)),
+        ('cuda', torch.ones(16, dtype=torch.uint8)),  # no multiple of 4
+        ('cuda', 'x'),
     ],
 )
 def test_what_is_none_is_refused_by_its_name(part, value):
     with pytest.raises(UserInputError, match=f'no state of {part} as this program'):
         check_random_state(changed(part, value))
+
+
+def test_a_state_of_the_gpu_is_there_or_not():
+    for value in (torch.full((16,), 4, dtype=torch.uint8), None):
+        check_random_state(changed('cuda', value))

@@ -61,6 +61,15 @@ def test_a_checkpoint_of_the_other_kind(cfg, saved, distilled, alone, message):
     assert message in str(error.value)
 
 
+def test_a_checkpoint_that_is_not_there(cfg, saved):
+    gone = saved['distil'].replace('.pth', 'l.pth')
+    with pytest.raises(UserInputError) as error:
+        load_models(cfg, gone)
+    near = f'near names: {saved["distil"]}'
+    message = f'distilled checkpoint {gone} does not exist; {near}'
+    assert str(error.value).startswith(message)
+
+
 def test_a_distillation_without_a_review(cfg, saved):
     cfg.model.review = None
     cfg.model.methods = dict(kd=dict(type='KDLoss'))

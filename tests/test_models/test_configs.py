@@ -81,6 +81,53 @@ def test_two_bases_with_one_key(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    'name, text, problem',
+    [
+        ('a.py', b'a = 1\nb = dict)\n', "unmatched ')' in line 2, 'b = dict)'"),
+        (
+            'a.py',
+            b'\xef\xbb\xbfa = 1\n',
+            "invalid non-printable character U+FEFF in line 1, '\\ufeffa = 1'",
+        ),
+        (
+            'a.py',
+            b'return 1',
+            "'return' outside function in line 1, 'return 1'",
+        ),
+        ('a.py', b'a = 1\nb = "\xe9"\n', 'line 2 is not UTF-8, \'b = "\\\\xe9"\''),
+        (
+            'a.py',
+            b'filename = 1',
+            'filename is reserved for config file; give the setting another name',
+        ),
+        (
+            'base.py',
+            b"_base_ = './a.py'",
+            "unmatched ')' in line 1, 'a = )'",
+        ),
+        ('a.json', b'{"a":\n}', 'Expecting value: line 2 column 1 (char 6)'),
+        ('a.pth', b'\xff', 'a config ends in .py, .json, .yaml or .yml'),
+    ],
+)
+def test_slips_in_a_config(name, text, problem, tmp_path):
+    (tmp_path / 'a.py').write_text('a = )')
+    path = tmp_path / name
+    path.write_bytes(text)
+    with pytest.raises(UserInputError) as error:
+        load_config(str(path))
+    assert str(error.value) == f'config {path}: {problem}'
+
+
+def test_broken_yaml(tmp_path):
+    path = tmp_path / 'a.yaml'
+    path.write_text('a: 1\nb: [1, 2\nc: {\n')
+    with pytest.raises(UserInputError) as error:
+        load_config(str(path))
+    assert str(error.value).startswith(f'config {path}: while parsing')
+    assert 'line 3' in str(error.value)
+
+
 @pytest.mark.parametrize('kind', ['mmdet.ReviewKD', 'mmreviewkd.models.ReviewKD'])
 def test_a_distillation_by_a_longer_name(kind):
     student = dict(type='FasterRCNN', backbone=dict(type='ResNet'))

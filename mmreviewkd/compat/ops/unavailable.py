@@ -1,12 +1,7 @@
 """The error of operators without a kernel in torchvision."""
 
+from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
-
-_HOW_TO = (
-    'install a compiled mmcv (>=2.0, <2.2) for your torch: '
-    '"pip install -U openmim && mim install \'mmcv>=2.0.0,<2.2.0\'", '
-    'or build it from source'
-)
 
 
 def unavailable(name: str) -> NoReturn:
@@ -18,8 +13,19 @@ def unavailable(name: str) -> NoReturn:
     Raises:
         NotImplementedError: Always.
     """
+    mim, mmcv = _compiled()
     raise NotImplementedError(
         f'mmcv operator "{name}" is not available: this mmcv has no compiled '
         'operators, and torchvision has no equivalent kernel that mmreviewkd '
-        f'could serve in its place. To use it, {_HOW_TO}.'
+        'could serve in its place. To use it, install a compiled mmcv for your torch: '
+        f'"pip install -U {mim} && mim install \'{mmcv}\'", or build it from source.'
     )
+
+
+def _compiled() -> tuple[str, str]:
+    """Return the installer and the mmcv of the stack in use; stacks do not mix."""
+    try:
+        version('onedl-mmcv')
+    except PackageNotFoundError:
+        return 'openmim', 'mmcv>=2.0.0,<2.2.0'
+    return 'onedl-mim', 'onedl-mmcv>=2.3,<3.0'
