@@ -2,8 +2,10 @@
 
 import os.path as osp
 
+import cv2
 from mmengine.utils import scandir
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from ..errors import UserInputError
 
@@ -45,7 +47,13 @@ def size_of(path: str) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
+            if isinstance(image, TiffImageFile):  # newer Pillows turn its size
+                width, height = image.tag_v2[IMAGEWIDTH], image.tag_v2[IMAGELENGTH]
             lies_on_its_side = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            if lies_on_its_side and image.format == 'WEBP':
+                # OpenCV 5 turns it, 4 does not
+                height, width = cv2.imread(path).shape[:2]
+                lies_on_its_side = False
     except (UnidentifiedImageError, OSError) as error:
         raise UserInputError(f'{path} cannot be read as an image: {error}') from None
     return (height, width) if lies_on_its_side else (width, height)

@@ -4,6 +4,7 @@ from mmreviewkd.conversion.images import images_in, size_of
 from mmreviewkd.errors import UserInputError
 
 import cv2
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -36,14 +37,18 @@ def test_folders_without_images(tmp_path):
         images_in(str(tmp_path))
 
 
+@pytest.mark.parametrize('suffix', ['jpg', 'png', 'webp', 'tif'])
 @pytest.mark.parametrize('orientation', range(1, 9))
-def test_a_photo_that_lies_on_its_side(tmp_path, orientation):
+def test_a_photo_that_lies_on_its_side(tmp_path, orientation, suffix):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = draw(tmp_path / 'a.jpg', exif=exif)
-    height, width = cv2.imread(str(path)).shape[:2]
+    path = draw(tmp_path / f'a.{suffix}', exif=exif)
+    # as mmdet reads images
+    content = np.fromfile(path, np.uint8)
+    height, width = cv2.imdecode(content, cv2.IMREAD_COLOR).shape[:2]
     assert size_of(str(path)) == (width, height)
-    assert (width, height) == ((30, 20) if orientation < 5 else (20, 30))
+    if suffix != 'webp':  # OpenCV 4 does not turn it
+        assert (width, height) == ((30, 20) if orientation < 5 else (20, 30))
 
 
 @pytest.mark.parametrize('content', [b'', b'no image', b'\xff\xd8\xff'])
