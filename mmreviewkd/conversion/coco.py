@@ -1,5 +1,6 @@
 """COCO's format, out of boxes that another format has given."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -44,9 +45,12 @@ def to_coco(
         tuple[dict, list[str]]: The content, and what was left out.
 
     Raises:
-        UserInputError: A box has no area or reaches beyond its image. All such boxes
-            are counted, and the first few are named.
+        UserInputError: Two classes have one name; or a box has no area or reaches
+            beyond its image. All such boxes are counted, and the first few are named.
     """
+    twice = [name for name, count in Counter(classes).items() if count > 1]
+    if twice:
+        raise UserInputError(f'two classes have the name {few(twice)}; rename one')
     coco: dict[str, Any] = dict(
         images=[],
         annotations=[],

@@ -39,13 +39,21 @@ def read_yaml(path: str) -> tuple[dict[str, Split], list[str]]:
     if not isinstance(data, dict) or not data.get('names'):
         raise UserInputError(f'{path} has no names: the list of the classes')
     names = data['names']
+    if not isinstance(names, (list, dict)):
+        raise UserInputError(f'{path}: names={names!r} must be a list of the classes')
     if isinstance(names, dict):
-        if sorted(names) != list(range(len(names))):
+        if set(names) != set(range(len(names))):
             raise UserInputError(
                 f'{path}: names must be numbered from 0 without a gap, not '
                 f'{", ".join(map(str, names))}'
             )
         names = [names[number] for number in range(len(names))]
+    # YAML reads yes and no as truth values, and ~ as nothing
+    odd = [each for each in names if type(each) not in (str, int)]
+    if odd:
+        raise UserInputError(
+            f'{path}: names has {few(odd)}, where each must be a name; put it in quotes'
+        )
     root = osp.join(osp.dirname(osp.abspath(path)), str(data.get('path') or ''))
     splits = {
         name: _split(path, name, root, data[name])
