@@ -5,8 +5,9 @@
       --images photos/train --classes crab fish starfish
 
 A data.yaml of YOLO's names the splits and classes: each split becomes OUT/SPLIT.json. A
-folder of VOC's XML files becomes the file OUT. Images stay where they are. What to
-write into a config is printed in the end.
+folder of VOC's XML files becomes the file OUT; boxes that are difficult are ignored
+(iscrowd=1), as by mmdet's own reader of VOC. Images stay where they are. What to write
+into a config is printed in the end.
 """
 
 import argparse
@@ -96,13 +97,18 @@ def _coco(
 ) -> dict:
     images = tqdm(images, desc=split, unit=' images')
     coco, invalid = to_coco(images, classes, skip_invalid)
-    counts = collections.Counter(each['category_id'] for each in coco['annotations'])
+    counts = collections.Counter(
+        each['category_id'] for each in coco['annotations'] if not each['iscrowd']
+    )
     empty = len(coco['images']) - len({a['image_id'] for a in coco['annotations']})
     print(
         f'{split}: {len(coco["images"])} images, of which {empty} have no boxes; '
-        f'{len(coco["annotations"])} boxes: '
+        f'{sum(counts.values())} boxes: '
         + ', '.join(f'{counts[i]} {name}' for i, name in enumerate(classes, 1))
     )
+    ignored = len(coco['annotations']) - sum(counts.values())
+    if ignored:
+        print(f'difficult boxes beside them, which are ignored: {ignored}')
     if invalid:
         print(f'left out: {few(invalid)}')
     unused = [name for i, name in enumerate(classes, 1) if not counts[i]]

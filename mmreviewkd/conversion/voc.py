@@ -50,6 +50,11 @@ def read_voc(
             if root.tag != 'annotation':
                 raise ValueError(f'its first tag is {root.tag}, not annotation')
             boxes, known = read(root, list(classes), size)
+            # the tag may be missing or empty
+            difficult = [
+                bool(int(each.findtext('difficult', '').strip() or 0))
+                for each in root.findall('object')
+            ]
         except (ElementTree.ParseError, ValueError, AttributeError) as error:
             raise UserInputError(f'{source} is no VOC file: {error}') from None
         if len(known) > len(classes):
@@ -61,4 +66,6 @@ def read_voc(
         corners = boxes.xyxy.astype(float)
         if zero_based:
             corners[:, :2] += 1
-        yield AnnotatedImage(found[stem], size, source, corners, boxes.class_id)
+        yield AnnotatedImage(
+            found[stem], size, source, corners, boxes.class_id, difficult
+        )

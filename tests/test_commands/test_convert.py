@@ -63,20 +63,26 @@ def test_an_invalid_box_leaves_nothing(yolo, tmp_path, capsys):
     assert json.loads((tmp_path / 'coco/val.json').read_text())['annotations'] == []
 
 
-def test_voc(tmp_path):
+def test_voc(tmp_path, capsys):
     for name in ('xml', 'images'):
         (tmp_path / name).mkdir()
     Image.new('RGB', (200, 100)).save(tmp_path / 'images/a.png')
     (tmp_path / 'xml/a.xml').write_text(
         '<annotation><object><name>fish</name><bndbox><xmin>11</xmin><ymin>21</ymin>'
-        '<xmax>30</xmax><ymax>40</ymax></bndbox></object></annotation>'
+        '<xmax>30</xmax><ymax>40</ymax></bndbox></object><object><name>crab</name>'
+        '<difficult>1</difficult><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>5</xmax>'
+        '<ymax>5</ymax></bndbox></object></annotation>'
     )
     out = tmp_path / 'new' / 'train.json'
     flags = ('--images', tmp_path / 'images', '--classes', 'crab', 'fish')
     call('convert', tmp_path / 'xml', out, *flags)
     content = json.loads(out.read_text())
     assert content['annotations'][0]['bbox'] == [10, 20, 20, 20]
-    assert content['annotations'][0]['category_id'] == 2
+    assert [a['category_id'] for a in content['annotations']] == [2, 1]
+    assert [a['iscrowd'] for a in content['annotations']] == [0, 1]
+    printed = capsys.readouterr().out
+    assert '1 boxes: 0 crab, 1 fish\ndifficult boxes beside them, which are' in printed
+    assert 'no box in train is a crab' in printed
     assert content['images'][0]['file_name'] == 'a.png'
     call('convert', tmp_path / 'xml', out, *flags, '--zero-based')
     assert json.loads(out.read_text())['annotations'][0]['bbox'] == [11, 21, 19, 19]
