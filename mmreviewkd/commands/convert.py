@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 
 from tqdm import tqdm
 
-from ..compat.saving import write_whole
+from ..compat.saving import check_target, write_whole
 from ..conversion import AnnotatedImage, read_voc, read_yaml, read_yolo, to_coco
 from ..errors import UserInputError, few
 from .arguments import add_path
@@ -62,15 +62,18 @@ def _convert_yolo(args: argparse.Namespace) -> None:
                 f'{args.source} says it itself'
             )
     splits, classes = read_yaml(args.source)
+    targets = {name: osp.join(args.out, f'{name}.json') for name in splits}
+    for target in targets.values():
+        check_target(target)
     whole = {
         name: _coco(read_yolo(split, classes), classes, name, args.skip_invalid)
         for name, split in splits.items()
     }
     # nothing is written before all could be read
     for name, content in whole.items():
-        write_whole(osp.join(args.out, f'{name}.json'), json.dumps(content))
+        write_whole(targets[name], json.dumps(content))
     for name, split in splits.items():
-        _print_config(name, split.images, osp.join(args.out, f'{name}.json'), classes)
+        _print_config(name, split.images, targets[name], classes)
 
 
 def _convert_voc(args: argparse.Namespace) -> None:
@@ -82,6 +85,7 @@ def _convert_voc(args: argparse.Namespace) -> None:
         )
     if not args.out.endswith('.json'):
         raise UserInputError(f'{args.out}: must be a file that ends in .json')
+    check_target(args.out)
     name = osp.splitext(osp.basename(args.out))[0]
     read = read_voc(args.source, args.images, args.classes, args.zero_based)
     content = _coco(read, args.classes, name, args.skip_invalid)

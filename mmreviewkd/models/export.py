@@ -4,6 +4,7 @@ import os.path as osp
 
 from mmengine.runner import CheckpointLoader, save_checkpoint
 
+from ..compat.saving import check_target
 from ..errors import UserInputError
 from ..version import __version__
 from .weights import methods_in, weights_of
@@ -21,16 +22,15 @@ def export_student(source: str, target: str) -> int:
         int: Number of tensors written.
 
     Raises:
-        UserInputError: ``source`` is missing or no checkpoint, or ``target`` is a
-            folder or ``source`` itself.
+        UserInputError: ``source`` is missing or no checkpoint, or ``target`` is
+            ``source`` itself or cannot be written.
     """
     if osp.exists(source) and osp.exists(target) and osp.samefile(source, target):
         raise UserInputError(
             f'{target} is the input itself; its optimizer and '
             'review weights would be lost'
         )
-    if osp.isdir(target):
-        raise UserInputError(f'{target} is a folder; name the file to write')
+    check_target(target)
     try:
         checkpoint = CheckpointLoader.load_checkpoint(source, 'cpu')
     except FileNotFoundError as error:

@@ -10,6 +10,8 @@ from PIL import Image
 
 pytest.importorskip('supervision')
 
+VOC = ('--images', 'images', '--classes', 'a')
+
 
 @pytest.fixture
 def yolo(tmp_path):
@@ -95,16 +97,36 @@ def test_voc(tmp_path, capsys):
         (['data.yaml', 'out', '--classes', 'a'], '--classes is for a folder of VOC f'),
         (['data.yaml', 'out', '--zero-based'], '--zero-based is for a folder of VOC f'),
         (['images', 'out.json'], 'a folder of VOC files needs --images and --classes'),
-        (['images', 'out', '--images', 'images', '--classes', 'a'], 'ends in .json'),
+        (['images', 'out', *VOC], 'ends in .json'),
         (
             ['none.txt', 'out'],
             "none.txt must be YOLO's data.yaml, or a folder of VOC's",
         ),
         (['none.yaml', 'out'], 'none.yaml: [Errno 2] No such file'),
+        (
+            ['data.yaml', 'data.yaml'],
+            'error: data.yaml/train.json cannot be written: Not a directory',
+        ),
+        (['data.yaml', 's3://a'], "'s3://a/train.json' is no path of a file to write"),
+        (['data.yaml', 'a' * 300], 'a/train.json cannot be written: File name too l'),
+        (
+            ['images', 'folder.json', *VOC],
+            'error: folder.json is a folder; name the file to',
+        ),
+        (
+            ['images', 'data.yaml/a/b.json', *VOC],
+            'data.yaml/a/b.json cannot be written: Not a',
+        ),
     ],
 )
-def test_arguments_that_do_not_go_together(yolo, monkeypatch, arguments, message):
+def test_arguments_that_do_not_go_together(
+    yolo, monkeypatch, capsys, arguments, message
+):
     monkeypatch.chdir(yolo.parent)
+    (yolo.parent / 'folder.json').mkdir()
     line = call('convert', *arguments)
     assert message in line and '\n' not in line
-    assert not (yolo.parent / 'out').exists()
+    assert not capsys.readouterr().out  # no image has been read
+    assert sorted(p.name for p in yolo.parent.iterdir()) == [
+        *('data.yaml', 'folder.json', 'images', 'labels')
+    ]

@@ -75,7 +75,13 @@ def test_export_refuses_what_would_lose_something(run, tmp_path):
     assert f'error: checkpoint {missing} does not exist' == call(
         'export_student', missing, tmp_path / 'out.pth'
     )
-    assert 'is a folder' in call('export_student', source, tmp_path)
+    for target, message in (
+        (tmp_path, f'{tmp_path} is a folder; name the file to write'),
+        ('', "'' is no path of a file to write"),
+        ('s3://a/b.pth', "'s3://a/b.pth' is no path of a file to write"),
+        (source / 'a.pth', f'{source}/a.pth cannot be written: Not a directory'),
+    ):
+        assert call('export_student', source, target) == f'error: {message}'
     assert f'error: checkpoint {missing} does not exist' == call(
         'export_student', missing, source
     )
