@@ -11,6 +11,9 @@ from .coco import AnnotatedImage
 from .images import images_in, size_of
 from .supervision import reader_of
 
+_BROKEN = (ElementTree.ParseError, ValueError, AttributeError, LookupError)
+"""What a broken file raises; LookupError stands for an unknown encoding."""
+
 
 def read_voc(
     annotations: str, images: str, classes: Sequence[str], zero_based: bool = False
@@ -55,7 +58,7 @@ def read_voc(
                 bool(int(each.findtext('difficult', '').strip() or 0))
                 for each in root.findall('object')
             ]
-        except (ElementTree.ParseError, ValueError, AttributeError) as error:
+        except _BROKEN as error:
             raise UserInputError(f'{source} is no VOC file: {error}') from None
         if len(known) > len(classes):
             new = known[len(classes)]

@@ -2,6 +2,7 @@
 
 from mmreviewkd.conversion.images import images_in, size_of
 from mmreviewkd.errors import UserInputError
+from tests.support.images import png
 
 import cv2
 import numpy as np
@@ -51,7 +52,24 @@ def test_a_photo_that_lies_on_its_side(tmp_path, orientation, suffix):
         assert (width, height) == ((30, 20) if orientation < 5 else (20, 30))
 
 
-@pytest.mark.parametrize('content', [b'', b'no image', b'\xff\xd8\xff'])
+@pytest.mark.parametrize('suffix', ['jpg', 'png', 'webp'])
+@pytest.mark.parametrize('exif', [b'no EXIF', b'II*\x00\x08'])
+def test_broken_exif_counts_as_upright(tmp_path, suffix, exif):
+    path = draw(tmp_path / f'a.{suffix}', exif=b'Exif\x00\x00' + exif)
+    height, width = cv2.imread(str(path)).shape[:2]
+    assert size_of(str(path)) == (width, height) == (30, 20)
+
+
+def test_a_huge_image(tmp_path):
+    (tmp_path / 'a.png').write_bytes(png(20_000, 15_000))
+    limit = Image.MAX_IMAGE_PIXELS
+    assert size_of(str(tmp_path / 'a.png')) == (20_000, 15_000)
+    assert limit == Image.MAX_IMAGE_PIXELS is not None
+
+
+@pytest.mark.parametrize(
+    'content', [b'', b'no image', b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n' + bytes(30)]
+)
 def test_what_is_no_image(tmp_path, content):
     (tmp_path / 'a.jpg').write_bytes(content)
     with pytest.raises(UserInputError, match='a.jpg cannot be read as an image'):

@@ -74,6 +74,7 @@ def test_difficult_boxes_keep_their_order(folders):
     [
         ('<annotation>', 'a.xml is no VOC file: no element found'),
         ('<html></html>', 'a.xml is no VOC file: its first tag is html'),
+        ('<?xml version="1.0" encoding="no"?><annotation/>', 'VOC file: unknown enc'),
         ('<annotation><object/></annotation>', 'a.xml is no VOC file: '),
         (
             annotation(('crabb', 1, 1, 2, 2)),
