@@ -130,5 +130,5 @@ def _print_config(
         f"dataset=dict(\n    type='CocoDataset',\n"
         f'    metainfo=dict(classes=({names},)),\n'
         f'    ann_file={osp.abspath(ann_file)!r},\n'
-        f"    data_prefix=dict(img='{osp.abspath(images)}/'))"
+        f"    data_prefix=dict(img={osp.abspath(images) + '/'!r}))"
     )

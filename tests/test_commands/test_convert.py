@@ -15,6 +15,7 @@ VOC = ('--images', 'images', '--classes', 'a')
 
 @pytest.fixture
 def yolo(tmp_path):
+    tmp_path = tmp_path / "Hans' data"
     texts = dict(train=['1 0.5 0.5 0.1 0.2\n0 0.2 0.2 0.1 0.1', ''], val=[None])
     for split, each in texts.items():
         for kind in ('images', 'labels'):
@@ -28,7 +29,8 @@ def yolo(tmp_path):
     return path
 
 
-def test_yolo(yolo, tmp_path, capsys):
+def test_yolo(yolo, capsys):
+    tmp_path = yolo.parent
     call('convert', yolo, tmp_path / 'coco')
     assert sorted(p.name for p in (tmp_path / 'coco').iterdir()) == [
         *('train.json', 'val.json')
@@ -52,7 +54,8 @@ def test_yolo(yolo, tmp_path, capsys):
     assert first['img_path'] == str(tmp_path / 'images/train/0.jpg')
 
 
-def test_an_invalid_box_leaves_nothing(yolo, tmp_path, capsys):
+def test_an_invalid_box_leaves_nothing(yolo, capsys):
+    tmp_path = yolo.parent
     (tmp_path / 'labels/val/0.txt').write_text('0 1.5 0.5 0.1 0.2')
     line = call('convert', yolo, tmp_path / 'coco')
     assert line.startswith('error: ') and line.endswith(
