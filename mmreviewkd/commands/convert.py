@@ -71,7 +71,7 @@ def _convert_yolo(args: argparse.Namespace) -> None:
     }
     # nothing is written before all could be read
     for name, content in whole.items():
-        write_whole(targets[name], json.dumps(content))
+        _write(targets[name], content)
     for name, split in splits.items():
         _print_config(name, split.images, targets[name], classes)
 
@@ -89,7 +89,7 @@ def _convert_voc(args: argparse.Namespace) -> None:
     name = osp.splitext(osp.basename(args.out))[0]
     read = read_voc(args.source, args.images, args.classes, args.zero_based)
     content = _coco(read, args.classes, name, args.skip_invalid)
-    write_whole(args.out, json.dumps(content))
+    _write(args.out, content)
     _print_config(name, args.images, args.out, args.classes)
 
 
@@ -121,6 +121,12 @@ def _coco(
     return coco
 
 
+def _write(target: str, content: dict) -> None:
+    if osp.exists(target):
+        print(f'the former {target} is replaced')
+    write_whole(target, json.dumps(content))
+
+
 def _print_config(
     split: str, images: str, ann_file: str, classes: Sequence[str]
 ) -> None:
@@ -130,5 +136,5 @@ def _print_config(
         f"dataset=dict(\n    type='CocoDataset',\n"
         f'    metainfo=dict(classes=({names},)),\n'
         f'    ann_file={osp.abspath(ann_file)!r},\n'
-        f"    data_prefix=dict(img={osp.abspath(images) + '/'!r}))"
+        f'    data_prefix=dict(img={osp.abspath(images) + "/"!r}))'
     )

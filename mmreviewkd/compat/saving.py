@@ -37,15 +37,17 @@ def put_whole(self: LocalBackend, obj: bytes, filepath: Union[str, Path]) -> Non
         OSError: Writing fails, for example because the disk is full; the message
             names the file. An existing file is unchanged, and no other is left.
     """
+    # a link stays, and what it points to is replaced
+    place = osp.realpath(filepath)
     # a unique name, since several processes may save the same file
-    part = f'{filepath}.{uuid.uuid4().hex[:8]}{_PART}'
+    part = f'{place}.{uuid.uuid4().hex[:8]}{_PART}'
     try:
-        os.makedirs(osp.dirname(osp.abspath(filepath)), exist_ok=True)
+        os.makedirs(osp.dirname(place), exist_ok=True)
         with open(part, 'xb') as file:
             file.write(obj)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, filepath)
+        os.replace(part, place)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(filepath)) from error
     finally:

@@ -4,6 +4,7 @@ import os.path as osp
 
 from mmengine.runner import CheckpointLoader, save_checkpoint
 
+from ..compat.checkpoint import load_from_local
 from ..compat.saving import check_target
 from ..errors import UserInputError
 from ..version import __version__
@@ -23,7 +24,8 @@ def export_student(source: str, target: str) -> int:
 
     Raises:
         UserInputError: ``source`` is missing or no checkpoint, or ``target`` is
-            ``source`` itself or cannot be written.
+            ``source`` itself, a checkpoint that a run can go on from, or cannot be
+            written.
     """
     if osp.exists(source) and osp.exists(target) and osp.samefile(source, target):
         raise UserInputError(
@@ -50,5 +52,17 @@ def export_student(source: str, target: str) -> int:
     known = ('dataset_meta', 'epoch', 'iter')
     kept = {key: meta[key] for key in known if key in meta}
     kept['mmreviewkd_version'] = __version__
+    if _has_optimizer(target):
+        raise UserInputError(
+            f"{target} is a run's checkpoint, with its optimizer; name another file to "
+            'write, or remove that one before'
+        )
     save_checkpoint(dict(state_dict=state, meta=kept), target)
     return len(state)
+
+
+def _has_optimizer(target: str) -> bool:
+    try:
+        return 'optimizer' in load_from_local(target, 'cpu')
+    except UserInputError:  # there is no file, or it is no checkpoint
+        return False

@@ -89,7 +89,9 @@ def test_voc(tmp_path, capsys):
     assert '1 boxes: 0 crab, 1 fish\ndifficult boxes beside them, which are' in printed
     assert 'no box in train is a crab' in printed
     assert content['images'][0]['file_name'] == 'a.png'
+    assert 'is replaced' not in printed
     call('convert', tmp_path / 'xml', out, *flags, '--zero-based')
+    assert f'the former {out} is replaced\n' in capsys.readouterr().out
     assert json.loads(out.read_text())['annotations'][0]['bbox'] == [11, 21, 19, 19]
     assert [p.name for p in out.parent.iterdir()] == ['train.json']
 

@@ -60,7 +60,10 @@ def test_a_wrapped_checkpoint_at_a_url_in_place_of_an_older_one(
     )
     target = tmp_path / 'student.pth'
     target.write_bytes(b'old')
-    assert call('export_student', 'https://example.org/run.pth', target) is None
+    monkeypatch.setenv('HOME', str(tmp_path))
+    assert (
+        call('export_student', 'https://example.org/run.pth', '~/student.pth') is None
+    )
     assert list(load_from_local(str(target))['state_dict']) == ['fc.weight']
     assert capsys.readouterr().out == f'{target}: 1 tensors, 0.0 MiB\n'
 
@@ -84,6 +87,12 @@ def test_export_refuses_what_would_lose_something(run, tmp_path):
         assert call('export_student', source, target) == f'error: {message}'
     assert f'error: checkpoint {missing} does not exist' == call(
         'export_student', missing, source
+    )
+    assert source.read_bytes() == before
+    torch.save(dict(state_dict=dict(a=torch.ones(1))), tmp_path / 'student.pth')
+    assert call('export_student', tmp_path / 'student.pth', source) == (
+        f"error: {source} is a run's checkpoint, with its optimizer; name another file "
+        'to write, or remove that one before'
     )
     assert source.read_bytes() == before
     for content, message in (
