@@ -178,6 +178,10 @@ class ArchiveImages(TensorImages):
             raise UserInputError(
                 f'{path}: x is {images.dtype} {images.shape}, not uint8 (N, H, W, 3)'
             )
+        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+            raise UserInputError(
+                f'{path}: y is {labels.dtype} {labels.shape}, not integers (N, )'
+            )
         super().__init__(
             images, labels, [str(i) for i in range(num_classes)], path, only_classes
         )

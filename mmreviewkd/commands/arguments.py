@@ -1,6 +1,7 @@
 """Flags that several commands have in common."""
 
 import argparse
+import os.path as osp
 from typing import Any
 
 import shtab
@@ -13,11 +14,14 @@ CONFIG = 'path, or mmdet::folder/name.py or mmreviewkd::folder/name.py'
 def add_path(parser: argparse.ArgumentParser, *names: str, **settings: Any) -> None:
     """Add an argument that is a file or folder, and that shells can complete.
 
+    A ``~`` at its beginning is the home folder, also where no shell has seen it.
+
     Args:
         parser (ArgumentParser): Parser of a command.
         names (str): Names of the argument, as for ``add_argument``.
         settings: Other arguments of ``add_argument``.
     """
+    settings.setdefault('type', osp.expanduser)
     parser.add_argument(*names, **settings).complete = shtab.FILE  # type: ignore[attr-defined]
 
 

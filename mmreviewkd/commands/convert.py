@@ -5,8 +5,9 @@
       --images photos/train --classes crab fish starfish
 
 A data.yaml of YOLO's names the splits and classes: each split becomes OUT/SPLIT.json. A
-folder of VOC's XML files becomes the file OUT. Images stay where they are. What to
-write into a config is printed in the end.
+folder of VOC's XML files becomes the file OUT; boxes that are difficult are ignored
+(iscrowd=1), as by mmdet's own reader of VOC. Images stay where they are. What to write
+into a config is printed in the end.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from collections.abc import Iterable, Sequence
 
 from tqdm import tqdm
 
-from ..compat.saving import write_whole
+from ..compat.saving import check_target, write_whole
 from ..conversion import AnnotatedImage, read_voc, read_yaml, read_yolo, to_coco
 from ..errors import UserInputError, few
 from .arguments import add_path
@@ -61,15 +62,18 @@ def _convert_yolo(args: argparse.Namespace) -> None:
                 f'{args.source} says it itself'
             )
     splits, classes = read_yaml(args.source)
+    targets = {name: osp.join(args.out, f'{name}.json') for name in splits}
+    for target in targets.values():
+        check_target(target)
     whole = {
         name: _coco(read_yolo(split, classes), classes, name, args.skip_invalid)
         for name, split in splits.items()
     }
     # nothing is written before all could be read
     for name, content in whole.items():
-        write_whole(osp.join(args.out, f'{name}.json'), json.dumps(content))
+        _write(targets[name], content)
     for name, split in splits.items():
-        _print_config(name, split.images, osp.join(args.out, f'{name}.json'), classes)
+        _print_config(name, split.images, targets[name], classes)
 
 
 def _convert_voc(args: argparse.Namespace) -> None:
@@ -81,10 +85,11 @@ def _convert_voc(args: argparse.Namespace) -> None:
         )
     if not args.out.endswith('.json'):
         raise UserInputError(f'{args.out}: must be a file that ends in .json')
+    check_target(args.out)
     name = osp.splitext(osp.basename(args.out))[0]
     read = read_voc(args.source, args.images, args.classes, args.zero_based)
     content = _coco(read, args.classes, name, args.skip_invalid)
-    write_whole(args.out, json.dumps(content))
+    _write(args.out, content)
     _print_config(name, args.images, args.out, args.classes)
 
 
@@ -96,19 +101,30 @@ def _coco(
 ) -> dict:
     images = tqdm(images, desc=split, unit=' images')
     coco, invalid = to_coco(images, classes, skip_invalid)
-    counts = collections.Counter(each['category_id'] for each in coco['annotations'])
+    counts = collections.Counter(
+        each['category_id'] for each in coco['annotations'] if not each['iscrowd']
+    )
     empty = len(coco['images']) - len({a['image_id'] for a in coco['annotations']})
     print(
         f'{split}: {len(coco["images"])} images, of which {empty} have no boxes; '
-        f'{len(coco["annotations"])} boxes: '
+        f'{sum(counts.values())} boxes: '
         + ', '.join(f'{counts[i]} {name}' for i, name in enumerate(classes, 1))
     )
+    ignored = len(coco['annotations']) - sum(counts.values())
+    if ignored:
+        print(f'difficult boxes beside them, which are ignored: {ignored}')
     if invalid:
         print(f'left out: {few(invalid)}')
     unused = [name for i, name in enumerate(classes, 1) if not counts[i]]
     if unused:
         print(f'no box in {split} is a {", a ".join(unused)}')
     return coco
+
+
+def _write(target: str, content: dict) -> None:
+    if osp.exists(target):
+        print(f'the former {target} is replaced')
+    write_whole(target, json.dumps(content))
 
 
 def _print_config(
@@ -120,5 +136,5 @@ def _print_config(
         f"dataset=dict(\n    type='CocoDataset',\n"
         f'    metainfo=dict(classes=({names},)),\n'
         f'    ann_file={osp.abspath(ann_file)!r},\n'
-        f"    data_prefix=dict(img='{osp.abspath(images)}/'))"
+        f'    data_prefix=dict(img={osp.abspath(images) + "/"!r}))'
     )

@@ -11,6 +11,7 @@ import glob
 import logging
 import os
 import os.path as osp
+import stat
 import uuid
 import zipfile
 from pathlib import Path
@@ -23,6 +24,7 @@ from mmengine.logging import print_log
 from mmengine.runner import _flexible_runner, weights_to_cpu
 from torch import Tensor
 
+from ..errors import UserInputError
 from .unwrap import unwrap
 
 _PART = '.part'
@@ -35,15 +37,17 @@ def put_whole(self: LocalBackend, obj: bytes, filepath: Union[str, Path]) -> Non
         OSError: Writing fails, for example because the disk is full; the message
             names the file. An existing file is unchanged, and no other is left.
     """
+    # a link stays, and what it points to is replaced
+    place = osp.realpath(filepath)
     # a unique name, since several processes may save the same file
-    part = f'{filepath}.{uuid.uuid4().hex[:8]}{_PART}'
+    part = f'{place}.{uuid.uuid4().hex[:8]}{_PART}'
     try:
-        os.makedirs(osp.dirname(osp.abspath(filepath)), exist_ok=True)
+        os.makedirs(osp.dirname(place), exist_ok=True)
         with open(part, 'xb') as file:
             file.write(obj)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, filepath)
+        os.replace(part, place)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(filepath)) from error
     finally:
@@ -58,6 +62,25 @@ def write_whole(path: str, text: str) -> None:
         OSError: As of :func:`put_whole`.
     """
     put_whole(LocalBackend(), text.encode(), path)
+
+
+def check_target(path: str) -> None:
+    """Refuse a path that no file can be written to, before the work for it begins.
+
+    Raises:
+        UserInputError: The path is empty, a URL, a folder or within a file, or its name
+            is too long.
+    """
+    if not path or '://' in path:
+        raise UserInputError(f"'{path}' is no path of a file to write")
+    try:
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UserInputError(f'{path} cannot be written: {error.strerror}') from None
+    if is_folder:
+        raise UserInputError(f'{path} is a folder; name the file to write')
 
 
 def remove_parts(folder: str) -> None:

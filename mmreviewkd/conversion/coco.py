@@ -1,5 +1,6 @@
 """COCO's format, out of boxes that another format has given."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +22,8 @@ class AnnotatedImage(NamedTuple):
         source (str): The annotation file; for messages.
         boxes (np.ndarray): (boxes, 4) as x1, y1, x2, y2 in pixels.
         labels (Sequence[int]): Indices of the boxes' classes.
+        difficult (Sequence[bool]): Whether each box is ignored in training and
+            evaluation. By default none is.
     """
 
     file_name: str
@@ -28,6 +31,7 @@ class AnnotatedImage(NamedTuple):
     source: str
     boxes: np.ndarray
     labels: Sequence[int]
+    difficult: Sequence[bool] = ()
 
 
 def to_coco(
@@ -44,9 +48,12 @@ def to_coco(
         tuple[dict, list[str]]: The content, and what was left out.
 
     Raises:
-        UserInputError: A box has no area or reaches beyond its image. All such boxes
-            are counted, and the first few are named.
+        UserInputError: Two classes have one name; or a box has no area or reaches
+            beyond its image. All such boxes are counted, and the first few are named.
     """
+    twice = [name for name, count in Counter(classes).items() if count > 1]
+    if twice:
+        raise UserInputError(f'two classes have the name {few(twice)}; rename one')
     coco: dict[str, Any] = dict(
         images=[],
         annotations=[],
@@ -59,7 +66,9 @@ def to_coco(
             dict(id=image_id, file_name=image.file_name, width=width, height=height)
         )
         limits = np.array([width, height] * 2)
-        for number, (box, label) in enumerate(zip(image.boxes, image.labels), 1):
+        difficult = image.difficult or [False] * len(image.boxes)
+        boxes = zip(image.boxes, image.labels, difficult)
+        for number, (box, label, ignored) in enumerate(boxes, 1):
             x1, y1, x2, y2 = (float(side) for side in np.clip(box, 0, limits))
             beyond = np.abs(box - np.clip(box, 0, limits)) > _ROUNDING * limits
             if beyond.any() or x2 <= x1 or y2 <= y1:
@@ -73,7 +82,8 @@ def to_coco(
                     category_id=int(label) + 1,
                     bbox=[x1, y1, x2 - x1, y2 - y1],
                     area=(x2 - x1) * (y2 - y1),
-                    iscrowd=0,
+                    # mmdet and COCO's metric ignore such a box
+                    iscrowd=int(ignored),
                 )
             )
     if invalid and not skip_invalid:

@@ -2,8 +2,10 @@
 
 import os.path as osp
 
+import cv2
 from mmengine.utils import scandir
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from ..errors import UserInputError
 
@@ -42,10 +44,27 @@ def size_of(path: str) -> tuple[int, int]:
     Raises:
         UserInputError: The file cannot be read as an image.
     """
+    # Pillow's limit is for the pixels, of which none is read here
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         with Image.open(path) as image:
             width, height = image.size
-            lies_on_its_side = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-    except (UnidentifiedImageError, OSError) as error:
+            if isinstance(image, TiffImageFile):  # newer Pillows turn its size
+                width, height = image.tag_v2[IMAGEWIDTH], image.tag_v2[IMAGELENGTH]
+            lies_on_its_side = _lies_on_its_side(image)
+            if lies_on_its_side and image.format == 'WEBP':
+                # OpenCV 5 turns it, 4 does not
+                height, width = cv2.imread(path).shape[:2]
+                lies_on_its_side = False
+    except Exception as error:  # each of Pillow's formats raises other types
         raise UserInputError(f'{path} cannot be read as an image: {error}') from None
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
     return (height, width) if lies_on_its_side else (width, height)
+
+
+def _lies_on_its_side(image: Image.Image) -> bool:
+    try:
+        return image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    except Exception:  # broken EXIF, which OpenCV ignores
+        return False

@@ -11,6 +11,9 @@ from .coco import AnnotatedImage
 from .images import images_in, size_of
 from .supervision import reader_of
 
+_BROKEN = (ElementTree.ParseError, ValueError, AttributeError, LookupError)
+"""What a broken file raises; LookupError stands for an unknown encoding."""
+
 
 def read_voc(
     annotations: str, images: str, classes: Sequence[str], zero_based: bool = False
@@ -50,7 +53,12 @@ def read_voc(
             if root.tag != 'annotation':
                 raise ValueError(f'its first tag is {root.tag}, not annotation')
             boxes, known = read(root, list(classes), size)
-        except (ElementTree.ParseError, ValueError, AttributeError) as error:
+            # the tag may be missing or empty
+            difficult = [
+                bool(int(each.findtext('difficult', '').strip() or 0))
+                for each in root.findall('object')
+            ]
+        except _BROKEN as error:
             raise UserInputError(f'{source} is no VOC file: {error}') from None
         if len(known) > len(classes):
             new = known[len(classes)]
@@ -61,4 +69,6 @@ def read_voc(
         corners = boxes.xyxy.astype(float)
         if zero_based:
             corners[:, :2] += 1
-        yield AnnotatedImage(found[stem], size, source, corners, boxes.class_id)
+        yield AnnotatedImage(
+            found[stem], size, source, corners, boxes.class_id, difficult
+        )

@@ -32,20 +32,28 @@ def read_yaml(path: str) -> tuple[dict[str, Split], list[str]]:
         UserInputError: The file cannot be read, or does not name them.
     """
     try:
-        with open(path, encoding='utf-8') as file:
+        with open(path, encoding='utf-8-sig') as file:
             data = yaml.safe_load(file)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except Exception as error:  # YAML's types raise many others
         raise UserInputError(f'{path}: {" ".join(str(error).split())}') from None
     if not isinstance(data, dict) or not data.get('names'):
         raise UserInputError(f'{path} has no names: the list of the classes')
     names = data['names']
+    if not isinstance(names, (list, dict)):
+        raise UserInputError(f'{path}: names={names!r} must be a list of the classes')
     if isinstance(names, dict):
-        if sorted(names) != list(range(len(names))):
+        if set(names) != set(range(len(names))):
             raise UserInputError(
                 f'{path}: names must be numbered from 0 without a gap, not '
                 f'{", ".join(map(str, names))}'
             )
         names = [names[number] for number in range(len(names))]
+    # YAML reads yes and no as truth values, and ~ as nothing
+    odd = [each for each in names if type(each) not in (str, int)]
+    if odd:
+        raise UserInputError(
+            f'{path}: names has {few(odd)}, where each must be a name; put it in quotes'
+        )
     root = osp.join(osp.dirname(osp.abspath(path)), str(data.get('path') or ''))
     splits = {
         name: _split(path, name, root, data[name])
@@ -111,11 +119,11 @@ def read_yolo(split: Split, classes: Sequence[str]) -> Iterator[AnnotatedImage]:
         size = size_of(osp.join(split.images, image))
         lines: list[str] = []
         if stem in texts:
-            with open(source, encoding='utf-8', errors='replace') as file:
+            with open(source, encoding='utf-8-sig', errors='replace') as file:
                 lines = [line for line in file.read().splitlines() if line.strip()]
         try:
             found = read(lines, size, with_masks=False)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise UserInputError(f'{source}: {error}') from None
         for label in found.class_id if lines else ():
             if not 0 <= label < len(classes):

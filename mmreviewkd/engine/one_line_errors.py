@@ -66,14 +66,13 @@ def _one_line(error: BaseException) -> Optional[str]:
     message = str(error)
     if isinstance(error, (UserInputError, FloatingPointError)):
         return in_one_line(error)
-    if isinstance(error, OSError) and error.errno in (
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.EROFS,
-    ):
-        return f'{message}; whatever checkpoint is there is whole'
-    if isinstance(error, PermissionError):
-        return message
+    if isinstance(error, OSError):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+        if full and str(error.filename).endswith('.pth'):
+            return f'{message}; whatever checkpoint is there is whole'
+        named = error.errno and error.filename  # then the message names the file
+        if full or named or isinstance(error, PermissionError):
+            return message
     # how gloo and NCCL report that another process has ended
     if isinstance(error, RuntimeError) and re.search(
         'closed by peer|reset by peer|remote process exit', message

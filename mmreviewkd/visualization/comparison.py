@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -13,7 +14,11 @@ from mmengine.structures import InstanceData
 from .masks import draw_masks
 from .palette import class_colors
 
+# names of classes are no formulas, whatever dollars they have
+_plain_text = rc_context({'text.parse_math': False})
 
+
+@_plain_text
 def draw_comparison(
     images: Sequence[np.ndarray],
     columns: Mapping[str, Sequence[InstanceData]],
@@ -102,6 +107,7 @@ def _draw_boxes(
         )
 
 
+@_plain_text
 def draw_labels(
     images: Sequence[np.ndarray],
     truth: Sequence[int],

@@ -39,7 +39,11 @@ def as_bitmap(mask: Union[list, dict], height: int, width: int) -> np.ndarray:
     """
     codes = mask
     if isinstance(mask, list):
-        codes = coco_mask.merge(coco_mask.frPyObjects(mask, height, width))
+        # the others are left out by mmdet, too
+        polygons = [each for each in mask if len(each) % 2 == 0 and len(each) >= 6]
+        if not polygons:
+            return np.zeros((height, width), bool)
+        codes = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
     elif isinstance(mask['counts'], list):
         codes = coco_mask.frPyObjects(mask, height, width)
     return coco_mask.decode(codes).astype(bool)

@@ -81,6 +81,12 @@ def test_only_some_classes(tmp_path):
         (dict(labels=[0, 1]), '10 images and 2 labels'),
         (dict(y=None), 'no archive of images "x" and labels "y"'),
         (dict(x=np.zeros((3, 8), np.uint8)), 'x is uint8 (3, 8), not uint8 (N'),
+        # as Keras stores CIFAR, and one-hot
+        (dict(y=np.zeros((10, 1), int)), 'y is int64 (10, 1), not integers (N, )'),
+        (dict(y=np.eye(10)), 'y is float64 (10, 10), not integers (N, )'),
+        (dict(y=np.full(10, 0.9)), 'y is float64 (10,), not integers (N, )'),
+        (dict(labels=['cat'] * 10), 'y is <U3 (10,), not integers (N, )'),
+        (dict(labels=3), 'y is int64 (), not integers (N, )'),
         (dict(count=0), '0 images and 0 labels'),
     ],
 )

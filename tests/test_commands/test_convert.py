@@ -10,9 +10,12 @@ from PIL import Image
 
 pytest.importorskip('supervision')
 
+VOC = ('--images', 'images', '--classes', 'a')
+
 
 @pytest.fixture
 def yolo(tmp_path):
+    tmp_path = tmp_path / "Hans' data"
     texts = dict(train=['1 0.5 0.5 0.1 0.2\n0 0.2 0.2 0.1 0.1', ''], val=[None])
     for split, each in texts.items():
         for kind in ('images', 'labels'):
@@ -26,7 +29,8 @@ def yolo(tmp_path):
     return path
 
 
-def test_yolo(yolo, tmp_path, capsys):
+def test_yolo(yolo, capsys):
+    tmp_path = yolo.parent
     call('convert', yolo, tmp_path / 'coco')
     assert sorted(p.name for p in (tmp_path / 'coco').iterdir()) == [
         *('train.json', 'val.json')
@@ -50,7 +54,8 @@ def test_yolo(yolo, tmp_path, capsys):
     assert first['img_path'] == str(tmp_path / 'images/train/0.jpg')
 
 
-def test_an_invalid_box_leaves_nothing(yolo, tmp_path, capsys):
+def test_an_invalid_box_leaves_nothing(yolo, capsys):
+    tmp_path = yolo.parent
     (tmp_path / 'labels/val/0.txt').write_text('0 1.5 0.5 0.1 0.2')
     line = call('convert', yolo, tmp_path / 'coco')
     assert line.startswith('error: ') and line.endswith(
@@ -63,22 +68,30 @@ def test_an_invalid_box_leaves_nothing(yolo, tmp_path, capsys):
     assert json.loads((tmp_path / 'coco/val.json').read_text())['annotations'] == []
 
 
-def test_voc(tmp_path):
+def test_voc(tmp_path, capsys):
     for name in ('xml', 'images'):
         (tmp_path / name).mkdir()
     Image.new('RGB', (200, 100)).save(tmp_path / 'images/a.png')
     (tmp_path / 'xml/a.xml').write_text(
         '<annotation><object><name>fish</name><bndbox><xmin>11</xmin><ymin>21</ymin>'
-        '<xmax>30</xmax><ymax>40</ymax></bndbox></object></annotation>'
+        '<xmax>30</xmax><ymax>40</ymax></bndbox></object><object><name>crab</name>'
+        '<difficult>1</difficult><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>5</xmax>'
+        '<ymax>5</ymax></bndbox></object></annotation>'
     )
     out = tmp_path / 'new' / 'train.json'
     flags = ('--images', tmp_path / 'images', '--classes', 'crab', 'fish')
     call('convert', tmp_path / 'xml', out, *flags)
     content = json.loads(out.read_text())
     assert content['annotations'][0]['bbox'] == [10, 20, 20, 20]
-    assert content['annotations'][0]['category_id'] == 2
+    assert [a['category_id'] for a in content['annotations']] == [2, 1]
+    assert [a['iscrowd'] for a in content['annotations']] == [0, 1]
+    printed = capsys.readouterr().out
+    assert '1 boxes: 0 crab, 1 fish\ndifficult boxes beside them, which are' in printed
+    assert 'no box in train is a crab' in printed
     assert content['images'][0]['file_name'] == 'a.png'
+    assert 'is replaced' not in printed
     call('convert', tmp_path / 'xml', out, *flags, '--zero-based')
+    assert f'the former {out} is replaced\n' in capsys.readouterr().out
     assert json.loads(out.read_text())['annotations'][0]['bbox'] == [11, 21, 19, 19]
     assert [p.name for p in out.parent.iterdir()] == ['train.json']
 
@@ -89,16 +102,36 @@ def test_voc(tmp_path):
         (['data.yaml', 'out', '--classes', 'a'], '--classes is for a folder of VOC f'),
         (['data.yaml', 'out', '--zero-based'], '--zero-based is for a folder of VOC f'),
         (['images', 'out.json'], 'a folder of VOC files needs --images and --classes'),
-        (['images', 'out', '--images', 'images', '--classes', 'a'], 'ends in .json'),
+        (['images', 'out', *VOC], 'ends in .json'),
         (
             ['none.txt', 'out'],
             "none.txt must be YOLO's data.yaml, or a folder of VOC's",
         ),
         (['none.yaml', 'out'], 'none.yaml: [Errno 2] No such file'),
+        (
+            ['data.yaml', 'data.yaml'],
+            'error: data.yaml/train.json cannot be written: Not a directory',
+        ),
+        (['data.yaml', 's3://a'], "'s3://a/train.json' is no path of a file to write"),
+        (['data.yaml', 'a' * 300], 'a/train.json cannot be written: File name too l'),
+        (
+            ['images', 'folder.json', *VOC],
+            'error: folder.json is a folder; name the file to',
+        ),
+        (
+            ['images', 'data.yaml/a/b.json', *VOC],
+            'data.yaml/a/b.json cannot be written: Not a',
+        ),
     ],
 )
-def test_arguments_that_do_not_go_together(yolo, monkeypatch, arguments, message):
+def test_arguments_that_do_not_go_together(
+    yolo, monkeypatch, capsys, arguments, message
+):
     monkeypatch.chdir(yolo.parent)
+    (yolo.parent / 'folder.json').mkdir()
     line = call('convert', *arguments)
     assert message in line and '\n' not in line
-    assert not (yolo.parent / 'out').exists()
+    assert not capsys.readouterr().out  # no image has been read
+    assert sorted(p.name for p in yolo.parent.iterdir()) == [
+        *('data.yaml', 'folder.json', 'images', 'labels')
+    ]

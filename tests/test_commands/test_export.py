@@ -60,7 +60,10 @@ def test_a_wrapped_checkpoint_at_a_url_in_place_of_an_older_one(
     )
     target = tmp_path / 'student.pth'
     target.write_bytes(b'old')
-    assert call('export_student', 'https://example.org/run.pth', target) is None
+    monkeypatch.setenv('HOME', str(tmp_path))
+    assert (
+        call('export_student', 'https://example.org/run.pth', '~/student.pth') is None
+    )
     assert list(load_from_local(str(target))['state_dict']) == ['fc.weight']
     assert capsys.readouterr().out == f'{target}: 1 tensors, 0.0 MiB\n'
 
@@ -75,9 +78,21 @@ def test_export_refuses_what_would_lose_something(run, tmp_path):
     assert f'error: distilled checkpoint {missing} does not exist' == call(
         'export_student', missing, tmp_path / 'out.pth'
     )
-    assert 'is a folder' in call('export_student', source, tmp_path)
+    for target, message in (
+        (tmp_path, f'{tmp_path} is a folder; name the file to write'),
+        ('', "'' is no path of a file to write"),
+        ('s3://a/b.pth', "'s3://a/b.pth' is no path of a file to write"),
+        (source / 'a.pth', f'{source}/a.pth cannot be written: Not a directory'),
+    ):
+        assert call('export_student', source, target) == f'error: {message}'
     assert f'error: distilled checkpoint {missing} does not exist' == call(
         'export_student', missing, source
+    )
+    assert source.read_bytes() == before
+    torch.save(dict(state_dict=dict(a=torch.ones(1))), tmp_path / 'student.pth')
+    assert call('export_student', tmp_path / 'student.pth', source) == (
+        f"error: {source} is a run's checkpoint, with its optimizer; name another file "
+        'to write, or remove that one before'
     )
     assert source.read_bytes() == before
     for content, message in (

@@ -9,6 +9,7 @@ from mmreviewkd.compat.saving import (
     find_latest_whole_checkpoint,
     latest_whole_checkpoint,
     remove_parts,
+    write_whole,
 )
 
 import pytest
@@ -32,6 +33,16 @@ def test_nothing_but_the_file_is_left(tmp_path):
     save_checkpoint(dict(state_dict=dict(a=torch.zeros(2))), str(path))
     assert os.listdir(tmp_path / 'new') == ['epoch_1.pth']
     assert torch.load(path, weights_only=True)['state_dict']['a'].sum() == 0
+
+
+def test_a_link_stays_and_its_target_is_replaced(tmp_path):
+    (tmp_path / 'disk').mkdir()
+    (tmp_path / 'disk' / 'a.json').write_text('old')
+    (tmp_path / 'link.json').symlink_to('disk/a.json')
+    write_whole(str(tmp_path / 'link.json'), 'new')
+    assert (tmp_path / 'link.json').is_symlink()
+    assert (tmp_path / 'disk' / 'a.json').read_text() == 'new'
+    assert os.listdir(tmp_path / 'disk') == ['a.json']
 
 
 def test_full_disk_keeps_the_old_file_and_removes_the_new_part(tmp_path, monkeypatch):

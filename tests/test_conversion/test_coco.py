@@ -72,3 +72,8 @@ def test_boxes_that_cannot_be_learned(box, what):
     assert left_out == [f'a.txt: box 2 {what}']
     assert [a['id'] for a in coco['annotations']] == [1, 2]
     assert [a['image_id'] for a in coco['annotations']] == [0, 1]
+
+
+def test_two_classes_of_one_name():
+    with pytest.raises(UserInputError, match='^two classes have the name crab; rename'):
+        to_coco([image()], ['crab', 'fish', 'crab'])

@@ -55,11 +55,26 @@ def test_boxes(folders, zero_based):
     )
 
 
+def test_difficult_boxes_keep_their_order(folders):
+    boxes = [('crab', x, 1, x + 9, 9) for x in (1, 21, 41, 61)]
+    text = annotation(*boxes)
+    for flag in (
+        '<difficult>1</difficult>',
+        '<difficult>0</difficult>',
+        '<difficult/>',
+    ):
+        text = text.replace('</bndbox></object>', f'</bndbox>{flag}</object >', 1)
+    (image,) = read_voc(*folders({'a': text}), ['crab'])
+    assert image.boxes[:, 0].tolist() == [0, 20, 40, 60]
+    assert image.difficult == [True, False, False, False]
+
+
 @pytest.mark.parametrize(
     'text, message',
     [
         ('<annotation>', 'a.xml is no VOC file: no element found'),
         ('<html></html>', 'a.xml is no VOC file: its first tag is html'),
+        ('<?xml version="1.0" encoding="no"?><annotation/>', 'VOC file: unknown enc'),
         ('<annotation><object/></annotation>', 'a.xml is no VOC file: '),
         (
             annotation(('crabb', 1, 1, 2, 2)),
@@ -67,6 +82,12 @@ def test_boxes(folders, zero_based):
         ),
         (annotation(('crabb', 1, 1, 2, 2)), 'near names: crab'),
         (annotation(('crab', 1, 'x', 2, 2)), "a.xml is no VOC file: Invalid 'ymin'"),
+        (
+            annotation(('crab', 1, 1, 2, 2)).replace(
+                '</object>', '<difficult>maybe</difficult></object>'
+            ),
+            "a.xml is no VOC file: invalid literal .* 'maybe'",
+        ),
         (None, 'a: there is no .xml file of that name in .*xml'),
     ],
 )

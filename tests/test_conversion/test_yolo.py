@@ -25,7 +25,7 @@ def data(tmp_path):
         for stem, text in texts.items():
             Image.new('RGB', (200, 100)).save(tmp_path / f'images/train/{stem}.png')
             if text is not None:
-                (tmp_path / f'labels/train/{stem}.txt').write_text(text)
+                (tmp_path / f'labels/train/{stem}.txt').write_text(text, 'utf-8')
         (tmp_path / 'data.yaml').write_text(yaml)
         return str(tmp_path / 'data.yaml')
 
@@ -38,11 +38,11 @@ def read(path):
 
 
 def test_boxes(data):
-    texts = {
+    texts = {  # one begins with a byte order mark, as Windows writes it
         'a': '1 0.5 0.5 0.1 0.2\n\n0 0.25 0.5 0.5 1.0\n',
         'empty': '',
         'polygon': '0 0.1 0.1 0.4 0.2 0.2 0.9',
-        'tracked': '1 0.5 0.5 0.1 0.2 0.77',
+        'tracked': '\ufeff1 0.5 0.5 0.1 0.2 0.77',
     }
     images = {image.file_name: image for image in read(data(texts))}
     assert list(images) == ['0.png', 'a.png', 'empty.png', 'polygon.png', 'tracked.png']
@@ -89,8 +89,15 @@ def test_a_root_of_its_own(data, tmp_path):
         ('train: images/train\n', 'data.yaml has no names'),
         ('names: [crab]\n', 'data.yaml names none of train, val and test'),
         ('- a\n', 'data.yaml has no names'),
+        (f'names: {"[" * 500}\n', 'data.yaml: maximum recursion depth exceeded'),
+        ('names: [2024-13-13]\n', 'data.yaml: month must be in 1..12'),
         ('names: [crab\n', 'data.yaml: while parsing a flow sequence'),
         ('train: images/train\nnames: {1: crab}\n', 'names must be numbered from 0'),
+        ('names: person\n', "names='person' must be a list of the classes"),
+        ('names: 3\n', 'names=3 must be a list of the classes'),
+        ('names: {0: a, x: b}\n', 'names must be numbered from 0 .* not 0, x'),
+        ('names: [a, ~]\n', 'names has None, where each must be a name'),
+        ('names: {0: yes, 1: no}\n', 'names has True, False, where each must be'),
         ('train: [images/train]\nnames: [a]\n', 'must be one folder of images'),
         ('train: train.txt\nnames: [a]\n', 'must be one folder of images'),
         ('train: images/trian\nnames: [a]\n', 'no such folder: .*images/trian'),
@@ -121,6 +128,7 @@ def test_no_folder_of_labels(data, tmp_path):
         ('2 0.5 0.5 0.1 0.2', 'a.txt: there is no class 2; data.yaml names 2, from 0'),
         ('-1 0.5 0.5 0.1 0.2', 'a.txt: there is no class -1'),
         ('crab 0.5 0.5 0.1 0.2', "a.txt: Invalid class id 'crab'"),
+        ('9223372036854775808 0.5 0.5 0.1 0.2', 'a.txt: Python int too large'),
         ('0 0.5 0.5 0.1', 'a.txt: Invalid YOLO annotation line'),
         ('0 0.5 x 0.1 0.2', 'a.txt: could not convert string to float'),
         ('0 0.5 nan 0.1 0.2', 'a.txt: Invalid box'),

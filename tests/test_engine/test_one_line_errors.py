@@ -4,6 +4,8 @@ import errno
 import os
 import signal
 from collections import OrderedDict
+from email.message import Message
+from urllib.error import HTTPError
 
 from mmreviewkd.engine.one_line_errors import one_line_errors, resumable
 from mmreviewkd.errors import UserInputError
@@ -59,6 +61,14 @@ def load(dataset):
             'is there is whole',
         ),
         (
+            OSError(errno.ENOSPC, 'No space left on device', 'train.json'),
+            "error: [Errno 28] No space left on device: 'train.json'",
+        ),
+        (
+            FileExistsError(errno.EEXIST, 'File exists', 'a'),
+            "error: [Errno 17] File exists: 'a'",
+        ),
+        (
             PermissionError(errno.EACCES, 'Permission denied', 'a.pth'),
             "error: [Errno 13] Permission denied: 'a.pth'",
         ),
@@ -108,7 +118,8 @@ def test_ctrl_c_that_another_error_hides(capsys):
     'error',
     [
         ValueError('a fault'),
-        FileNotFoundError(2, 'No such file', 'a'),
+        FileNotFoundError('a message that may not name the file'),
+        HTTPError('https://a', 404, 'Not Found', Message(), None),
         RuntimeError(
             'DataLoader worker (pid 7) is killed by signal: Segmentation fault. '
         ),
@@ -196,6 +207,8 @@ def test_every_tool_shows_the_traceback_when_asked(
     tmp_path, monkeypatch, capsys, tool, arguments
 ):
     monkeypatch.chdir(tmp_path)
+    # a logger of this test alone: that of another test writes to its closed stdout
+    monkeypatch.setattr(MMLogger, '_instance_dict', OrderedDict())
     for flags in ([], ['--debug']):
         assert call(tool, *arguments, *flags).startswith('error: ')
         assert ('Traceback' in capsys.readouterr().err) == bool(flags)

@@ -53,3 +53,13 @@ def test_page_of_labels(tmp_path):
     assert right > 100 and not wrong
     right, wrong = coloured([1] * 7)
     assert wrong > 100 and not right
+
+
+def test_names_that_would_be_broken_formulas(tmp_path):
+    name, path = r'$\bad$', str(tmp_path / 'page.png')
+    images = [np.full((32, 32, 3), 128, np.uint8)]
+    draw_labels(images, [0], {name: [0]}, (name,), path)
+    found = InstanceData(
+        bboxes=torch.tensor([[1.0, 1, 9, 9]]), labels=torch.zeros(1, dtype=torch.long)
+    )
+    draw_comparison(images, {name: [found]}, dict(classes=(name,)), path)

@@ -17,12 +17,19 @@ SQUARE[10:20, 30:50] = True
     [
         [[30, 10, 50, 10, 50, 20, 30, 20]],
         [[30, 10, 40, 10, 40, 20, 30, 20], [40, 10, 50, 10, 50, 20, 40, 20]],
+        # a polygon of two points and a torn one are none
+        [[30, 10, 50, 10, 50, 20, 30, 20], [0, 0, 9, 9], [0, 0, 9, 9, 9, 0, 1]],
         # run lengths, column by column
         dict(size=[40, 60], counts=[30 * 40 + 10, *[10, 30] * 19, 10, 20 + 10 * 40]),
     ],
 )
 def test_masks_of_coco_files(mask):
     assert (as_bitmap(mask, 40, 60) == SQUARE).all()
+
+
+@pytest.mark.parametrize('mask', [[], [[]], [[0, 0, 9, 9]]])
+def test_masks_of_no_polygon(mask):
+    assert not as_bitmap(mask, 40, 60).any()
 
 
 def test_a_mask_is_drawn_in_its_class_colour(tmp_path):
