@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write what the runs gave into README.md, docs/index.md and docs/methods.md.
+"""Write what the runs gave into README.md and pages of docs/.
 
 It needs the package, installed or by PYTHONPATH.
 """
@@ -23,6 +23,8 @@ RESULTS = {
     'cbc-retinanet': 'blood cells, 300 photos, RetinaNet: AP',
     'cifar20': 'CIFAR-100, 20 classes, ResNet20-ResNet8: top-1',
 }
+# what docs/speed.md shows of a faster step
+FASTER = {'deeppcb-speed': 'circuit boards, AP', 'cbc-speed': 'blood cells, AP'}
 # the tables of each kind of model; time and memory are those of the first
 TASKS = {
     'classifiers': {'cifar20': 'CIFAR-100, 20 classes, top-1'},
@@ -34,15 +36,31 @@ TASKS = {
 }
 
 
-def gains(table):
-    """What each row of a table gained over the student alone, by its title."""
-    alone, *others = [summarize(table, row) for row in table.rows]
+def gains(table, first=0):
+    """What the rows after the first gained over it, by their titles."""
+    alone, *others = [summarize(table, row) for row in table.rows[first:]]
     found = {}
     for each in others:
         found[each.row.title] = 'not run'
         if each.complete and alone.complete:
             found[each.row.title] = gain(each.scores, alone.scores).text(1)
     return found
+
+
+def faster(titles):
+    """The Markdown table of what a faster step costs, to Review-KD as it is."""
+    columns = {
+        # the student alone is before Review-KD
+        title: gains(read_table(str(HERE / name)), first=1)
+        for name, title in titles.items()
+    }
+    rows = next(iter(columns.values()))
+    return markdown_table(
+        [
+            {'': row, **{title: gained[row] for title, gained in columns.items()}}
+            for row in rows
+        ]
+    )
 
 
 def results(titles):
@@ -92,6 +110,7 @@ def report(titles):
 def main():
     for page in (DOCS.parent / 'README.md', DOCS / 'index.md'):
         find_place(str(page), 'results').write(results(RESULTS))
+    find_place(str(DOCS / 'speed.md'), 'faster').write(faster(FASTER))
     for name, titles in TASKS.items():
         find_place(str(DOCS / 'methods.md'), name).write(report(titles))
 

@@ -1,4 +1,4 @@
-"""What the runs gave, on README.md, docs/index.md and docs/methods.md."""
+"""What the runs gave, on README.md and pages of docs/."""
 
 import runpy
 
@@ -17,6 +17,7 @@ def gains():
 def test_the_pages_have_the_figures_that_are_kept(gains):
     results = gains['results'](gains['RESULTS'])
     expected = [(page, 'results', results) for page in ('README.md', 'docs/index.md')]
+    expected.append(('docs/speed.md', 'faster', gains['faster'](gains['FASTER'])))
     for name, titles in gains['TASKS'].items():
         expected.append(('docs/methods.md', name, gains['report'](titles)))
     for page, name, table in expected:
@@ -53,6 +54,14 @@ def test_gain_and_cost_of_each_row(gains, tmp_path):
         # two seeds of three are missing
         'PKD': ['not run', 'not run', 'not run'],
     }
+
+
+def test_a_faster_step_is_compared_with_the_row_before_it(gains, tmp_path):
+    folder = write_table(tmp_path / 'mine')
+    for seed, (kd, pkd) in enumerate([(50, 51), (51, 54), (52, 54)]):
+        write_record(folder, 'kd', seed, kd)
+        write_record(folder, 'pkd', seed, pkd)
+    assert read_table(gains['faster']({str(folder): 'mine'})) == {'PKD': ['+2.0 ± 2.5']}
 
 
 def test_one_seed_has_no_interval(gains, tmp_path):
