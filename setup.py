@@ -35,7 +35,7 @@ class BuildPy(build_py):
 
 
 def place_mim(folder, place):
-    # likewise
+    # what an earlier build has left, and the repository may have lost since
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in MIM:

@@ -40,7 +40,12 @@ def read_scalars(work_dir: str) -> list[dict]:
             # validations of iteration-based runs count iterations, too
             begin = first.get('epoch', first['step'])
             validations = {k: v for k, v in validations.items() if k < begin}
-            training = {k: v for k, v in training.items() if k < first['step']}
+            training = {
+                step: entry
+                for step, entry in training.items()
+                # by epochs, too: this start may log at longer intervals
+                if step < first['step'] and not entry.get('epoch', -1) >= begin
+            }
         for entry in entries:
             (training if 'loss' in entry else validations)[entry['step']] = entry
     if not training and not validations:

@@ -33,6 +33,9 @@ def test_a_shorter_run_in_the_folder_of_a_longer_one(tmp_path):
     assert len(read_scalars(str(tmp_path))) == 6
     folder = write_log(tmp_path, anew, start='20260101_000500')
     assert sorted(read_scalars(folder), key=len) == sorted(anew, key=len)
+    # one that logs for the first time at a later step of that epoch
+    later = [dict(loss=6.0, epoch=1, step=2)]
+    assert read_scalars(write_log(tmp_path, later, start='20260101_000600')) == later
 
 
 def test_an_earlier_epoch_resumed_and_stopped_sooner(tmp_path):

@@ -144,7 +144,8 @@ def _noted_checkpoint(path: str) -> str:
     """Return what ``last_checkpoint`` names, empty without such a file.
 
     The note has the whole path. In a copy of a work dir, or seen from another working
-    folder, that is another run's, so the file of this name beside the note goes first.
+    folder, that is in another work dir, or nowhere; the file of this name beside the
+    note goes first then.
     """
     note = osp.join(path, 'last_checkpoint')
     if not osp.isfile(note):
@@ -152,7 +153,11 @@ def _noted_checkpoint(path: str) -> str:
     with open(note) as file:
         noted = file.read().strip()
     beside = osp.join(path, osp.basename(noted))
-    return beside if '://' not in noted and osp.isfile(beside) else noted
+    if '://' in noted or not osp.isfile(beside):
+        return noted
+    # a folder that CheckpointHook(out_dir=...) names is no work dir
+    work_dir = osp.isfile(osp.join(osp.dirname(noted), 'last_checkpoint'))
+    return beside if work_dir or not osp.isfile(noted) else noted
 
 
 def _is_whole(filename: str) -> bool:

@@ -55,7 +55,7 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     :class:`BroadcastBuffersHook` are added to the run.
     """
     check_settings(cfg, 'train', 'val')
-    set_amp_and_scaling(cfg, args)
+    set_amp_and_scaling(cfg, args)  # distill has done so for its dump
     if args.resume == 'auto':
         # without a checkpoint, a first start: from what the config starts from
         cfg.resume = latest_whole_checkpoint(cfg.work_dir) is not None
@@ -71,7 +71,8 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
         notice_hooks()  # features are recorded in some epochs, and in others not
     try:
         with resumable(), locked_work_dir(cfg):
-            again = not cfg.get('resume') and holds_run(cfg.work_dir)
+            again = not args.resume and not cfg.get('resume')
+            again = again and holds_run(cfg.work_dir)
             runner = build_runner(cfg, 'train', 'val')
             runner.register_hook(BroadcastBuffersHook())
             runner.logger.info(run_summary(runner, args.cfg_options or {}))

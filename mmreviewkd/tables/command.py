@@ -30,6 +30,11 @@ def run_command(name: str, *arguments: str) -> None:
         raise UserInputError(f'{name}: {reason}')
 
 
+def short(commit: str) -> str:
+    """Return the first ten digits of what :func:`commit_of_now` returned."""
+    return commit[:10] + '+' * commit.endswith('+')
+
+
 def commit_of_now() -> str:
     """Return the commit of this checkout, with a + if the code was changed since."""
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import UserInputError
+from .command import short
 from .markdown import markdown_table
 from .page import find_place
 from .steps import Steps, read_steps
@@ -217,7 +218,7 @@ def _notes(
     contents = [run.content for each in [*before, *rows] for run in each.runs.values()]
     versions = [content['versions'] for content in contents]
     facts = {
-        'commit': _all(c[:10] for each in contents for c in each['commits']),
+        'commit': _all(short(c) for each in contents for c in each['commits']),
         'machine': _all(each['machine'] for each in contents),
         'torch': _all(each['torch'] for each in versions),
         'mmdet': _all(each['mmdet'] for each in versions),

@@ -7,9 +7,11 @@ import os
 import os.path as osp
 import platform
 import shlex
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -127,7 +129,9 @@ class Run:
 
     def stop(self) -> None:
         """End the process, and note what it cost."""
-        self._process.terminate()
+        # not by terminate(), which reaps a process that has ended already
+        with suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGTERM)
         _, status, usage = os.wait4(self._process.pid, 0)
         self.ended(status, usage)
 
@@ -183,7 +187,7 @@ class Run:
                 self._result, self.work_dir, facts, self._settings.epochs
             )
         except UserInputError as error:
-            return f'{self.name}: {error}'
+            return f'{self.name}: {error} ({self._console})'
         return ''
 
     def _note(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ..errors import UserInputError
 from ..methods.auto_weight import INTERVAL
+from .command import short
 from .table import Table
 
 FILE = 'steps.json'
@@ -78,7 +79,7 @@ def read_steps(table: Table) -> Steps:
             f'{" / ".join(sorted(settings))}'
         )
     commits = {
-        result['commit'][:10] for result in results.values() if 'commit' in result
+        short(result['commit']) for result in results.values() if result.get('commit')
     }
     return Steps(costs, ', commit '.join([*settings, *sorted(commits)]))
 

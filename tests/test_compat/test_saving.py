@@ -132,7 +132,9 @@ def test_a_copied_folder_has_checkpoints_of_its_own(tmp_path, name):
     shutil.copytree(original, copy)
     found = find_latest_whole_checkpoint(str(copy))
     assert found == str(copy / 'epoch_2.pth')
-    # as CheckpointHook(out_dir=...) writes it
+    # as CheckpointHook(out_dir=...) writes it, beside the file of an earlier run
+    (original / 'last_checkpoint').unlink()
+    assert find_latest_whole_checkpoint(str(copy)) == last
     (copy / 'epoch_2.pth').unlink()
     assert find_latest_whole_checkpoint(str(copy)) == last
     write(copy, 'epoch_1.pth', 100)

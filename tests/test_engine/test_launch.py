@@ -39,10 +39,15 @@ def test_a_first_start_with_resume_starts_from_what_the_config_says(
     output = capfd.readouterr().out
     assert f'{work_dir} has no whole checkpoint to resume from; the run star' in output
     assert 'start.pth' in output and 'holds an earlier run' not in output
+    # killed in its first epoch, and started again
+    (work_dir / 'epoch_1.pth').write_bytes(b'torn')
+    main(command)
+    assert 'holds an earlier run' not in capfd.readouterr().out
     torch.save(dict(state_dict={}), work_dir / 'epoch_1.pth')
     main(command)
     main(command[:-1])
-    assert seen == [('start.pth', False), (None, True), ('start.pth', False)]
+    fresh = ('start.pth', False)
+    assert seen == [fresh, fresh, (None, True), fresh]
     assert (
         f'{work_dir} holds an earlier run, whose checkpoints' in capfd.readouterr().out
     )

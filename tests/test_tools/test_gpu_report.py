@@ -94,7 +94,7 @@ def test_a_part_of_cifar100_is_not_taken_for_it(tmp_path):
     python = interpreter(tmp_path, '[ "$3" = "" ] || echo 20')
     folder = tmp_path / 'report'
     result = call(folder, 'train_teacher', PYTHON=python, CIFAR=str(tmp_path))
-    assert result.stdout.splitlines()[0] == 'train_teacher: failed, 0 s'
+    assert result.stdout.startswith('train_teacher: failed, ')
     log = (folder / 'train_teacher.log').read_text()
     assert log == f'{tmp_path}/train.npz has images of 20 classes, not of 100\n'
 
@@ -103,7 +103,7 @@ def test_ctrl_c_ends_the_report_and_not_one_stage_of_it(tmp_path):
     python = interpreter(tmp_path, '[ "$2" = mmreviewkd ] && exit 130', 'exit 0')
     result = call(tmp_path / 'report', 'review_*', PYTHON=python)
     assert result.returncode == 130
-    assert result.stdout == 'review_coco_batch1: interrupted, 0 s\n'
+    assert re.fullmatch(r'review_coco_batch1: interrupted, \d+ s\n', result.stdout)
 
 
 @pytest.mark.slow
@@ -151,7 +151,8 @@ def test_every_stage(tmp_path, cifar):
         *(f'review_cifar{s}' for s in suffixes),
         *(f'step_cifar{s}' for s in suffixes),
         *(f'step_{pair}_batch1{amp}' for pair in pairs for amp in ('', '_amp')),
-        *('train_teacher', 'train_student', 'train_review-kd'),
+        *('train_teacher', 'train_student', 'train_student_benchmark'),
+        'train_review-kd',
         *('train_kd', 'train_crd', 'train_ofd'),
     }
     assert 'PyTorch version: ' in stages['environment']['output']

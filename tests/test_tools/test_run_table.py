@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 
-from mmreviewkd.tables import Run
+from mmreviewkd.tables import Run, read_table
 from tests.support.commands import stand_in, starting
 from tests.support.tables import write_table
 
@@ -34,8 +34,7 @@ if Path('WAIT').exists():
     time.sleep(60)
 logs.mkdir(parents=True)
 log = [dict(loss=1.0, time=0.1, epoch=epoch, step=epoch)]
-if not Path('NO_SCORE').exists():
-    log.append({{'accuracy/top1': 10.0 * epoch, 'time': 1.0, 'step': epoch}})
+log.append({{'accuracy/top1': 10.0 * epoch, 'time': 1.0, 'step': epoch}})
 (logs / 'scalars.json').write_text('\\n'.join(map(json.dumps, log)))
 shutil.copy('weights.pth', work_dir / f'epoch_{{epoch}}.pth')
 (work_dir / 'last_checkpoint').write_text(str(work_dir / f'epoch_{{epoch}}.pth'))
@@ -70,7 +69,9 @@ def driver(tmp_path, monkeypatch, capsys):
     state['kd._extra_state'] = torch.zeros(1, dtype=torch.uint8)
     torch.save(dict(state_dict=state, meta={}), 'weights.pth')
     stand_in(PROGRAM, monkeypatch)
-    return starting('run_table', 'mine', capsys)
+    before = signal.getsignal(signal.SIGTERM)
+    yield starting('run_table', 'mine', capsys)
+    signal.signal(signal.SIGTERM, before)
 
 
 def test_teacher_first_then_seed_by_seed_and_once_alone(driver, tmp_path):
@@ -196,19 +197,33 @@ def test_ended_from_outside_it_ends_the_training_and_notes_its_cost(driver, tmp_
     (tmp_path / 'WAIT').write_text('')
 
     def end():
-        while not (tmp_path / 'WAITING').exists():
+        for _ in range(2000):  # 20 s
+            if (tmp_path / 'WAITING').exists():
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
 
-    thread = threading.Thread(target=end)
+    thread = threading.Thread(target=end, daemon=True)
     thread.start()
     begun = time.time()
     error, started, _ = driver('--rows', 'kd', '--seeds', '0')
-    thread.join()
+    thread.join(30)
     assert error == 130 and len(started) == 1
     assert time.time() - begun < 30  # the training would have slept on
     notes = json.loads((tmp_path / 'work_dirs/tables/mine/kd_0/notes.json').read_text())
     assert notes['seconds'] > 0 and notes['memory_mb'] > 1
+
+
+def test_a_training_that_has_ended_by_itself_is_stopped_as_well(driver, tmp_path):
+    """As two of them are that one Ctrl-C reaches."""
+    driver('--rows', 'alone', '--seeds', '0')
+    table = read_table(str(tmp_path / 'docs/results/mine'))
+    run = Run(table, table.rows[1], 0)
+    run.start()
+    os.waitid(os.P_PID, run._process.pid, os.WEXITED | os.WNOWAIT)
+    run.stop()
+    notes = json.loads((tmp_path / run.work_dir / 'notes.json').read_text())
+    assert notes['seconds'] > 0 and run.trained
 
 
 def test_without_a_teacher_nothing_is_trained(driver, tmp_path):
