@@ -59,7 +59,8 @@ def write_whole(path: str, text: str) -> None:
     """Write a text file. Whoever reads it sees the former one, or all of this one.
 
     Raises:
-        OSError: As of :func:`put_whole`.
+        OSError: Writing fails; the message names the file, and a former one is
+            unchanged.
     """
     put_whole(LocalBackend(), text.encode(), path)
 

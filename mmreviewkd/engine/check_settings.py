@@ -117,7 +117,7 @@ def check_given(cfg: Config, *names: str) -> None:
         names (str): Settings such as ``'val_dataloader'``.
 
     Raises:
-        UserInputError: One of them is not there, or None.
+        UserInputError: A setting is missing or None; the message names it.
     """
     for name in names:
         if cfg.get(name) is None:

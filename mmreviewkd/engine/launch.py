@@ -108,7 +108,8 @@ def set_amp_and_scaling(cfg: Config, args: argparse.Namespace) -> None:
     """Write the flags ``--amp`` and ``--auto-scale-lr`` into a config.
 
     Raises:
-        UserInputError: The config has no batch size to scale from.
+        UserInputError: ``--auto-scale-lr`` is given, and the config has no
+            ``auto_scale_lr.base_batch_size``.
     """
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'

@@ -23,7 +23,8 @@ def check_launcher(cfg: Config, gpus: int) -> None:
         gpus (int): Number of GPUs that torch sees.
 
     Raises:
-        UserInputError: It has not, or there are too few GPUs.
+        UserInputError: The launcher did not start this process, or there are fewer
+            GPUs than processes.
     """
     command, rank, local_rank = _LAUNCHERS[cfg.launcher]
     sees = (

@@ -50,7 +50,8 @@ class Run:
         record (Record, optional): What is kept of it; None before it has ended.
 
     Raises:
-        UserInputError: What is there is of another config, or is no run's.
+        UserInputError: The files of the run are of another config, or are not what
+            this class writes.
     """
 
     def __init__(self, table: Table, row: Row, seed: int) -> None:
@@ -105,7 +106,7 @@ class Run:
         """Start the training, or go on with it; its output goes to console.log.
 
         Returns:
-            int: Number of its process.
+            int: The id of the process.
         """
         arguments = list(self._command)
         if epochs_done(self.work_dir):
