@@ -21,7 +21,7 @@ SLOW = re.compile(
     # large ones, whose networks other configs have as well
     r'after-relu|resnet50|resnet110|resnet34|^(?!review-kd).*_resnet32x4_|'
     # more of the same
-    r'^fixed_|resnet8x2|'
+    r'^fixed_|resnet8-w8|'
     # those whose methods test_of_classifiers.py trains, resumes and exports
     r'^(cc|correlation-congruence|crd-kd|dist|dkd|fitnet|kd_resnet56|lskd|lskd-dkd|ofd|pkt|rkd|vid)_'
 )

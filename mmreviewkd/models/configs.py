@@ -49,6 +49,13 @@ def load_config(config: str) -> Config:
         yaml.YAMLError,
     ) as error:
         raise UserInputError(f'config {config}: {_slip(error)}') from None
+    except AttributeError:
+        if path.endswith('.py'):
+            raise
+        raise UserInputError(
+            f'config {config}: it, or a base of it, is empty or a list; a config has '
+            'settings by name'
+        ) from None
     except ValueError as error:
         if 'external package' not in str(error):
             raise

@@ -71,6 +71,7 @@ def report_table(folder: str, page: str | None = None) -> str:
 
 def _check_teachers(table: Table, rows: Sequence[Summary]) -> None:
     """Refuse rows of different teachers, unless their options name them."""
+    same = {sha256: each.name for each in table.first for sha256 in each.sha256}
     files: dict[tuple[str, ...], dict[str, str]] = {}
     for each in rows:
         own = [text for text in each.row.options if text.startswith('model.teacher.')]
@@ -78,7 +79,8 @@ def _check_teachers(table: Table, rows: Sequence[Summary]) -> None:
             teacher = run.content.get('teacher')
             if teacher:
                 found = files.setdefault(tuple(own), {})
-                found.setdefault(teacher['sha256'], f'{each.row.name}_{seed}.json')
+                weights = same.get(teacher['sha256'], teacher['sha256'])
+                found.setdefault(weights, f'{each.row.name}_{seed}.json')
     for found in files.values():
         if len(found) > 1:
             raise UserInputError(

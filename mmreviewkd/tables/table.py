@@ -28,6 +28,9 @@ class Row(NamedTuple):
         alone (str, optional): Name of the row with the student alone that it is
             compared with; None means the table's first.
         seeds (Sequence[int], optional): Seeds of its runs; None means the table's.
+        sha256 (Sequence[str]): Hashes of the files that have the weights of this
+            teacher. A file has the time of its training in it, so that a teacher
+            trained again has another hash, even if its weights are the same.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Row(NamedTuple):
     weight: float | None = None
     alone: str | None = None
     seeds: Sequence[int] | None = None
+    sha256: Sequence[str] = ()
 
 
 class Table(NamedTuple):
@@ -159,6 +163,7 @@ def _rows(entries: dict[str, Any], table: str) -> list[Row]:
             entry.get('weight'),
             entry.get('alone'),
             entry.get('seeds'),
+            entry.get('sha256') or (),
         )
         for name, entry in (entries or {}).items()
     ]

@@ -59,3 +59,12 @@ def write_steps(folder, **ratios):
         for row, (time, memory) in ratios.items()
     }
     (folder / 'steps.json').write_text(json.dumps(results))
+
+
+def rows(text):
+    """The cells of a Markdown table, by the names of row and column."""
+    lines = [line for line in text.splitlines() if line.startswith('|')]
+    header, _, *others = [
+        [cell.strip() for cell in line.split('|')[1:-1]] for line in lines
+    ]
+    return {line[0]: dict(zip(header[1:], line[1:])) for line in others}

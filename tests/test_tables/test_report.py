@@ -9,7 +9,7 @@ from mmreviewkd.errors import UserInputError
 from mmreviewkd.tables import gain, read_table, report_table
 from mmreviewkd.tables.summary import _T, summarize
 from tests.support.commands import exit_code
-from tests.support.tables import TABLE, write_record, write_steps, write_table
+from tests.support.tables import TABLE, rows, write_record, write_steps, write_table
 
 import numpy as np
 import pytest
@@ -27,14 +27,6 @@ def folder(tmp_path):
         write_record(folder, 'kd', seed, score)
     write_steps(folder, kd=(3.0, 1.25))
     return folder
-
-
-def rows(text):
-    lines = [line for line in text.splitlines() if line.startswith('|')]
-    header, _, *others = [
-        [cell.strip() for cell in line.split('|')[1:-1]] for line in lines
-    ]
-    return {line[0]: dict(zip(header[1:], line[1:])) for line in others}
 
 
 def test_mean_deviation_and_paired_difference(folder):
@@ -158,28 +150,6 @@ def test_a_row_may_be_compared_with_another_than_the_first(tmp_path):
     table = rows(report_table(str(folder)))
     assert table['KD']['to alone (95 %)'] == '+2.0 ± 0.0'
     assert table['PKD']['to alone (95 %)'] == '+3.0 ± 0.0'
-
-
-def test_one_table_has_one_teacher(folder):
-    write_record(folder, 'kd', 1, 54.0, teacher=dict(file='x.pth', sha256='2'))
-    with pytest.raises(UserInputError, match='teachers: kd_0.json, kd_1.json'):
-        report_table(str(folder))
-
-
-def test_rows_whose_options_name_another_teacher(tmp_path):
-    strong = 'config: kd.py, options: [model.teacher.checkpoint=strong.pth]'
-    text = TABLE.replace('config: kd.py', strong)
-    folder = write_table(tmp_path / 'mine', text)
-    write_record(folder, 'teacher', 0, 60.0, teacher=None)
-    write_record(folder, 'head', 0, 70.0, teacher=None)
-    write_record(folder, 'kd', 0, 54.0, teacher=dict(file='strong.pth', sha256='2'))
-    write_record(folder, 'pkd', 0, 54.0)
-    table = rows(report_table(str(folder)))
-    # what was trained before and has a score is shown
-    assert (table['teacher']['mean'], table['head']['mean']) == ('60.0', '70.0')
-    write_record(folder, 'kd', 1, 54.0)
-    with pytest.raises(UserInputError, match='teachers: kd_0.json, kd_1.json'):
-        report_table(str(folder))
 
 
 def test_a_row_with_seeds_of_its_own(folder):

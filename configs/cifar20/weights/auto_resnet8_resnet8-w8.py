@@ -1,2 +1,2 @@
-_base_ = './fixed_resnet8x2_resnet8.py'
+_base_ = './fixed_resnet8_resnet8-w8.py'
 model = dict(review=dict(weight='auto'))
