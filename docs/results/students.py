@@ -49,18 +49,26 @@ def keep(table, seeds):
     """Copy the students, and list their checksums."""
     folder = osp.join(table.folder, 'students')
     os.makedirs(folder, exist_ok=True)
+    missing = []
     for _, _, record in kept_runs(table, seeds):
         student = record.content['student']
-        if not osp.isfile(student['file']) or (
-            file_hash(student['file']) != student['sha256']
-        ):
-            raise UserInputError(f'{student["file"]} is not the one of {table.name}')
-        shutil.copy(student['file'], folder)
+        if osp.isfile(student['file']):
+            if file_hash(student['file']) != student['sha256']:
+                raise UserInputError(
+                    f'{student["file"]} is not the one of {table.name}'
+                )
+            shutil.copy(student['file'], folder)
+        elif not osp.isfile(osp.join(folder, osp.basename(student['file']))):
+            missing.append(osp.basename(student['file']))
     # those of other seeds, too, which an earlier call has copied
     files = sorted(glob.glob(osp.join(folder, '*.pth')))
     lines = [f'{file_hash(path)}  {osp.basename(path)}\n' for path in files]
     write_whole(osp.join(folder, SUMS), ''.join(lines))
     print(f'{len(lines)} students in {folder}')
+    if missing:
+        print(
+            f'{len(missing)} more were trained and are not here: {", ".join(missing)}'
+        )
 
 
 def check(table, seeds):

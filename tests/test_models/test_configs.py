@@ -86,6 +86,9 @@ def test_two_bases_with_one_key(tmp_path):
     )
 
 
+EMPTY = 'it, or a base of it, is empty or a list; a config has settings by name'
+
+
 @pytest.mark.parametrize(
     'name, text, problem',
     [
@@ -112,14 +115,9 @@ def test_two_bases_with_one_key(tmp_path):
             "unmatched ')' in line 1, 'a = )'",
         ),
         ('a.json', b'{"a":\n}', 'Expecting value: line 2 column 1 (char 6)'),
-        *(
-            (
-                name,
-                text,
-                'it, or a base of it, is empty or a list; a config has settings by name',
-            )
-            for name, text in (('a.yaml', b''), ('a.yml', b'- 1'), ('a.json', b'[1]'))
-        ),
+        ('a.yaml', b'', EMPTY),
+        ('a.yml', b'- 1', EMPTY),
+        ('a.json', b'[1]', EMPTY),
         ('a.pth', b'\xff', 'a config ends in .py, .json, .yaml or .yml'),
     ],
 )

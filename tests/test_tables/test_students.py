@@ -68,6 +68,20 @@ def test_copies_with_checksums_and_the_same_scores(table, capsys):
     )
 
 
+def test_students_that_are_not_there_are_named(table, tmp_path, capsys):
+    _, run = table
+    (tmp_path / 'work' / 'kd_0.pth').unlink()
+    assert run() is None
+    assert capsys.readouterr().out == (
+        '1 students in docs/results/mine/students\n'
+        '1 more were trained and are not here: kd_0.pth\n'
+    )
+    # copied before, it is here
+    (tmp_path / 'work' / 'alone_0.pth').unlink()
+    run()
+    assert 'not here: kd_0.pth' in capsys.readouterr().out
+
+
 def test_another_score_another_file_and_no_data(table, tmp_path):
     folder, run = table
     missing = 'error: docs/results/mine/students has no student of these runs'
