@@ -1,11 +1,13 @@
 """The figures in configs' READMEs and metafiles are those of the tables."""
 
+import runpy
 from pathlib import Path
 
 from mmreviewkd.tables import read_table
 from mmreviewkd.tables.summary import mean_score, summarize
 from tests.support.markdown import read_table as read_markdown
 from tests.support.paths import ROOT
+from tests.support.tables import write_record, write_table
 
 import pytest
 import yaml
@@ -53,3 +55,62 @@ def test_figures(folder, name, metrics, count):
             for ours, theirs in metrics.items()
         }
         assert listed[config]['Metadata']['Seeds'] == len(summary.scores)
+
+
+METAFILE = """
+Models:
+  - Name: kd
+    Config: kd.py
+    Metadata:
+      Epochs: 12
+      Seeds: 1
+      KD weight: 1.0
+    Results:
+      - Task: Object Detection
+        Metrics:
+          box AP: 1.0
+
+  - Name: pkd
+    Config: pkd.py
+    Metadata:
+      Epochs: 12
+    Results: []  # not run
+
+  - Name: of another table
+    Config: other.py
+    Results: []  # not run
+"""
+README = """
+| config | weight | teacher | student alone | distilled |
+|---|---|---|---|---|
+| `kd` | 1.0 | | | |
+| `pkd` | 6.0 | 1 | 2 | 3 |
+| `kd_of_another_table` | 1.0 | 1 | 2 | 3 |
+"""
+
+
+def test_the_script_writes_them(tmp_path):
+    script = runpy.run_path(str(ROOT / 'docs/results/metafiles.py'), run_name='script')
+    folder = write_table(tmp_path / 'mine')
+    write_record(folder, 'teacher', 0, 60.0, teacher=None)
+    for seed in range(3):
+        write_record(folder, 'alone', seed, 50.0 + seed, teacher=None)
+        write_record(folder, 'kd', seed, 53.0)
+    # a seed is missing
+    write_record(folder, 'pkd', 0, 54.0)
+    table = read_table(str(folder))
+    result = ('Object Detection', 'Boards', {'AP': 'box AP'})
+    text = script['metafile'](METAFILE, table, *result)
+    kd, pkd, other = yaml.safe_load(text)['Models']
+    assert kd['Metadata'] == {'Epochs': 12, 'Seeds': 3, 'KD weight': 1.0}
+    (results,) = kd['Results']
+    assert results['Dataset'] == 'Boards' and results['Metrics'] == {'box AP': 53.0}
+    assert pkd['Results'] == [] and 'not all seeds are run' in text
+    assert other == {'Name': 'of another table', 'Config': 'other.py', 'Results': []}
+    assert script['metafile'](text, table, *result) == text
+    lines = script['readme'](README, table).splitlines()
+    assert lines[3:] == [
+        '| `kd` | 1.0 | 60.0 | 51.0 | 53.0 |',
+        '| `pkd` | 6.0 | 60.0 | 51.0 | not run |',
+        '| `kd_of_another_table` | 1.0 | 1 | 2 | 3 |',
+    ]
