@@ -45,15 +45,9 @@ def plot_gains(
     axes.grid(alpha=0.3)
     axes.set_xscale('log')
     for number, (time, (mean, margin)) in enumerate(gains.values()):
-        axes.errorbar(
-            time,
-            mean,
-            margin,
-            color=f'C{number % 10}',
-            fmt='o',
-            markersize=5,
-            alpha=0.7,
-        )
+        color = f'C{number % 10}'
+        axes.errorbar(time, mean, margin, fmt='none', ecolor=color, alpha=0.35)
+        axes.plot(time, mean, 'o', color=color, markersize=5)
     # one step alone takes 1; to the right there is room for names
     times = [time for time, _ in gains.values()]
     axes.set_xlim(min(0.95, *times) * 0.97, max(1.5, *times) * 1.5)
@@ -165,7 +159,12 @@ def save_plot(figure: Figure, out_file: str) -> None:
 def _write_names(axes: Any, gains: Mapping[str, tuple[float, Gain]]) -> None:
     """Write each name right of its point, or as near above or below as it is free."""
     scale = axes.figure.dpi / 72
-    placed: list[tuple[float, float, float]] = []  # left, right, height in points
+    points = [
+        axes.transData.transform((time, mean)) / scale
+        for time, (mean, _) in gains.values()
+    ]
+    # left, right, height in points: names hide no dot, nor one another
+    placed = [(x - 4, x + 4, y) for x, y in points]
 
     def free(left: float, right: float, height: float) -> bool:
         return not any(
@@ -177,7 +176,7 @@ def _write_names(axes: Any, gains: Mapping[str, tuple[float, Gain]]) -> None:
     for number, (name, (time, (mean, _))) in sorted(
         enumerate(gains.items()), key=lambda item: item[1][1][1].mean
     ):
-        x, y = axes.transData.transform((time, mean)) / scale
+        x, y = points[number]
         left, right = x + 12, x + 12 + 6 * len(name)
         offsets = (sign * step for step in range(500) for sign in (1, -1))
         offset = next(each for each in offsets if free(left, right, y + each))
@@ -190,5 +189,7 @@ def _write_names(axes: Any, gains: Mapping[str, tuple[float, Gain]]) -> None:
             fontsize=9,
             color=f'C{number % 10}',
             verticalalignment='center',
+            # intervals pass behind names
+            bbox=dict(facecolor='white', edgecolor='none', pad=0.5, alpha=0.8),
             arrowprops=dict(arrowstyle='-', linewidth=0.5, alpha=0.5, relpos=(0, 0.5)),
         )
