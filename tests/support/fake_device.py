@@ -6,6 +6,7 @@ a value on the host raises an error, as does one whose operands lie on two devic
 
 from contextlib import contextmanager
 
+import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -46,6 +47,12 @@ def fake_cuda(monkeypatch):
         torch.cuda.amp.common, 'amp_definitely_not_available', lambda: False
     )
     with FakeTensorMode(allow_non_fake_inputs=False), _NoWaitingCopies():
+        try:
+            torch.empty(1, device='cuda')[:1]
+        except RuntimeError:
+            pytest.skip(
+                f'torch {torch.__version__} slices fake CUDA tensors beside a driver alone'
+            )
         yield
 
 

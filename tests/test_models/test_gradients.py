@@ -72,7 +72,9 @@ def test_the_gradient_has_its_share(kind):
     torch.testing.assert_close(weight, model.review.auto.value)
     for name, mine, theirs in zip(model.distillation.match.names, own, task):
         shown = losses[f'review_gradient_{name.replace(" ", "")}']
-        torch.testing.assert_close(shown, mine / theirs, rtol=1e-3, atol=0)
+        # two cells of the deepest level have a BatchNorm, which leaves next to nothing
+        # of their gradient: what is left has three digits at most
+        torch.testing.assert_close(shown, mine / theirs, rtol=1e-2, atol=0)
 
 
 @pytest.mark.parametrize('kind', ['two_stage', 'classifier'], indirect=True)
@@ -88,8 +90,9 @@ def test_between_measurements_the_weight_stays(kind):
 @pytest.mark.parametrize('kind', ['one_stage', 'classifier'], indirect=True)
 @pytest.mark.parametrize('factor', [10.0, 0.2])
 def test_a_teacher_of_another_scale_is_the_same_teacher(kind, factor, tmp_path):
-    usual, data = kind.distilled(weight='auto'), kind.batch()
-    other = kind.distilled(weight='auto')
+    # float64, since what float32 rounds grows with each step
+    usual, data = kind.distilled(weight='auto').double(), kind.batch()
+    other = kind.distilled(weight='auto').double()
     teacher = other.distillation.teacher
     record_features = teacher.forward
 
@@ -110,8 +113,7 @@ def test_a_teacher_of_another_scale_is_the_same_teacher(kind, factor, tmp_path):
             with torch.no_grad():
                 for parameter in model.parameters():
                     parameter -= 0.01 * parameter.grad
-        # as near as float32 rounds
-        torch.testing.assert_close(*found, rtol=2e-5, atol=2e-6)
+        torch.testing.assert_close(*found, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize('kind', ['two_stage'], indirect=True)

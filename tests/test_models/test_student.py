@@ -243,7 +243,9 @@ def test_copies(kind):
     assert type(copied) is type(model) is type(copy.deepcopy(model))
     assert copied.distillation.teacher is model.distillation.teacher
     assert list(copied.state_dict()) == list(model.state_dict())
-    assert_same(*(losses_of(copy.deepcopy(each), data) for each in (copied, model)))
+    # not to the last bit: a product of matrices may round by where they lie in memory
+    copies = (copy.deepcopy(each) for each in (copied, model))
+    torch.testing.assert_close(*(losses_of(each, data) for each in copies))
     assert not {id(p) for p in copied.parameters()} & {
         id(p) for p in model.parameters()
     }
