@@ -13,6 +13,9 @@ from mmengine.optim import OptimWrapper
 class CPUAmp(OptimWrapper):
     """Mixed precision in bfloat16 on the CPU, which mmengine's wrapper refuses.
 
+    On a CPU with AMX, torch's gradients can be wrong where a map is one cell wide (see
+    docs/faq.md).
+
     Examples:
         >>> optim_wrapper = dict(  # in a config
         ...     type='CPUAmp', optimizer=dict(type='SGD', lr=0.01)
