@@ -1,10 +1,12 @@
 """Trained students of a table, kept beside its figures and tested anew."""
 
 import hashlib
+import json
 import runpy
 import subprocess
 import sys
 
+from mmreviewkd.tables import read_table
 from tests.support.commands import stand_in
 from tests.support.paths import ROOT
 from tests.support.tables import write_record, write_table
@@ -99,5 +101,23 @@ def test_another_score_another_file_and_no_data(table, tmp_path):
     assert run('--check').endswith('alone_0.pth: no data')
 
 
+def test_the_weights_that_are_kept_are_those_of_the_runs():
+    table = read_table(str(ROOT / 'docs/results/cifar20'))
+    folder = ROOT / 'docs/results/cifar20'
+    if not (folder / 'teacher.pth').is_file():
+        pytest.skip('an sdist has no weights')
+    kept = {path.name: _hash(path) for path in folder.glob('students/*.pth')}
+    lines = (folder / 'students' / 'SHA256SUMS').read_text().splitlines()
+    assert {line[66:]: line[:64] for line in lines} == kept
+    for name, hashed in kept.items():
+        record = json.loads((folder / f'{name[:-4]}.json').read_text())
+        assert record['student']['sha256'] == hashed
+    assert _hash(folder / 'teacher.pth') in table.first[0].sha256
+
+
+def _hash(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def _student(path):
-    return dict(file=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    return dict(file=str(path), sha256=_hash(path))
