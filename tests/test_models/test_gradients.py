@@ -70,11 +70,13 @@ def test_the_gradient_has_its_share(kind):
     torch.testing.assert_close(losses['review_gradient'], share, rtol=1e-3, atol=0)
     weight = losses['review_weight']
     torch.testing.assert_close(weight, model.review.auto.value)
-    for name, mine, theirs in zip(model.distillation.match.names, own, task):
+    names = model.distillation.match.names
+    for name, mine, theirs in zip(names, own, task):
         shown = losses[f'review_gradient_{name.replace(" ", "")}']
         # two cells of the deepest level have a BatchNorm, which leaves next to nothing
         # of their gradient: what is left has three digits at most
-        torch.testing.assert_close(shown, mine / theirs, rtol=1e-2, atol=0)
+        digits = 1e-2 if name == names[-1] else 1e-3
+        torch.testing.assert_close(shown, mine / theirs, rtol=digits, atol=0)
 
 
 @pytest.mark.parametrize('kind', ['two_stage', 'classifier'], indirect=True)

@@ -102,10 +102,11 @@ def test_another_score_another_file_and_no_data(table, tmp_path):
 
 @pytest.mark.parametrize('name', ['cifar20', 'ablation', 'deeppcb-faster-rcnn'])
 def test_the_weights_that_are_kept_are_those_of_the_runs(name):
-    folder = ROOT / 'docs/results' / name
-    kept = {path.name: _hash(path) for path in folder.glob('students/*.pth')}
-    if not kept:
+    results = ROOT / 'docs/results'
+    if not (results / 'cifar20/teacher.pth').is_file():
         pytest.skip('an sdist has no weights')
+    folder = results / name
+    kept = {path.name: _hash(path) for path in folder.glob('students/*.pth')}
     lines = (folder / 'students' / 'SHA256SUMS').read_text().splitlines()
     assert {line[66:]: line[:64] for line in lines} == kept
     records = {
