@@ -34,6 +34,15 @@ TASKS = {
         'deeppcb-faster-rcnn': 'circuit boards, Faster R-CNN, AP',
     },
 }
+# what each part of Review-KD adds: the row with it, and the row without
+PARTS = {
+    'review': ('pairs', 'alone'),
+    'residual': ('sum', 'pairs'),
+    'ABF, without HCL': ('abf', 'sum'),
+    'HCL, without ABF': ('sum-hcl', 'sum'),
+    'ABF, beside HCL': ('review-kd', 'sum-hcl'),
+    'HCL, beside ABF': ('review-kd', 'abf'),
+}
 
 
 def gains(table, first=0):
@@ -61,6 +70,19 @@ def faster(titles):
             for row in rows
         ]
     )
+
+
+def parts(folder):
+    """The Markdown table of what each part of Review-KD adds, seed by seed."""
+    table = read_table(str(folder))
+    runs = {row.name: summarize(table, row) for row in table.rows}
+    rows = []
+    for part, (name, without) in PARTS.items():
+        added = 'not run'
+        if runs[name].complete and runs[without].complete:
+            added = gain(runs[name].scores, runs[without].scores).text(1)
+        rows.append({'': part, 'adds (95 %)': added})
+    return markdown_table(rows)
 
 
 def results(titles):
@@ -113,6 +135,7 @@ def main():
     classifiers = {'cifar20': RESULTS['cifar20']}
     find_place(str(DOCS / 'classification.md'), 'results').write(results(classifiers))
     find_place(str(DOCS / 'speed.md'), 'faster').write(faster(FASTER))
+    find_place(str(HERE / 'tables.md'), 'parts').write(parts(HERE / 'ablation'))
     for name, titles in TASKS.items():
         find_place(str(DOCS / 'methods.md'), name).write(report(titles))
 

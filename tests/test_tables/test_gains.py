@@ -20,6 +20,8 @@ def test_the_pages_have_the_figures_that_are_kept(gains):
     ours = gains['results']({'cifar20': gains['RESULTS']['cifar20']})
     expected.append(('docs/classification.md', 'results', ours))
     expected.append(('docs/speed.md', 'faster', gains['faster'](gains['FASTER'])))
+    parts = gains['parts'](ROOT / 'docs' / 'results' / 'ablation')
+    expected.append(('docs/results/tables.md', 'parts', parts))
     for name, titles in gains['TASKS'].items():
         expected.append(('docs/methods.md', name, gains['report'](titles)))
     for page, name, table in expected:
@@ -64,6 +66,17 @@ def test_a_faster_step_is_compared_with_the_row_before_it(gains, tmp_path):
         write_record(folder, 'kd', seed, kd)
         write_record(folder, 'pkd', seed, pkd)
     assert read_table(gains['faster']({str(folder): 'mine'})) == {'PKD': ['+2.0 ± 2.5']}
+
+
+def test_a_part_is_compared_with_the_row_without_it(gains, tmp_path):
+    gains['PARTS'].clear()
+    gains['PARTS'].update({'standard': ('kd', 'alone'), 'both': ('pkd', 'kd')})
+    folder = write_table(tmp_path / 'mine')
+    for seed, (kd, pkd) in enumerate([(50, 51), (51, 54), (52, 54)]):
+        write_record(folder, 'kd', seed, kd)
+        write_record(folder, 'pkd', seed, pkd)
+    cells = read_table(gains['parts'](folder))
+    assert cells == {'standard': ['not run'], 'both': ['+2.0 ± 2.5']}
 
 
 def test_one_seed_has_no_interval(gains, tmp_path):

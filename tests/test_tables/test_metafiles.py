@@ -23,6 +23,7 @@ CLASSIFIERS = {'top-1': 'Top 1 Accuracy'}
         ('cbc', 'cbc-retinanet', DETECTORS, 6),
         ('deeppcb', 'deeppcb-faster-rcnn', DETECTORS, 6),
         ('cifar20', 'cifar20', CLASSIFIERS, 19),
+        ('cifar20', 'ablation', CLASSIFIERS, 5),
     ],
 )
 def test_figures(folder, name, metrics, count):
@@ -40,7 +41,11 @@ def test_figures(folder, name, metrics, count):
 
     teacher, (alone, *methods) = table.first[0], table.rows
     assert len(methods) == count
+    # runs that two tables share are described by the other one
+    shared = [row for row in table.rows if f'/{name}/' not in row.work_dir]
     for row in (teacher, alone, *methods):
+        if row in shared:
+            continue
         config = Path(row.config).stem
         if row in methods:
             means = [mean(each) for each in (teacher, alone, row)]
