@@ -45,15 +45,17 @@ PARTS = {
 }
 
 
+def difference(run, other):
+    """What a row gained over another, seed by seed."""
+    if run.complete and other.complete:
+        return gain(run.scores, other.scores).text(1)
+    return 'not run'
+
+
 def gains(table, first=0):
     """What the rows after the first gained over it, by their titles."""
     alone, *others = [summarize(table, row) for row in table.rows[first:]]
-    found = {}
-    for each in others:
-        found[each.row.title] = 'not run'
-        if each.complete and alone.complete:
-            found[each.row.title] = gain(each.scores, alone.scores).text(1)
-    return found
+    return {each.row.title: difference(each, alone) for each in others}
 
 
 def faster(titles):
@@ -76,13 +78,12 @@ def parts(folder):
     """The Markdown table of what each part of Review-KD adds, seed by seed."""
     table = read_table(str(folder))
     runs = {row.name: summarize(table, row) for row in table.rows}
-    rows = []
-    for part, (name, without) in PARTS.items():
-        added = 'not run'
-        if runs[name].complete and runs[without].complete:
-            added = gain(runs[name].scores, runs[without].scores).text(1)
-        rows.append({'': part, 'adds (95 %)': added})
-    return markdown_table(rows)
+    return markdown_table(
+        [
+            {'': part, 'adds (95 %)': difference(runs[name], runs[without])}
+            for part, (name, without) in PARTS.items()
+        ]
+    )
 
 
 def results(titles):
