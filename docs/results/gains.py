@@ -52,9 +52,21 @@ def difference(run, other):
     return 'not run'
 
 
-def gains(table, first=0):
+def together(tables, name):
+    """A row of several tables, each seed of each of them a run of its own."""
+    found = [summarize(table, table.chosen([name])[0]) for table in tables]
+    scores = {
+        (number, seed): score
+        for number, each in enumerate(found)
+        for seed, score in each.scores.items()
+    }
+    complete = all(each.complete for each in found)
+    return found[0]._replace(complete=complete, scores=scores)
+
+
+def gains(tables, first=0):
     """What the rows after the first gained over it, by their titles."""
-    alone, *others = [summarize(table, row) for row in table.rows[first:]]
+    alone, *others = [together(tables, row.name) for row in tables[0].rows[first:]]
     return {each.row.title: difference(each, alone) for each in others}
 
 
@@ -62,7 +74,7 @@ def faster(titles):
     """The Markdown table of what a faster step costs, to Review-KD as it is."""
     columns = {
         # the student alone is before Review-KD
-        title: gains(read_table(str(HERE / name)), first=1)
+        title: gains([read_table(str(HERE / name))], first=1)
         for name, title in titles.items()
     }
     rows = next(iter(columns.values()))
@@ -103,7 +115,7 @@ def results(titles):
             else 'not run'
             for column, each in columns.items()
         }
-        gained = gains(table)[review.title]
+        gained = gains([table])[review.title]
         rows.append({'': title, **line, 'gain (95 %)': gained})
     return markdown_table(rows)
 
@@ -111,7 +123,9 @@ def results(titles):
 def report(titles):
     """The Markdown table of one kind of model, one row for each method, and plots."""
     tables = [read_table(str(HERE / name)) for name in titles]
-    columns = dict(zip(titles.values(), map(gains, tables)))
+    columns = {title: gains([table]) for title, table in zip(titles.values(), tables)}
+    if len(tables) > 1:
+        columns['together'] = gains(tables)
     costs = read_steps(tables[0]).costs
     rows = []
     for row in tables[0].rows[1:]:

@@ -60,6 +60,21 @@ def test_gain_and_cost_of_each_row(gains, tmp_path):
     }
 
 
+def test_several_tables_together(gains, tmp_path):
+    first, second = (write_table(tmp_path / name) for name in ('first', 'second'))
+    titles = {str(first): 'cells', str(second): 'boards'}
+    runs = [(50.0, 51.0), (51.0, 54.0), (52.0, 54.0)]
+    for seed, (alone, kd) in enumerate(runs):
+        for folder, higher in ((first, 0.0), (second, 1.0)):
+            write_record(folder, 'alone', seed, alone, teacher=None)
+            write_record(folder, 'kd', seed, kd + higher)
+        write_record(first, 'pkd', seed, kd)
+    cells = read_table(gains['report'](titles))
+    # six differences, 1, 3, 2, 2, 4 and 3: their deviation is 1.05, t is 2.571
+    assert cells['KD'][:3] == ['+2.0 ± 2.5', '+3.0 ± 2.5', '+2.5 ± 1.1']
+    assert cells['PKD'][:3] == ['+2.0 ± 2.5', 'not run', 'not run']
+
+
 def test_a_faster_step_is_compared_with_the_row_before_it(gains, tmp_path):
     folder = write_table(tmp_path / 'mine')
     for seed, (kd, pkd) in enumerate([(50, 51), (51, 54), (52, 54)]):
