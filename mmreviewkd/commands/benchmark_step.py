@@ -8,8 +8,8 @@ Measures, with random weights and made-up images, in interleaved runs:
 - ``methods``: the losses of the review and of other methods, forward and backward, on
   the features and logits of one step;
 - ``distilled``: the training step of the config's model, which contains all of these;
-- ``distilled, measuring``: with ``weight='auto'``, the one of 25 training steps in
-  which gradients are measured, too.
+- ``distilled, measuring``: with ``weight='auto'``, one of the ten training steps at
+  the beginning of a run in which gradients are measured, too.
 
 The steps are the model's own ``train_step`` with the config's ``optim_wrapper``, at
 learning rate 0. Checkpoints are not needed and not downloaded, but for SSKD's head. If

@@ -26,7 +26,6 @@ from ..methods import Review, View
 from ..methods.auto_weight import EARLY, INTERVAL
 from ..models.configs import distiller_config, model_config, student_config
 from ..models.settings import read_settings
-from ..tables.steps import MEASURING
 from .measuring import Step
 
 TRAININGS = ('student', 'distilled')
@@ -84,7 +83,7 @@ def build_steps(
     hub = MessageHub.get_current_instance()
     hub.update_info('iter', 0)
 
-    def train(name: str, iteration: int = EARLY + INTERVAL - 1) -> Step:
+    def train(name: str, iteration: int = EARLY) -> Step:
         model, optimizer = models[name], optimizers[name]
         # the first step of a run sets weights; it is one to warm up
         iterations = chain([0], repeat(iteration))
@@ -123,7 +122,7 @@ def build_steps(
         del steps['methods']
     methods = [getattr(distilled, name) for name in distilled.distillation.methods]
     if any(method.auto for method in methods):
-        steps[MEASURING] = train('distilled', EARLY + INTERVAL)
+        steps['distilled, measuring'] = train('distilled', INTERVAL)
     steps.update({name: train(name) for name in models if name not in TRAININGS})
     return steps, prepare
 

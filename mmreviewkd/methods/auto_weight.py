@@ -12,17 +12,15 @@ from torch import Tensor
 from ..compat.compiling import keep_buffers
 from ..errors import UserInputError
 
-SHARE = 0.3
+SHARE = 1.0
 """How strongly the loss pulls by default, relative to the student's own loss."""
 
-INTERVAL = 25
-"""Iterations from one measurement to the next."""
-
-MEMORY = 2
-"""Measurements that the mean is over: a new one counts as much as those before."""
-
 EARLY = 100
-"""Iterations at the beginning, in which the teacher's mean and deviation are taken."""
+"""Iterations at the beginning, in which the weight is set, and the teacher's mean and
+deviation are taken."""
+
+INTERVAL = 10
+"""Iterations from one measurement to the next."""
 
 _BOUND = 2.3  # natural logarithm of how much the mean may be off for one measurement
 
@@ -35,7 +33,8 @@ class AutoWeight(nn.Module):
     ``r`` for which ``r * task`` is nearest to ``own``, by least squares:
     ``own @ task / task @ task``. So the levels count on which the student's own loss
     depends; at others, a ratio would tell nothing. The weight is ``share`` divided
-    by a geometric mean of ``r``, in which older measurements fade.
+    by the geometric mean of ``r`` over the first 100 iterations, of which each tenth is
+    measured. After these it is a number like another.
 
     The mean is in the checkpoint, and all processes of a run measure together.
 
@@ -87,15 +86,14 @@ class AutoWeight(nn.Module):
     def due(self, iteration: int) -> bool:
         """Whether to measure in an iteration of the run.
 
-        The first one is that in which this is first asked. The ratio changes quickly
-        then, so that it is measured more often.
+        The first one is that in which this is first asked.
         """
         if self.begin is None:
             self.begin = iteration
             self.measured.zero_()
         passed = iteration - self.begin
         self.first, self.early = passed == 0, passed < EARLY
-        return passed % INTERVAL == 0 or passed in (1, 2, 4, 8, 16)
+        return self.early and passed % INTERVAL == 0
 
     def get_extra_state(self) -> Tensor:
         """Return the first iteration, -1 if there was none."""
@@ -127,7 +125,7 @@ class AutoWeight(nn.Module):
         new = ((own * task).sum() / task.square().sum()).log()
         # tensors alone, so that nothing waits for a GPU
         step = (new - self.log_ratio).clamp(-_BOUND, _BOUND)
-        mean = self.log_ratio + step / (self.measured + 1).clamp(max=MEMORY)
+        mean = self.log_ratio + step / (self.measured + 1)
         new_mean = torch.where(self.measured > 0, mean, new)
         finite = torch.isfinite(new)
         self.log_ratio.copy_(torch.where(finite, new_mean, self.log_ratio))

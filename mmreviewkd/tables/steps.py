@@ -11,13 +11,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..errors import UserInputError
-from ..methods.auto_weight import INTERVAL
 from .command import short
 from .table import Table
 
 FILE = 'steps.json'
-MEASURING = 'distilled, measuring'
-"""Name of the step in which a weight is set from gradients; one of INTERVAL is."""
 
 
 class Cost(NamedTuple):
@@ -62,7 +59,7 @@ def read_steps(table: Table) -> Steps:
         for name, result in results.items():
             seconds, peaks = result['seconds'], result['peak_bytes']
             costs[name] = Cost(
-                _distilled(seconds) / seconds['student'],
+                seconds['distilled'] / seconds['student'],
                 peaks['distilled'] / peaks['student'],
             )
         if not results:
@@ -82,12 +79,6 @@ def read_steps(table: Table) -> Steps:
         short(result['commit']) for result in results.values() if result.get('commit')
     }
     return Steps(costs, ', commit '.join([*settings, *sorted(commits)]))
-
-
-def _distilled(seconds: Mapping[str, float]) -> float:
-    """Return the mean time of a step; in some, gradients are measured."""
-    usual = seconds['distilled']
-    return usual + (seconds.get(MEASURING, usual) - usual) / INTERVAL
 
 
 def _setting(result: Mapping[str, Any]) -> str:

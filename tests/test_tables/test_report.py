@@ -117,14 +117,6 @@ def test_without_measured_steps_there_are_no_times(folder, tmp_path):
     assert not (folder / 'gain.svg').exists()
 
 
-def test_a_step_that_measures_gradients_is_one_of_25(folder):
-    content = json.loads((folder / 'steps.json').read_text())
-    # 1.5 s instead of 0.5 s once in 25 steps
-    content['kd']['seconds'].update({'distilled': 0.5, 'distilled, measuring': 1.5})
-    (folder / 'steps.json').write_text(json.dumps(content))
-    assert rows(report_table(str(folder)))['KD']['time'] == '1.08'
-
-
 def test_steps_of_one_table_are_measured_alike(folder):
     write_steps(folder, kd=(3.0, 1.0), pkd=(2.0, 1.0))
     content = json.loads((folder / 'steps.json').read_text())
