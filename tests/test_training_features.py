@@ -37,7 +37,8 @@ def run(project, request):
 
 
 @pytest.mark.parametrize('weight', [1.0, 'auto'])
-def test_accumulation_and_clipping(run, weight):
+def test_accumulation_and_clipping(run, weight, monkeypatch):
+    monkeypatch.setattr('mmreviewkd.methods.auto_weight.INTERVAL', 1)
     runner, _ = run(
         **{
             'model.review.weight': weight,
