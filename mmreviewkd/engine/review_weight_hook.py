@@ -93,7 +93,7 @@ class ReviewWeightHook(Hook):
         factor = self.factor(runner.epoch if self.by_epoch else runner.iter)
         for name, method in self._varied(runner).items():
             method.factor = factor
-            # one that follows gradients is logged with the losses
+            # one set from gradients is logged with the losses
             if method.auto is None or factor == 0:
                 runner.message_hub.update_scalar(
                     f'train/{name}_weight', method.weight * factor
