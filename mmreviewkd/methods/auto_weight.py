@@ -86,14 +86,18 @@ class AutoWeight(nn.Module):
     def due(self, iteration: int) -> bool:
         """Whether to measure in an iteration of the run.
 
-        The first one is that in which this is first asked.
+        The first one is that in which this is first asked. Until a measurement
+        succeeds, each of the first ten is due, as steps without a weight are lost.
         """
         if self.begin is None:
             self.begin = iteration
             self.measured.zero_()
         passed = iteration - self.begin
         self.first, self.early = passed == 0, passed < EARLY
-        return self.early and passed % INTERVAL == 0
+        if passed % INTERVAL == 0:
+            return self.early
+        # a GPU is waited for in nine steps of a run
+        return passed < INTERVAL and not self.measured
 
     def get_extra_state(self) -> Tensor:
         """Return the first iteration, -1 if there was none."""

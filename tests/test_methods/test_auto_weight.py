@@ -19,6 +19,16 @@ def update(weight, ratio):
     weight.update(torch.tensor([ratio, 0.0]), torch.tensor([1.0, 0.0]))
 
 
+def measuring(weight, run, failed=()):
+    """Steps of a run, counted from its first, in which the weight was measured."""
+    steps = []
+    for i in run:
+        if weight.due(i):
+            steps.append(i - run[0])
+            update(weight, math.inf if i - run[0] in failed else 1.0)
+    return steps
+
+
 def test_the_nearest_multiple_of_the_tasks_gradient():
     own, task = torch.tensor([3.0, 1.0, 50.0]), torch.tensor([2.0, 4.0, 0.0])
     weight = AutoWeight()
@@ -65,12 +75,20 @@ def test_a_resumed_weight_goes_on():
 def test_when_it_is_measured():
     first = 7  # after a warm-up
     weight, resumed = AutoWeight(), AutoWeight()
-    due = [i - first for i in range(first, first + 500) if weight.due(i)]
     # a number from the 100th on
-    assert due == [0, 10, 20, 30, 40, 50, 60, 70, 80, 90]
+    due = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90]
+    assert measuring(weight, range(first, first + 500)) == due
     for each in (weight, AutoWeight()):
         resumed.load_state_dict(each.state_dict())
         assert resumed.begin == each.begin
+
+
+def test_a_first_step_that_overflows_is_followed_by_a_measurement():
+    due = measuring(AutoWeight(), range(7, 40), failed=[0, 1, 10])
+    assert due == [0, 1, 2, 10, 20, 30]
+    # where nothing can be measured, not each of the 100 steps is tried
+    due = measuring(AutoWeight(), range(200), failed=range(200))
+    assert due == [*range(10), *range(10, 100, 10)]
 
 
 @pytest.mark.parametrize('begin, first', [(0, 0), (300, 0), (38, 38), (0, 112)])
@@ -78,9 +96,7 @@ def test_a_run_from_the_weights_of_another_starts_anew(begin, first):
     weight = measured(*[100.0] * 20)
     weight.begin = begin
     weight.forget_another_run(0)  # in which the review may be off
-    run = range(first, first + 25)
-    assert [i - first for i in run if weight.due(i)] == [0, 10, 20]
-    update(weight, 1.0)
+    assert measuring(weight, range(first, first + 25)) == [0, 10, 20]
     assert weight.value.item() == pytest.approx(SHARE)
 
 
