@@ -41,14 +41,18 @@ class Place(NamedTuple):
             raise UserInputError(f'--page {self.page}: no such file')
         with open(self.page, encoding='utf-8') as file:
             text = file.read()
-        begin, end = f'<!-- {self.name} -->\n', '\n<!-- / -->'
-        found = re.search(f'{re.escape(begin)}.*?{re.escape(end)}', text, re.DOTALL)
+        begin, end = f'<!-- {self.name} -->', '<!-- / -->'
+        # never up to the end of another place
+        between = '(?:(?!<!-- ).*\n)*'
+        found = re.search(
+            f'^{re.escape(begin)}\n{between}{re.escape(end)}$', text, re.MULTILINE
+        )
         if not found:
             raise UserInputError(
-                f'{self.page} has no line {begin.strip()} with a line {end.strip()} '
+                f'{self.page} has no line {begin} with a line {end} '
                 f'after it; the table {self.name} is written between them'
             )
-        return text[: found.start()] + begin, end + text[found.end() :]
+        return f'{text[: found.start()]}{begin}\n', f'\n{end}{text[found.end() :]}'
 
 
 def find_place(page: str, name: str) -> Place:
