@@ -22,6 +22,10 @@ deviation are taken."""
 INTERVAL = 10
 """Iterations from one measurement to the next."""
 
+RESTART = 50
+"""The iteration, counted like these, from which on the measurements set the weight.
+Those before set it for the time until then."""
+
 _BOUND = 2.3  # natural logarithm of how much the mean may be off for one measurement
 
 
@@ -33,8 +37,9 @@ class AutoWeight(nn.Module):
     ``r`` for which ``r * task`` is nearest to ``own``, by least squares:
     ``own @ task / task @ task``. So the levels count on which the student's own loss
     depends; at others, a ratio would tell nothing. The weight is ``share`` divided
-    by the geometric mean of ``r`` over the first 100 iterations, of which each tenth is
-    measured. After these it is a number like another.
+    by the geometric mean of ``r``. In the first 100 iterations, each tenth is measured,
+    and at the 50th the mean starts anew: heads that start near zero, as RetinaNet's do,
+    have next to no gradient at first. After these the weight is a number like another.
 
     The mean is in the checkpoint, and all processes of a run measure together.
 
@@ -94,6 +99,9 @@ class AutoWeight(nn.Module):
             self.measured.zero_()
         passed = iteration - self.begin
         self.first, self.early = passed == 0, passed < EARLY
+        if passed == RESTART:
+            # the weight stays until the next measurement
+            self.measured.zero_()
         if passed % INTERVAL == 0:
             return self.early
         # a GPU is waited for in nine steps of a run

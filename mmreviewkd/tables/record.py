@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ..compat.saving import latest_whole_checkpoint, write_whole
 from ..errors import UserInputError
 from ..logs import epoch_means, read_scalars
-from ..methods.auto_weight import EARLY, INTERVAL, SHARE
+from ..methods.auto_weight import EARLY, INTERVAL, RESTART, SHARE
 from ..models.configs import load_config
 
 # what a log entry has beside losses
@@ -168,7 +168,7 @@ def read_run_settings(config: str, options: Sequence[str]) -> RunSettings:
     if given.get('model.review.weight', review.get('weight')) == 'auto':
         # what the config leaves to the code, and which may change
         share = [] if {'share', 'model.review.share'} & {*review, *given} else [SHARE]
-        parts.append([*share, INTERVAL, EARLY])
+        parts.append([*share, INTERVAL, EARLY, RESTART])
     text = json.dumps(parts, sort_keys=True, default=str)
     return RunSettings(
         hashlib.sha256(text.encode()).hexdigest(),

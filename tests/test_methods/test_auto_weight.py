@@ -2,7 +2,7 @@
 
 import math
 
-from mmreviewkd.methods.auto_weight import EARLY, INTERVAL, SHARE, AutoWeight
+from mmreviewkd.methods.auto_weight import EARLY, INTERVAL, RESTART, SHARE, AutoWeight
 
 import pytest
 import torch
@@ -81,6 +81,21 @@ def test_when_it_is_measured():
     for each in (weight, AutoWeight()):
         resumed.load_state_dict(each.state_dict())
         assert resumed.begin == each.begin
+
+
+def test_what_a_start_near_zero_gives_sets_the_weight_for_that_time_alone():
+    ratios = dict.fromkeys(range(0, RESTART, INTERVAL), 1000.0)
+    ratios |= {50: math.inf, 60: 2.0, 70: 8.0, 80: 4.0, 90: 4.0}
+    weight, values = AutoWeight(), {}
+    for i in range(EARLY + 1):
+        if weight.due(i):
+            update(weight, ratios[i])
+        values[i] = weight.value.item()
+    assert values[49] == pytest.approx(SHARE / 1000)
+    # until a measurement succeeds
+    assert values[50] == values[59] == values[49]
+    assert values[60] == pytest.approx(SHARE / 2)
+    assert values[EARLY] == pytest.approx(SHARE / 4)
 
 
 def test_a_first_step_that_overflows_is_followed_by_a_measurement():
