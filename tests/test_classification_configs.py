@@ -19,11 +19,13 @@ from mmengine.runner import Runner
 
 SLOW = re.compile(
     # large ones, whose networks other configs have as well
-    r'after-relu|resnet50|resnet110|resnet34|^(?!review-kd).*_resnet32x4_|'
+    r'after-relu|resnet50|resnet110|resnet34|/(?!review-kd)[^/]*_resnet32x4_|'
     # more of the same
-    r'^fixed_|resnet8-w8|'
+    r'/fixed_|resnet8-w8|/benchmark/|'
+    # networks that the pairs train, and what has a twin with 100 classes
+    r'cifar100/(resnet8x4|resnet32x4|vgg|wrn|shufflenet)|cifar20/(?!review-kd|weights)|'
     # those whose methods test_of_classifiers.py trains, resumes and exports
-    r'^(cc|correlation-congruence|crd-kd|dist|dkd|fitnet|kd_resnet56|lskd|lskd-dkd|ofd|pkt|rkd|vid)_'
+    r'/(cc|correlation-congruence|crd-kd|dist|dkd|fitnet|kd_resnet56|lskd|lskd-dkd|ofd|pkt|rkd|vid)_'
 )
 CONFIGS = sorted(
     path.relative_to(ROOT)
@@ -38,7 +40,7 @@ assert len([c for c in CONFIGS if c.name.startswith('review-kd_')]) == 14
 @pytest.mark.parametrize(
     'path',
     [
-        pytest.param(path, marks=pytest.mark.slow if SLOW.search(path.name) else ())
+        pytest.param(path, marks=pytest.mark.slow if SLOW.search(str(path)) else ())
         for path in CONFIGS
     ],
     ids=str,

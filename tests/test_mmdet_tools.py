@@ -48,7 +48,8 @@ def test_mmdets_train_distils(run):
     assert len(average_precision(work_dir)) == 2
 
 
-def test_mmdets_test_takes_the_plain_config_for_every_checkpoint(run):
+@pytest.mark.parametrize('epoch', [pytest.param(1, marks=pytest.mark.slow), 2])
+def test_mmdets_test_takes_the_plain_config_for_every_checkpoint(run, epoch):
     project, work_dir, _ = run
     # as a user without this package has it, but for the served operators
     code = (
@@ -57,21 +58,20 @@ def test_mmdets_test_takes_the_plain_config_for_every_checkpoint(run):
         'runpy.run_path(sys.argv[0], run_name="__main__")'
     )
     (project / 'served.py').write_text(code)
-    for epoch in (1, 2):
-        result = process(
-            'served.py',
-            MMDET_TOOLS / 'test.py',
-            'plain.py',
-            work_dir / f'epoch_{epoch}.pth',
-            '--work-dir',
-            f'test_{epoch}',
-            cwd=project,
-        )
-        assert result.returncode == 0, result.stdout[-3000:]
-        (path,) = (project / f'test_{epoch}').glob('*/*.json')
-        tested = json.loads(path.read_text())['coco/bbox_mAP']
-        assert tested == average_precision(work_dir)[epoch - 1]
-        assert 'missing keys' not in result.stdout
+    result = process(
+        'served.py',
+        MMDET_TOOLS / 'test.py',
+        'plain.py',
+        work_dir / f'epoch_{epoch}.pth',
+        '--work-dir',
+        f'test_{epoch}',
+        cwd=project,
+    )
+    assert result.returncode == 0, result.stdout[-3000:]
+    (path,) = (project / f'test_{epoch}').glob('*/*.json')
+    tested = json.loads(path.read_text())['coco/bbox_mAP']
+    assert tested == average_precision(work_dir)[epoch - 1]
+    assert 'missing keys' not in result.stdout
 
 
 @pytest.mark.slow
