@@ -42,7 +42,8 @@ def against_best(rows: Sequence[Summary], digits: int) -> list[str]:
     """Compare rows without a weight with the best weight, on seeds that did not choose.
 
     The best weight is the one with the highest mean over the seeds that all weights
-    have; of equal ones, the smallest.
+    have; of equal ones, the smallest. Other weights with the further seeds, such as the
+    published one, are named after it.
 
     Args:
         rows (Sequence[Summary]): The rows of a table, the first the student alone.
@@ -67,10 +68,16 @@ def against_best(rows: Sequence[Summary], digits: int) -> list[str]:
     for each in rows[1:]:
         fresh = sorted(set(each.scores) & set(best.scores) - chosen_by)
         if each.row.weight is None and fresh:
-            gained = gain({seed: each.scores[seed] for seed in fresh}, best.scores)
+            scores = {seed: each.scores[seed] for seed in fresh}
+            others = [
+                f', and {gain(scores, other.scores).text(digits)} to {other.row.title}'
+                for other in weights
+                if other is not best and set(fresh) <= set(other.scores)
+            ]
             sentences.append(
-                f'On {_seeds(fresh)}, {each.row.title} is {gained.text(digits)} '
-                f'to {best.row.title}, the best on {_seeds(sorted(chosen_by))}.'
+                f'On {_seeds(fresh)}, {each.row.title} is '
+                f'{gain(scores, best.scores).text(digits)} to {best.row.title}, '
+                f'the best on {_seeds(sorted(chosen_by))}{"".join(others)}.'
             )
     return sentences
 

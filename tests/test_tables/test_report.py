@@ -211,6 +211,14 @@ def test_what_comes_near_the_best_weight(tmp_path):
     assert ("\n\nOn seed 3, 'auto' is -0.5 to KD, the best on seed 0.") in report_table(
         str(folder)
     )
+    # the published weight with the same seeds, where a third weight has but the first
+    text += '  far: { title: far, config: far.py, weight: 30, seeds: [0] }\n'
+    (folder / 'table.yml').write_text(text.replace('[0, 1, 2]', '[0, 1, 2, 3]'))
+    write_record(folder, 'far', 0, 51.0)
+    write_record(folder, 'pkd', 3, 51.0)
+    assert (
+        "'auto' is -0.5 to KD, the best on seed 0, and +1.0 to PKD."
+    ) in report_table(str(folder))
 
 
 def test_runs_under_other_settings_that_diverged(tmp_path):
