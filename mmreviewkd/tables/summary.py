@@ -36,9 +36,8 @@ class Gain(NamedTuple):
 
     def text(self, digits: int) -> str:
         """Return the mean with its interval, such as ``'+2.0 ± 2.5'``."""
-        if self.margin is None:
-            return f'{self.mean:+.{digits}f}'
-        return f'{self.mean:+.{digits}f} ± {self.margin:.{digits}f}'
+        mean = signed(self.mean, digits)
+        return mean if self.margin is None else f'{mean} ± {self.margin:.{digits}f}'
 
 
 class Summary(NamedTuple):
@@ -139,6 +138,11 @@ def diverged(summary: Summary, alone: Summary) -> list[bool]:
         for seed, run in summary.runs.items()
         if run.stopped or (seed in summary.scores and seed in alone.scores)
     ]
+
+
+def signed(value: float, digits: int) -> str:
+    """Return a number with its sign; what is rounded to nothing is ``'+0.0'``."""
+    return f'{round(value, digits) + 0.0:+.{digits}f}'
 
 
 def gain(values: Mapping[int, float], alone: Mapping[int, float]) -> Gain:

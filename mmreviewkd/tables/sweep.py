@@ -38,12 +38,34 @@ def divergence(rows: Sequence[Summary], alone: Mapping[str, Summary]) -> list[st
     return [f'Of {_count(rest, "run")}, {_some(rest)} diverged.'] if rest else []
 
 
+def best_weight(rows: Sequence[Summary]) -> tuple[Summary, set[int]] | None:
+    """Find the weight with the highest mean over the seeds that all weights have.
+
+    Args:
+        rows (Sequence[Summary]): The rows of a table.
+
+    Returns:
+        tuple[Summary, set[int]] | None: Its row, of equal ones the one of the smallest
+        weight, and these seeds; None if there is no weight, or no such seed.
+    """
+    weights = [each for each in rows if each.row.weight]
+    if not weights:
+        return None
+    chosen_by = set.intersection(*(set(_scores(each)) for each in weights))
+    if not chosen_by:
+        return None
+
+    def quality(each: Summary) -> tuple[float, float]:
+        mean = statistics.mean(_scores(each)[seed] for seed in chosen_by)
+        return mean, -(each.row.weight or 0.0)
+
+    return max(weights, key=quality), chosen_by
+
+
 def against_best(rows: Sequence[Summary], digits: int) -> list[str]:
     """Compare rows without a weight with the best weight, on seeds that did not choose.
 
-    The best weight is the one with the highest mean over the seeds that all weights
-    have; of equal ones, the smallest. Other weights with the further seeds, such as the
-    published one, are named after it.
+    Other weights with the further seeds, such as the published one, are named after it.
 
     Args:
         rows (Sequence[Summary]): The rows of a table, the first the student alone.
@@ -52,18 +74,10 @@ def against_best(rows: Sequence[Summary], digits: int) -> list[str]:
     Returns:
         list[str]: One sentence for each row that has other seeds with the best weight.
     """
-    weights = [each for each in rows if each.row.weight]
-    if not weights:
+    found = best_weight(rows)
+    if not found:
         return []
-    chosen_by = set.intersection(*(set(_scores(each)) for each in weights))
-    if not chosen_by:
-        return []
-
-    def quality(each: Summary) -> tuple[float, float]:
-        mean = statistics.mean(_scores(each)[seed] for seed in chosen_by)
-        return mean, -(each.row.weight or 0.0)
-
-    best = max(weights, key=quality)
+    best, chosen_by = found
     sentences = []
     for each in rows[1:]:
         fresh = sorted(set(each.scores) & set(best.scores) - chosen_by)
@@ -71,8 +85,9 @@ def against_best(rows: Sequence[Summary], digits: int) -> list[str]:
             scores = {seed: each.scores[seed] for seed in fresh}
             others = [
                 f', and {gain(scores, other.scores).text(digits)} to {other.row.title}'
-                for other in weights
-                if other is not best and set(fresh) <= set(other.scores)
+                for other in rows
+                if other.row.weight and other is not best
+                if set(fresh) <= set(other.scores)
             ]
             sentences.append(
                 f'On {_seeds(fresh)}, {each.row.title} is '
