@@ -1,6 +1,6 @@
 """Ways to a weight that stand beside ``weight='auto'``, see docs/weights.md.
 
-They are methods like those of users; configs import them as ``docs.results.candidates``.
+They are methods like those of users; configs import ``docs.results.candidates``.
 """
 
 from mmreviewkd.methods.auto_weight import EARLY
