@@ -55,7 +55,7 @@ def test_a_base_that_does_not_exist(tmp_path):
         ('modells/mine_r18.py', 'models/mine_r18.py'),
         ('mine_r18.py', 'models/mine_r18.py'),
         ('absent::retinanet/retinanet_r18_fpn_1x_coco.py', None),
-        ('/q.py', None),
+        ('/no_config_has_this_name.py', None),
     ],
 )
 def test_the_nearest_names_of_a_config_that_does_not_exist(
